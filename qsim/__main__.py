@@ -1,0 +1,5 @@
+"""`python -m qsim`."""
+
+from qsim.cli import run
+
+run()

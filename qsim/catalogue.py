@@ -1,0 +1,83 @@
+"""What comes with qsim, as rows of text for `qsim list`."""
+
+import dataclasses
+
+from hwmodels import fpga
+from hwmodels.documents import read_document
+from qsim import shipped
+from qsim.formats import FORMATS
+from qsim.network.layers import shape_text
+from qsim.network.table import LayerTable, read_network
+from qsim.workload import WorkloadDocument
+
+Rows = list[dict[str, str]]
+
+
+def networks() -> Rows:
+    """The shipped networks with their size."""
+    rows = []
+    for name in shipped.networks():
+        path = shipped.WORKLOADS / "networks" / f"{name}.yaml"
+        network = read_network(path)
+        rows.append(
+            {
+                "network": name,
+                "input": shape_text(network.input_shape),
+                "GMACs per image": f"{network.macs / 1e9:.6f}",
+                "parameters": f"{network.parameter_count:,}",
+                "trained weights": "yes" if name in shipped.weights() else "no",
+                "source": read_document(path, LayerTable).source,
+            }
+        )
+    return rows
+
+
+def formats() -> Rows:
+    """The number formats with their parameters."""
+    rows = []
+    for name, record in FORMATS.items():
+        fields = dataclasses.fields(record)
+        parameters = [
+            f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default}" for f in fields
+        ]
+        first_paragraph = " ".join(record.__doc__.split("\n\n")[0].split())
+        rows.append(
+            {"format": name, "parameters": ", ".join(parameters), "values": first_paragraph}
+        )
+    return rows
+
+
+def devices() -> Rows:
+    """The shipped devices with what they have."""
+    rows = []
+    for name in fpga.device_names():
+        device = fpga.load_device(name)
+        rows.append(
+            {
+                "device": name,
+                "family": device.family,
+                "LUT6": f"{device.lut6.value:,.0f}",
+                "DSP": f"{device.dsp.value:,.0f}",
+                "BRAM 36 Kb": f"{device.bram_36kb.value:,.0f}",
+                "DRAM GB/s": f"{device.dram_gb_per_s.value:g}",
+                "source": device.lut6.source,
+            }
+        )
+    return rows
+
+
+def workloads() -> Rows:
+    """The shipped workloads with what they show."""
+    paths = [shipped.WORKLOADS / f"{name}.yaml" for name in shipped.workloads()]
+    return [
+        {"workload": path.stem, "shows": read_document(path, WorkloadDocument).title}
+        for path in paths
+    ]
+
+
+CATALOGUES = {
+    "networks": networks,
+    "formats": formats,
+    "devices": devices,
+    "workloads": workloads,
+}

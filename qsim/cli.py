@@ -1,0 +1,158 @@
+"""The command line: parse, call one function, print. Nothing else prints.
+
+Exit status: 0 done, 2 a mistake in what was asked, 1 a fault of qsim.
+"""
+
+import argparse
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from hwmodels.errors import InputError
+from qsim import __version__
+
+EXAMPLES = """\
+examples:
+  qsim evaluate resnet18-msq-xc7z020           a workload that comes with qsim
+  qsim evaluate my.yaml --out results          one of your own; also JSON, CSV and pictures
+  qsim evaluate digits-msq --format json       one JSON document on stdout
+  qsim list workloads                          what comes with qsim
+"""
+PIPE_COLUMNS = 120  # width of tables that do not go to a terminal
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line ``argv`` (by default this process's) and return its exit status."""
+    try:
+        args = _parser().parse_args(argv)
+        return args.run(args)
+    except InputError as error:
+        print(f"qsim: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def run() -> None:
+    """`qsim` as a program."""
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from qsim.evaluate import evaluate
+    from qsim.report import files
+    from qsim.workload import load_workload
+
+    workload = load_workload(args.workload)
+    if args.out is not None:
+        files.prepare_folder(args.out)
+    with _progress(args.quiet) as progress:
+        evaluation = evaluate(workload, progress)
+    if args.format == "json":
+        print(files.to_json(evaluation))
+    elif args.format == "csv":
+        print(files.to_csv(evaluation), end="")
+    else:
+        from qsim.report.tables import evaluation_table
+
+        _print(evaluation_table(evaluation))
+    written = files.write_files(evaluation, args.out) if args.out is not None else []
+    if written and not args.quiet:
+        print(f"written: {', '.join(str(path) for path in written)}", file=sys.stderr)
+    return _verdict(evaluation)
+
+
+def _verdict(evaluation) -> int:
+    """Complaints about what was found, and the exit status they mean."""
+    for problem in evaluation.problems:
+        print(f"qsim: {problem}", file=sys.stderr)
+    execution = evaluation.execution
+    if execution is not None and not execution.bit_exact:
+        print(f"qsim: not bit-exact, a fault of qsim: {execution.differences[0]}", file=sys.stderr)
+        return 1
+    return 2 if evaluation.problems else 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from qsim.catalogue import CATALOGUES
+    from qsim.report.tables import listing
+
+    _print(listing(CATALOGUES[args.what]()))
+    return 0
+
+
+def _print(renderable) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
+    Console(width=width, highlight=False).print(renderable)
+
+
+@contextmanager
+def _progress(quiet: bool):
+    """A function that shows progress on a terminal's stderr, and nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda what, done, steps: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda what, done, steps: bar.update(
+            task, description=what, completed=done, total=steps
+        )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one sentence."""
+
+    def error(self, message: str):
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="qsim",
+        description="What a quantized neural network computes, bit for bit, and what it costs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"qsim {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="execute a workload bit for bit and price it on hardware",
+        description="Execute a workload bit for bit, check it, and price it on hardware.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    evaluate.add_argument("workload", help="a YAML file, or the name of a shipped workload")
+    evaluate.add_argument(
+        "--format",
+        choices=("table", "json", "csv"),
+        default="table",
+        help="what to print: a table (default), one JSON document, or the layers as CSV",
+    )
+    evaluate.add_argument(
+        "--out", type=Path, metavar="DIR", help="also write report.json, CSV files and pictures"
+    )
+    evaluate.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
+    evaluate.set_defaults(run=_evaluate)
+
+    listing = commands.add_parser("list", help="show what comes with qsim")
+    listing.add_argument("what", choices=("networks", "formats", "devices", "workloads"))
+    listing.set_defaults(run=_list)
+    return parser
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,73 @@
+"""Images to run a network on: shipped, from a file, or seeded."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hwmodels.documents import nearest
+from qsim import shipped
+from qsim.errors import QsimError
+
+DIGITS_WHITE = 16  # the brightest pixel of the digits
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images (images, *shape) float32 to run and to calibrate on, labels (images,) where known."""
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    calibration: np.ndarray
+
+
+def digits() -> Dataset:
+    """The shipped digits: 450 test images with labels, 1,347 training images, pixels 0 to 1."""
+    with np.load(shipped.DATA / "digits.npz", allow_pickle=False) as file:
+        test, train = (
+            file[f"{part}_images"] / np.float32(DIGITS_WHITE) for part in ("test", "train")
+        )
+        return Dataset(test, file["test_labels"].astype(np.int64), train)
+
+
+DATASETS = {"digits": digits}
+
+
+def load(name: str, folder: Path) -> Dataset:
+    """The shipped dataset ``name``, or that of an ``.npz`` file (path relative to ``folder``) with
+    arrays ``images`` and, if it has them, ``labels`` and ``calibration``.
+
+    Raises QsimError when there is no such dataset or the file does not hold one.
+    """
+    if name in DATASETS:
+        return DATASETS[name]()
+    if not name.endswith(".npz"):
+        raise QsimError(f"unknown dataset {name!r}, nor an .npz file; {nearest(name, DATASETS)}")
+    path = folder / name
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in ("images", "labels", "calibration") if key in file}
+    except FileNotFoundError:
+        raise QsimError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise QsimError(f"{path}: not a readable .npz file of plain arrays: {error}") from None
+    return _checked(path, arrays)
+
+
+def seeded(shape: tuple[int, ...], count: int, seed: int) -> Dataset:
+    """Uniform images in 0 to 1, the same for the same seed; as many others to calibrate on."""
+    images = np.random.default_rng([seed, 1]).random((2 * count, *shape), np.float32)
+    return Dataset(images[:count], None, images[count:])
+
+
+def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Dataset:
+    if "images" not in arrays:
+        raise QsimError(f"{path}: has no array 'images'")
+    for key in {"images", "calibration"} & arrays.keys():
+        if arrays[key].dtype.kind not in "fiu" or not np.isfinite(arrays[key]).all():
+            raise QsimError(f"{path}: array {key!r} must hold finite real numbers")
+    images, labels = arrays["images"].astype(np.float32), arrays.get("labels")
+    if labels is not None and (labels.shape != images.shape[:1] or labels.dtype.kind not in "iu"):
+        raise QsimError(f"{path}: array 'labels' must hold one integer for each image")
+    return Dataset(images, labels, arrays.get("calibration", images).astype(np.float32))

@@ -1,0 +1,213 @@
+"""What every number format has: a table of integer levels, and the way from reals to them.
+
+A quantized value is ``scale * level`` with an integer level. A *code* is the word of ``bits`` bits
+that hardware stores for a level; several codes may stand for one level.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+INVALID = np.iinfo(np.int64).min  # entry of a code table that no level uses
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A tensor of integer levels with the scale that makes them real: ``scale * levels``.
+
+    format   the number format of every value
+    levels   int32, any shape
+    scale    float32, broadcastable to ``levels``
+    """
+
+    format: "Format"
+    levels: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def codes(self) -> np.ndarray:
+        """The stored word of each level, unsigned integers below ``2**bits``."""
+        return self.format.encode(self.levels)
+
+    @property
+    def real(self) -> np.ndarray:
+        """The float64 values that the levels stand for."""
+        return self.levels * self.scale.astype(np.float64)
+
+    def row_format(self, row: int) -> "Format":
+        """The format of one row (index of axis 0)."""
+        return self.format
+
+
+class Format(ABC):
+    """A number format: its ``bits`` and the integer level of each code.
+
+    Subclasses are frozen dataclasses of their parameters; they give ``bits``, ``code_table`` and
+    the ``datapath`` that multiplies by such a weight ("multiply" or "shift_add").
+    """
+
+    bits: int
+    datapath: str
+
+    @abstractmethod
+    def code_table(self) -> np.ndarray:
+        """The level of each code, int64 of shape ``(2**bits,)``, INVALID where a code is unused."""
+
+    @cached_property
+    def _levels(self) -> np.ndarray:
+        table = self.code_table()
+        return np.unique(table[table != INVALID])
+
+    def levels(self) -> np.ndarray:
+        """The distinct integer levels in rising order, int64, in steps of ``unit``."""
+        return self._levels.copy()
+
+    @property
+    def max_level(self) -> int:
+        """The largest level."""
+        return int(self._levels[-1])
+
+    @property
+    def min_level(self) -> int:
+        """The smallest level."""
+        return int(self._levels[0])
+
+    @property
+    def max_magnitude(self) -> int:
+        """The largest absolute level."""
+        return max(self.max_level, -self.min_level)
+
+    @property
+    def signed(self) -> bool:
+        """Whether there are negative levels."""
+        return self.min_level < 0
+
+    @property
+    def unit(self) -> Fraction:
+        """What one step of the levels is worth when the largest level stands for 1."""
+        return Fraction(1, self.max_level)
+
+    def rows_by_datapath(self, rows: int) -> dict[str, int]:
+        """How many of ``rows`` rows of weights are multiplied, and how many shifted and added."""
+        return {"multiply": 0, "shift_add": 0} | {self.datapath: rows}
+
+    def nearest(self, x: np.ndarray) -> np.ndarray:
+        """The level nearest to each ``x`` (a real in steps of ``unit``), int32.
+
+        A tie goes to the level of smaller magnitude; what is out of range to the outermost level.
+        """
+        magnitudes = self._levels[self._levels >= 0]
+        midpoints = (magnitudes[:-1] + magnitudes[1:]) / 2
+        # side="left": a value on the midpoint takes the lower magnitude
+        index = np.searchsorted(midpoints, np.abs(x), side="left")
+        levels = np.where(np.signbit(x), -magnitudes[index], magnitudes[index])
+        return levels.astype(np.int32)
+
+    def quantize(
+        self,
+        real: np.ndarray,
+        *,
+        scale: "np.ndarray | ScaleRule | None" = None,
+        axis: int | None = None,
+    ) -> Quantized:
+        """``real`` rounded to the nearest levels.
+
+        The decision is exact when ``real`` and ``scale`` are float32: their float64 quotient falls
+        on a midpoint only where the true quotient does.
+
+        scale   float32 broadcastable to ``real``; or a rule that finds it; by default the largest
+                magnitude is mapped to the largest level
+        axis    the axis that gets a scale for each of its indices; None: one scale for the tensor
+
+        Raises ValueError on NaN, infinity or a scale that is not positive.
+        """
+        real = finite(real)
+        if scale is None:
+            scale = largest_magnitude
+        if callable(scale):
+            scale = scale(real, self, axis)
+        scale = positive(scale)
+        return Quantized(self, self.nearest(real / scale.astype(np.float64)), scale)
+
+    def encode(self, levels: np.ndarray) -> np.ndarray:
+        """The code of each level; of several, the smallest. Raises ValueError on no level."""
+        levels = np.asarray(levels)
+        index = np.searchsorted(self._levels, levels).clip(max=self._levels.size - 1)
+        wrong = self._levels[index] != levels
+        if wrong.any():
+            raise ValueError(f"{int(levels[wrong].flat[0])} is not a level of {self}")
+        return self._first_code[index]
+
+    @cached_property
+    def _first_code(self) -> np.ndarray:
+        table = self.code_table()
+        codes = [int(np.flatnonzero(table == level)[0]) for level in self._levels]
+        return np.array(codes, np.uint8 if self.bits <= 8 else np.uint16)
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """The level of each code, int64. Raises ValueError on a word that is no code."""
+        codes = np.asarray(codes)
+        if codes.size and (codes.min() < 0 or codes.max() >= 2**self.bits):
+            raise ValueError(f"{self} has codes 0 to {2**self.bits - 1}, not {_stray(codes, self)}")
+        levels = self.code_table()[codes.astype(np.int64)]
+        if (levels == INVALID).any():
+            raise ValueError(f"{int(codes[levels == INVALID].flat[0])} is not a code of {self}")
+        return levels
+
+    def dequantize(self, codes: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The float64 values of ``codes``. Raises ValueError on a word that is no code."""
+        return self.decode(codes) * positive(scale).astype(np.float64)
+
+
+ScaleRule = Callable[[np.ndarray, Format, int | None], np.ndarray]
+
+
+def largest_magnitude(real: np.ndarray, number: Format, axis: int | None) -> np.ndarray:
+    """The scale, float32, that maps the largest magnitude of ``real`` to the largest level.
+
+    With an ``axis``, one for each of its indices, shaped to broadcast. All-zero data has scale 1.
+    """
+    others = None if axis is None else tuple(i for i in range(real.ndim) if i != axis % real.ndim)
+    alpha = np.max(np.abs(real), axis=others, keepdims=axis is not None, initial=0.0)
+    return scale_of(alpha, number)
+
+
+def scale_of(alpha: np.ndarray, number: Format) -> np.ndarray:
+    """The scale, float32, at which the largest level stands for ``alpha``; 1 where alpha is 0."""
+    smallest = np.finfo(np.float32).tiny
+    scale = np.where(alpha > 0, np.maximum(alpha / number.max_level, smallest), 1.0)
+    with np.errstate(over="ignore"):  # an overflow to infinity is refused by positive()
+        return scale.astype(np.float32)
+
+
+def finite(real: np.ndarray) -> np.ndarray:
+    """``real`` as an array; raises ValueError when it holds NaN or infinity."""
+    real = np.asarray(real)
+    bad = ~np.isfinite(real)
+    if bad.any():
+        raise ValueError(f"{int(bad.sum())} of {real.size} values are NaN or infinite")
+    return real
+
+
+def positive(scale: np.ndarray) -> np.ndarray:
+    """``scale`` as float32; raises ValueError when an entry is not positive and finite."""
+    scale = np.asarray(scale, np.float32)
+    bad = ~(np.isfinite(scale) & (scale > 0))
+    if bad.any():
+        raise ValueError(f"a scale must be positive and finite, not {scale[bad].flat[0]}")
+    return scale
+
+
+def check_bits(bits: int, low: int, high: int, name: str) -> None:
+    """Raises ValueError unless ``low <= bits <= high``."""
+    if not low <= bits <= high:
+        raise ValueError(f"{name} has {low} to {high} bits, not {bits}")
+
+
+def _stray(codes: np.ndarray, number: Format) -> int:
+    outside = (codes < 0) | (codes >= 2**number.bits)
+    return int(codes[outside].flat[0])

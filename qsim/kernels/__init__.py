@@ -1,0 +1,5 @@
+"""Integer kernels: levels in, levels out. They import numpy and numba, and nothing of ours.
+
+The public functions check shapes and ranges in Python and then call compiled code, which checks
+nothing. A caller's mistake is a ValueError, a possible overflow an OverflowError.
+"""

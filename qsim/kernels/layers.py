@@ -1,0 +1,122 @@
+"""Convolution and linear layers over levels, for any datapath of the weights.
+
+A datapath is an object with ``shape``, ``max_magnitude`` and ``dot``: LevelWeights multiplies,
+ShiftAddWeights shifts and adds. The order of the products, which matters to a saturating
+accumulator, is in-channel, kernel row, kernel column; the bias is added last.
+"""
+
+import numpy as np
+from numba import njit
+
+from qsim.kernels.accumulator import Accumulator, magnitude
+
+
+def conv2d(
+    x: np.ndarray,
+    weights,
+    bias: np.ndarray | None = None,
+    *,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    accumulator: Accumulator = Accumulator(),  # noqa: B008 (immutable)
+) -> np.ndarray:
+    """The 2-D convolution (cross-correlation) of levels ``x`` with ``weights``.
+
+    x         (images, in_channels, height, width) integers within 32 bits signed
+    weights   a datapath of shape (out_channels, in_channels // groups, kernel_h, kernel_w)
+    bias      (out_channels,) integers, or None
+    padding   rows and columns of level 0 at top, left, bottom, right
+    returns   (images, out_channels, out_height, out_width) int64
+
+    Raises ValueError on shapes that do not fit, OverflowError where ``Accumulator.check`` does.
+    """
+    _check_conv(x, weights.shape, bias, groups)
+    images, channels = x.shape[:2]
+    rows, _, kernel_h, kernel_w = weights.shape
+    out_h = out_size(x.shape[2] + padding[0] + padding[2], kernel_h, stride[0], dilation[0])
+    out_w = out_size(x.shape[3] + padding[1] + padding[3], kernel_w, stride[1], dilation[1])
+    depth = channels // groups * kernel_h * kernel_w
+    accumulator.check(depth, magnitude(x), weights.max_magnitude, _largest(bias))
+    out = np.empty((images, rows, out_h, out_w), np.int64)
+    patches = np.empty((groups, out_h * out_w, depth), _operand_dtype(x))
+    geometry = (kernel_h, kernel_w, *stride, *padding[:2], *dilation, out_h, out_w)
+    for image in range(images):
+        _gather_patches(np.ascontiguousarray(x[image], patches.dtype), patches, geometry)
+        out[image] = weights.dot(patches, accumulator).reshape(rows, out_h, out_w)
+    return accumulator.add_bias(out, None if bias is None else bias[:, None, None].astype(np.int64))
+
+
+def linear(
+    x: np.ndarray,
+    weights,
+    bias: np.ndarray | None = None,
+    *,
+    accumulator: Accumulator = Accumulator(),  # noqa: B008 (immutable)
+) -> np.ndarray:
+    """The product of rows of levels ``x`` (images, features) with ``weights`` (rows, features).
+
+    Returns (images, rows) int64. Raises as ``conv2d`` does.
+    """
+    if x.ndim != 2 or len(weights.shape) != 2 or x.shape[1] != weights.shape[1]:
+        raise ValueError(f"a linear layer of weights {weights.shape} cannot read {x.shape}")
+    if bias is not None and bias.shape != weights.shape[:1]:
+        raise ValueError(f"bias {bias.shape} does not fit weights {weights.shape}")
+    accumulator.check(x.shape[1], magnitude(x), weights.max_magnitude, _largest(bias))
+    sums = weights.dot(x[None], accumulator)[0].T
+    return accumulator.add_bias(sums, None if bias is None else bias.astype(np.int64))
+
+
+def out_size(padded: int, kernel: int, stride: int, dilation: int = 1) -> int:
+    """Positions of a window along a padded side; raises ValueError when the window is larger."""
+    span = dilation * (kernel - 1) + 1
+    if span > padded:
+        raise ValueError(f"a window of {span} does not fit a padded side of {padded}")
+    return (padded - span) // stride + 1
+
+
+def _check_conv(
+    x: np.ndarray, shape: tuple[int, ...], bias: np.ndarray | None, groups: int
+) -> None:
+    if x.ndim != 4 or len(shape) != 4:
+        raise ValueError(f"a convolution needs 4-D input and weights, not {x.shape} and {shape}")
+    if groups < 1 or shape[0] % groups or shape[1] * groups != x.shape[1]:
+        raise ValueError(f"weights {shape} in {groups} groups cannot read {x.shape[1]} channels")
+    if bias is not None and bias.shape != shape[:1]:
+        raise ValueError(f"bias {bias.shape} does not fit weights {shape}")
+
+
+def _largest(bias: np.ndarray | None) -> int:
+    return 0 if bias is None else magnitude(bias)
+
+
+def _operand_dtype(x: np.ndarray) -> type:
+    if magnitude(x) >= 2**31:
+        raise OverflowError(f"a level of {magnitude(x)} does not fit 32 bits")
+    return np.int16 if magnitude(x) < 2**15 else np.int32
+
+
+@njit(cache=True, nogil=True)
+def _gather_patches(x, patches, geometry):
+    """Write the window under each output position as one row: in-channel, kernel row, column.
+
+    x         (C, H, W)
+    patches   (groups, out_h * out_w, C // groups * kernel_h * kernel_w), overwritten
+    """
+    kernel_h, kernel_w, stride_h, stride_w, top, left, step_h, step_w, out_h, out_w = geometry
+    groups, _, depth = patches.shape
+    _, height, width = x.shape
+    group_channels = depth // (kernel_h * kernel_w) if depth else 0
+    for g in range(groups):
+        for oy in range(out_h):
+            for ox in range(out_w):
+                k = 0
+                for c in range(g * group_channels, (g + 1) * group_channels):
+                    for ky in range(kernel_h):
+                        y = oy * stride_h - top + ky * step_h
+                        for kx in range(kernel_w):
+                            z = ox * stride_w - left + kx * step_w
+                            inside = 0 <= y < height and 0 <= z < width
+                            patches[g, oy * out_w + ox, k] = x[c, y, z] if inside else 0
+                            k += 1

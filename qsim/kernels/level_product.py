@@ -1,0 +1,105 @@
+"""The product of integer levels, which defines the result of every format."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from qsim.kernels.accumulator import Accumulator, magnitude
+
+INT16_MAX = 2**15 - 1
+INT32_MAX = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class LevelWeights:
+    """Weights given as levels: an integer array (rows, ...), each level within 32 bits signed."""
+
+    levels: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the weights."""
+        return self.levels.shape
+
+    @property
+    def max_magnitude(self) -> int:
+        """The largest absolute level."""
+        return magnitude(self.levels)
+
+    def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
+        """Products of every row of weights with every row of ``x``, within each group.
+
+        x        (groups, columns, depth), integers within 32 bits signed
+        returns  (groups, rows // groups, columns) int64; groups take the rows in turn
+
+        Raises OverflowError where ``accumulator.check`` does.
+        """
+        groups, columns, depth = x.shape
+        w = self.levels.reshape(groups, -1 if self.levels.size else 0, depth)
+        max_x, max_w = magnitude(x), self.max_magnitude
+        accumulator.check(depth, max_x, max_w)
+        out = np.zeros((groups, self.shape[0] // groups, columns), np.int64)
+        if out.size == 0 or depth == 0:
+            return out
+        if accumulator.mode == "saturate":
+            _dot_saturating(
+                _as(w, np.int32), _as(x, np.int32), out, accumulator.low, accumulator.high
+            )
+        elif max(max_x, max_w) <= INT16_MAX and depth * max_x * max_w <= INT32_MAX:
+            _dot_int32(_as(w, np.int16), _as(x, np.int16), out)
+        else:
+            _dot_int64(_as(w, np.int32), _as(x, np.int32), out)
+        return accumulator.add_bias(out, None)
+
+
+def _as(levels: np.ndarray, dtype: type) -> np.ndarray:
+    if magnitude(levels) > INT32_MAX:
+        raise OverflowError(f"a level of {magnitude(levels)} does not fit 32 bits")
+    return np.ascontiguousarray(levels, dtype)
+
+
+@njit(cache=True, nogil=True)
+def _dot_int32(w, x, out):
+    """Exact while depth * max|w| * max|x| < 2**31.
+
+    w (G, N, K) int16, x (G, M, K) int16, out (G, N, M) int64, overwritten
+    """
+    for g in range(w.shape[0]):
+        for n in range(w.shape[1]):
+            for m in range(x.shape[1]):
+                total = np.int32(0)
+                for k in range(w.shape[2]):
+                    total += np.int32(w[g, n, k]) * np.int32(x[g, m, k])
+                out[g, n, m] = total
+
+
+@njit(cache=True, nogil=True)
+def _dot_int64(w, x, out):
+    """Exact while depth * max|w| * max|x| < 2**63.
+
+    w (G, N, K) int32, x (G, M, K) int32, out (G, N, M) int64, overwritten
+    """
+    for g in range(w.shape[0]):
+        for n in range(w.shape[1]):
+            for m in range(x.shape[1]):
+                total = np.int64(0)
+                for k in range(w.shape[2]):
+                    total += np.int64(w[g, n, k]) * np.int64(x[g, m, k])
+                out[g, n, m] = total
+
+
+@njit(cache=True, nogil=True)
+def _dot_saturating(w, x, out, low, high):
+    """Clipped to low .. high after every addition, k rising; exact while high + max|w*x| < 2**63.
+
+    w (G, N, K) int32, x (G, M, K) int32, out (G, N, M) int64, overwritten
+    """
+    for g in range(w.shape[0]):
+        for n in range(w.shape[1]):
+            for m in range(x.shape[1]):
+                total = np.int64(0)
+                for k in range(w.shape[2]):
+                    total += np.int64(w[g, n, k]) * np.int64(x[g, m, k])
+                    total = min(max(total, low), high)
+                out[g, n, m] = total

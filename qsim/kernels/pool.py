@@ -1,0 +1,89 @@
+"""Pooling of levels: largest, sum, and integer average."""
+
+import numpy as np
+from numba import njit
+
+from qsim.kernels.layers import out_size
+
+
+def max_pool(
+    x: np.ndarray,
+    kernel: tuple[int, int],
+    *,
+    stride: tuple[int, int] | None = None,
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> np.ndarray:
+    """The largest level under each window; positions in the padding do not take part.
+
+    x         (images, channels, height, width) integers
+    padding   rows and columns at top, left, bottom, right, each less than the kernel's side
+    returns   (images, channels, out_height, out_width) int64
+
+    Raises ValueError when the window does not fit or could lie in the padding alone.
+    """
+    top, left, bottom, right = padding
+    if max(top, bottom) >= kernel[0] or max(left, right) >= kernel[1]:
+        raise ValueError(f"padding {padding} is not less than the window {kernel}")
+    stride = stride or kernel
+    out = _out_like(x, kernel, stride, padding)
+    _max_pool(np.ascontiguousarray(x, np.int64), out, *kernel, *stride, top, left)
+    return out
+
+
+def sum_pool(x: np.ndarray, kernel: tuple[int, int], *, stride=None) -> np.ndarray:
+    """The sum of the levels under each window, int64; shapes and errors as ``max_pool``."""
+    stride = stride or kernel
+    out = _out_like(x, kernel, stride, (0, 0, 0, 0))
+    _sum_pool(np.ascontiguousarray(x, np.int64), out, *kernel, *stride)
+    return out
+
+
+def average_pool(x: np.ndarray, kernel: tuple[int, int], *, stride=None) -> np.ndarray:
+    """The mean level under each window, rounded to the nearest integer, a half to the even one."""
+    return divide_half_even(sum_pool(x, kernel, stride=stride), kernel[0] * kernel[1])
+
+
+def divide_half_even(sums: np.ndarray, divisor: int) -> np.ndarray:
+    """``sums / divisor`` (divisor > 0) rounded to the nearest integer, a half to the even one."""
+    quotient, rest = np.divmod(sums, divisor)  # floor, rest in 0 .. divisor - 1
+    up = (2 * rest > divisor) | ((2 * rest == divisor) & (quotient % 2 == 1))
+    return quotient + up
+
+
+def _out_like(x: np.ndarray, kernel, stride, padding) -> np.ndarray:
+    if x.ndim != 4:
+        raise ValueError(f"pooling needs 4-D input, not {x.shape}")
+    out_h = out_size(x.shape[2] + padding[0] + padding[2], kernel[0], stride[0])
+    out_w = out_size(x.shape[3] + padding[1] + padding[3], kernel[1], stride[1])
+    return np.zeros((*x.shape[:2], out_h, out_w), np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _max_pool(x, out, kernel_h, kernel_w, stride_h, stride_w, top, left):
+    """x (N, C, H, W) int64, out (N, C, OH, OW) int64, overwritten; every window meets x."""
+    _, _, height, width = x.shape
+    for n in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            for oy in range(out.shape[2]):
+                y0 = oy * stride_h - top
+                for ox in range(out.shape[3]):
+                    x0 = ox * stride_w - left
+                    best = x[n, c, max(y0, 0), max(x0, 0)]
+                    for y in range(max(y0, 0), min(y0 + kernel_h, height)):
+                        for z in range(max(x0, 0), min(x0 + kernel_w, width)):
+                            best = max(best, x[n, c, y, z])
+                    out[n, c, oy, ox] = best
+
+
+@njit(cache=True, nogil=True)
+def _sum_pool(x, out, kernel_h, kernel_w, stride_h, stride_w):
+    """x (N, C, H, W) int64, out (N, C, OH, OW) int64, overwritten."""
+    for n in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            for oy in range(out.shape[2]):
+                for ox in range(out.shape[3]):
+                    total = np.int64(0)
+                    for y in range(oy * stride_h, oy * stride_h + kernel_h):
+                        for z in range(ox * stride_w, ox * stride_w + kernel_w):
+                            total += x[n, c, y, z]
+                    out[n, c, oy, ox] = total

@@ -1,0 +1,137 @@
+"""From accumulated sums back to levels, and the residual addition that goes with it.
+
+A *term* is an int64 array (images, channels, ...) of sums. Several terms (the branches of a
+residual addition) are brought to one scale, added, and rounded once.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+
+from qsim.kernels.accumulator import magnitude
+
+MAX_RIGHT_SHIFT = 62
+
+
+def requantize_float(
+    terms: Sequence[tuple[np.ndarray, np.ndarray]], low: int, high: int
+) -> np.ndarray:
+    """``round(sum(term * multiplier))`` clipped to ``low .. high``, all in float32.
+
+    Each sum is rounded to float32, multiplied by the float32 multiplier of its channel, the
+    products are added in order, each step rounded to float32 (no fused multiply-add); the total
+    goes to the nearest integer, a half to the even one. For one term this is the arithmetic of
+    ONNX Runtime's QLinearConv.
+
+    terms     (sums int64 (images, channels, ...), multiplier float32 (channels,)), each multiplier
+              positive; all sums of one shape
+    low, high within 24 bits, so that float32 holds every level
+    returns   int32 levels of the same shape
+
+    Raises ValueError on shapes, multipliers or limits outside these.
+    """
+    _check_limits(low, high)
+    shape = terms[0][0].shape
+    total = np.zeros(_by_channel(terms[0][0]).shape, np.float32)
+    for sums, multiplier in terms:
+        _check_term(sums, shape, multiplier)
+        if not (multiplier > 0).all():
+            raise ValueError("a multiplier must be positive")
+        _add_scaled(_by_channel(sums), np.ascontiguousarray(multiplier, np.float32), total)
+    levels = np.empty(total.shape, np.int32)
+    _round_half_even(total, levels, np.float32(low), np.float32(high))
+    return levels.reshape(shape)
+
+
+def requantize_shift(sums: np.ndarray, shift: np.ndarray, low: int, high: int) -> np.ndarray:
+    """``sums / 2**shift`` rounded to the nearest integer, a half to the even one, then clipped.
+
+    sums      int64 (images, channels, ...)
+    shift     (channels,) integers 0 .. 62
+    returns   int32 levels of the same shape
+
+    Raises ValueError on shapes, shifts or limits outside these.
+    """
+    _check_limits(low, high)
+    _check_term(sums, sums.shape, shift)
+    if shift.size and (shift.min() < 0 or shift.max() > MAX_RIGHT_SHIFT):
+        raise ValueError(f"a shift is 0 to {MAX_RIGHT_SHIFT} to the right, not {shift}")
+    by_channel = _by_channel(sums)
+    levels = np.empty(by_channel.shape, np.int32)
+    _shift_half_even(by_channel, np.ascontiguousarray(shift, np.int64), levels, low, high)
+    return levels.reshape(sums.shape)
+
+
+def add_aligned(
+    terms: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The exact sum of terms whose scales are ``2**-shift``, and the shift of the sum.
+
+    terms     (sums int64 (images, channels, ...), shift (channels,) integers)
+    returns   sums int64 and shift (channels,), no smaller than 0: the largest of the terms'
+
+    Raises ValueError on shapes that differ, OverflowError when the sum could leave 64 bits.
+    """
+    shape = terms[0][0].shape
+    common = np.maximum.reduce([np.asarray(shift, np.int64) for _, shift in terms] + [np.int64(0)])
+    total = np.zeros(_by_channel(terms[0][0]).shape, np.int64)
+    worst = 0
+    for sums, shift in terms:
+        _check_term(sums, shape, shift)
+        up = common - shift
+        worst += magnitude(sums) * 2 ** int(up.max(initial=0))
+        if worst >= 2**63:
+            raise OverflowError("the scales of an addition lie too far apart for 64 bits")
+        total += _by_channel(sums) << up[None, :, None]
+    return total.reshape(shape), common
+
+
+def _by_channel(sums: np.ndarray) -> np.ndarray:
+    inner = int(np.prod(sums.shape[2:]))
+    return np.ascontiguousarray(sums, np.int64).reshape(*sums.shape[:2], inner)
+
+
+def _check_limits(low: int, high: int) -> None:
+    if not -(2**24) <= low <= high <= 2**24:
+        raise ValueError(f"levels from {low} to {high} are no range within 24 bits")
+
+
+def _check_term(sums: np.ndarray, shape: tuple[int, ...], per_channel: np.ndarray) -> None:
+    if sums.ndim < 2 or sums.shape != shape or per_channel.shape != shape[1:2]:
+        raise ValueError(f"{sums.shape} with {per_channel.shape} does not fit {shape}")
+
+
+@njit(cache=True, nogil=True)
+def _add_scaled(sums, multiplier, total):
+    """sums (N, C, L) int64, multiplier (C,) float32, total (N, C, L) float32, added to."""
+    for n in range(sums.shape[0]):
+        for c in range(sums.shape[1]):
+            for i in range(sums.shape[2]):
+                total[n, c, i] += np.float32(sums[n, c, i]) * multiplier[c]
+
+
+@njit(cache=True, nogil=True)
+def _round_half_even(total, levels, low, high):
+    """total (N, C, L) float32, levels (N, C, L) int32, overwritten; low, high float32 integers."""
+    for n in range(total.shape[0]):
+        for c in range(total.shape[1]):
+            for i in range(total.shape[2]):
+                clipped = min(max(total[n, c, i], low), high)
+                levels[n, c, i] = np.int32(np.rint(clipped))  # rint: a half to the even integer
+
+
+@njit(cache=True, nogil=True)
+def _shift_half_even(sums, shift, levels, low, high):
+    """sums (N, C, L) int64, shift (C,) int64 0 .. 62, levels (N, C, L) int32, overwritten."""
+    for n in range(sums.shape[0]):
+        for c in range(sums.shape[1]):
+            s = shift[c]
+            for i in range(sums.shape[2]):
+                floor = sums[n, c, i] >> s
+                rest = sums[n, c, i] - (floor << s)
+                if s > 0:
+                    half = np.int64(1) << (s - 1)
+                    if rest > half or (rest == half and (floor & 1) == 1):
+                        floor += 1  # a half goes to the even integer
+                levels[n, c, i] = min(max(floor, low), high)

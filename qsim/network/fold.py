@@ -1,0 +1,61 @@
+"""Batch norm folded into the layer before it."""
+
+import msgspec
+import numpy as np
+
+from qsim.errors import NetworkError
+from qsim.network.graph import Network, Node, replaced
+from qsim.network.layers import BatchNorm, Layer
+from qsim.network.weights import Weights
+
+
+def fold_batch_norms(network: Network, weights: Weights) -> tuple[Network, Weights]:
+    """The same function without batch norms: W' = W * gamma / s, b' = beta + (b - mean) * gamma / s
+    with s = sqrt(variance + epsilon), computed in float64 and rounded to float32.
+
+    Raises NetworkError when a batch norm follows no convolution or linear layer, or when that
+    layer's own result is read elsewhere too.
+    """
+    norms = {n.inputs[0]: n for n in network.nodes.values() if isinstance(n.layer, BatchNorm)}
+    for before, norm in norms.items():
+        _check_foldable(network, before, norm)
+    renamed = {norm.name: before for before, norm in norms.items()}
+    layers = [
+        _without_norm(node, norms.get(node.name), renamed)
+        for node in network.nodes.values()
+        if node.name not in renamed
+    ]
+    folded = {k: v for k, v in weights.items() if k.rsplit(".", 1)[0] not in renamed}
+    for before, norm in norms.items():
+        folded |= _folded(before, norm, weights)
+    return replaced(network, layers), folded
+
+
+def _check_foldable(network: Network, before: str, norm: Node) -> None:
+    node = network.nodes.get(before)
+    if node is None or not node.has_products or len(network.readers[before]) > 1:
+        raise NetworkError(
+            f"network {network.name}: batch_norm {norm.name!r} cannot be folded: it must directly"
+            " follow a convolution or linear layer whose result nothing else reads"
+        )
+
+
+def _without_norm(node: Node, norm: Node | None, renamed: dict[str, str]) -> Layer:
+    inputs = tuple(renamed.get(name, name) for name in node.inputs)
+    layer = msgspec.structs.replace(node.layer, inputs=inputs)
+    return msgspec.structs.replace(layer, bias=True) if norm else layer
+
+
+def _folded(before: str, norm: Node, weights: Weights) -> Weights:
+    gamma, beta, mean, variance = (
+        weights[f"{norm.name}.{key}"].astype(np.float64)
+        for key in ("weight", "bias", "running_mean", "running_var")
+    )
+    weight = weights[f"{before}.weight"]
+    factor = gamma / np.sqrt(variance + norm.layer.epsilon)
+    bias = beta + (weights.get(f"{before}.bias", 0.0) - mean) * factor
+    by_row = factor.reshape(-1, *(1,) * (weight.ndim - 1))
+    return {
+        f"{before}.weight": (weight * by_row).astype(np.float32),
+        f"{before}.bias": bias.astype(np.float32),
+    }

@@ -1,0 +1,154 @@
+"""A network: layers in order, every tensor named after the layer that makes it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from hwmodels.documents import nearest
+from qsim.errors import NetworkError
+from qsim.network.layers import Conv, Layer, Linear, Shape, shape_text
+
+INPUT = "input"  # the name of the tensor that the network reads
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer in its place: which tensors it reads, and all shapes (of one image)."""
+
+    layer: Layer
+    inputs: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
+
+    @property
+    def name(self) -> str:
+        """The name of the layer and of the tensor it makes."""
+        return self.layer.name
+
+    @property
+    def has_products(self) -> bool:
+        """Whether it multiplies its input by weights."""
+        return isinstance(self.layer, Conv | Linear)
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Shapes of the trainable arrays, by name in the layer."""
+        return self.layer.parameters(self.input_shapes[0])
+
+    @property
+    def arrays(self) -> dict[str, Shape]:
+        """Shapes of all arrays that a file of weights holds for it, by ``layer.array``."""
+        both = self.parameters | self.layer.statistics(self.input_shapes[0])
+        return {f"{self.name}.{key}": shape for key, shape in both.items()}
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image."""
+        if not self.has_products:
+            return 0
+        positions = prod(self.output_shape[1:])
+        return positions * prod(self.parameters["weight"])
+
+
+@dataclass(frozen=True)
+class Network:
+    """A checked network.
+
+    Raises NetworkError, naming the layer, on a name used twice, a tensor that is not made before it
+    is read, shapes that do not fit, or a tensor that nothing reads.
+    """
+
+    name: str
+    input_shape: Shape
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self):
+        if not self.layers:
+            raise NetworkError(f"network {self.name}: has no layers")
+        if not self.input_shape or min(self.input_shape) < 1:
+            raise NetworkError(f"network {self.name}: input sides must be 1 or more")
+        self._check_all_read()
+
+    @cached_property
+    def nodes(self) -> dict[str, Node]:
+        """Every layer in its place, by name, in order."""
+        nodes: dict[str, Node] = {}
+        shapes = {INPUT: tuple(self.input_shape)}
+        previous = INPUT
+        for layer in self.layers:
+            node = self._place(layer, previous, shapes)
+            nodes[layer.name] = node
+            shapes[layer.name] = node.output_shape
+            previous = layer.name
+        return nodes
+
+    @property
+    def output(self) -> str:
+        """The name of the last tensor, which is the network's result."""
+        return self.layers[-1].name
+
+    @cached_property
+    def readers(self) -> dict[str, tuple[Node, ...]]:
+        """The layers that read each tensor, by the tensor's name."""
+        readers: dict[str, list[Node]] = {name: [] for name in (INPUT, *self.nodes)}
+        for node in self.nodes.values():
+            for name in node.inputs:
+                readers[name].append(node)
+        return {name: tuple(nodes) for name, nodes in readers.items()}
+
+    @property
+    def product_nodes(self) -> list[Node]:
+        """The convolutions and linear layers, in order."""
+        return [node for node in self.nodes.values() if node.has_products]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers for one image."""
+        return sum(node.macs for node in self.nodes.values())
+
+    @property
+    def parameter_count(self) -> int:
+        """Trainable parameters of all layers."""
+        shapes = [shape for node in self.nodes.values() for shape in node.parameters.values()]
+        return sum(prod(shape) for shape in shapes)
+
+    def _place(self, layer: Layer, previous: str, shapes: dict[str, Shape]) -> Node:
+        where = f"network {self.name}: layer {layer.name!r}"
+        if layer.name in shapes:
+            raise NetworkError(f"{where}: the name is used twice; names must differ")
+        inputs = layer.inputs if layer.inputs is not None else (previous,)
+        for name in inputs:
+            if name not in shapes:
+                later = any(other.name == name for other in self.layers)
+                remedy = "it is made later; move it up" if later else nearest(name, shapes)
+                raise NetworkError(
+                    f"{where}: reads {name!r}, which no earlier layer makes; {remedy}"
+                )
+        read = tuple(shapes[name] for name in inputs)
+        try:
+            return Node(layer, tuple(inputs), read, layer.output_shape(*read))
+        except NetworkError as error:
+            raise NetworkError(f"{where}: {error}") from None
+
+    def _check_all_read(self) -> None:
+        for name, readers in self.readers.items():
+            if not readers and name != self.output:
+                raise NetworkError(
+                    f"network {self.name}: nothing reads tensor {name!r}; list it under the inputs"
+                    " of a layer or remove the layer"
+                )
+
+
+def summary(network: Network) -> str:
+    """A network in one line: name, input, size."""
+    return (
+        f"{network.name}, input {shape_text(network.input_shape)},"
+        f" {network.macs / 1e6:,.1f} M MACs per image,"
+        f" {network.parameter_count / 1e6:,.3f} M parameters"
+    )
+
+
+def replaced(network: Network, layers: Sequence[Layer]) -> Network:
+    """The same network with other layers."""
+    return Network(network.name, network.input_shape, tuple(layers))

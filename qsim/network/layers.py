@@ -1,0 +1,228 @@
+"""The kinds of layer: their parameters, and the shapes they make.
+
+A shape is that of one image's tensor, without the batch: (channels, height, width), or (features,)
+once flattened. Each kind is a row of a layer table, told apart by its ``type``.
+"""
+
+from math import prod
+
+import msgspec
+
+from qsim.errors import NetworkError
+
+Shape = tuple[int, ...]
+Side = int | tuple[int, int]
+Border = int | tuple[int, ...]  # one for all, (height, width), or (top, left, bottom, right)
+
+
+class Layer(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True
+):
+    """A named layer. It reads the tensors of ``inputs``; by default that of the row before it."""
+
+    name: str
+    inputs: tuple[str, ...] | None = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The shape made from the shapes read. Raises NetworkError when they do not fit."""
+        raise NotImplementedError
+
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        """Shapes of the trainable arrays when reading ``shape``, by their name in the layer."""
+        return {}
+
+    def statistics(self, shape: Shape) -> dict[str, Shape]:
+        """Shapes of the arrays that a trained layer holds but no gradient changes."""
+        return {}
+
+
+class Conv(Layer, tag="conv", frozen=True, kw_only=True):
+    """2-D convolution. Sides are one integer or [height, width]; padding may also be four sides,
+    [top, left, bottom, right]."""
+
+    out_channels: int
+    kernel: Side
+    stride: Side = 1
+    padding: Border = 0
+    dilation: Side = 1
+    groups: int = 1
+    bias: bool = True
+
+    def __post_init__(self):
+        _check_positive(self, "out_channels", "kernel", "stride", "dilation", "groups")
+        if min(border(self.padding)) < 0:
+            raise ValueError("padding must not be negative")
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        channels, height, width = _image(self, shapes)
+        if channels % self.groups or self.out_channels % self.groups:
+            raise NetworkError(
+                f"{self.groups} groups do not divide {channels} in- and {self.out_channels}"
+                " out-channels"
+            )
+        sides = _windows((height, width), self.kernel, self.stride, self.padding, self.dilation)
+        return (self.out_channels, *sides)
+
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        weight = (self.out_channels, shape[0] // self.groups, *pair(self.kernel))
+        return {"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {})
+
+
+class Linear(Layer, tag="linear", frozen=True, kw_only=True):
+    """Fully connected layer over (features,)."""
+
+    out_features: int
+    bias: bool = True
+
+    def __post_init__(self):
+        _check_positive(self, "out_features")
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        (shape,) = _count(self, shapes, 1)
+        if len(shape) != 1:
+            raise NetworkError(f"reads {shape_text(shape)}; put a flatten layer before it")
+        return (self.out_features,)
+
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        weight = {"weight": (self.out_features, shape[0])}
+        return weight | ({"bias": (self.out_features,)} if self.bias else {})
+
+
+class BatchNorm(Layer, tag="batch_norm", frozen=True, kw_only=True):
+    """Normalisation by trained statistics: gamma * (x - mean) / sqrt(variance + epsilon) + beta."""
+
+    epsilon: float = 1e-5
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _count(self, shapes, 1)[0]
+
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        return {"weight": shape[:1], "bias": shape[:1]}
+
+    def statistics(self, shape: Shape) -> dict[str, Shape]:
+        return {"running_mean": shape[:1], "running_var": shape[:1]}
+
+
+class Relu(Layer, tag="relu", frozen=True, kw_only=True):
+    """max(x, 0)."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _count(self, shapes, 1)[0]
+
+
+class MaxPool(Layer, tag="max_pool", frozen=True, kw_only=True):
+    """The largest value under each window; the padding does not take part."""
+
+    kernel: Side
+    stride: Side | None = None
+    padding: Border = 0
+
+    def __post_init__(self):
+        _check_positive(self, "kernel", "stride")
+        top, left, bottom, right = border(self.padding)
+        height, width = pair(self.kernel)
+        sides = ((top, height), (bottom, height), (left, width), (right, width))
+        if any(not 0 <= amount < side for amount, side in sides):
+            raise ValueError("padding must not be negative and must be less than the kernel")
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        channels, height, width = _image(self, shapes)
+        sides = _windows((height, width), self.kernel, self.stride or self.kernel, self.padding)
+        return (channels, *sides)
+
+
+class AveragePool(Layer, tag="average_pool", frozen=True, kw_only=True):
+    """The mean under each window, without padding; without a kernel, over the whole image."""
+
+    kernel: Side | None = None
+    stride: Side | None = None
+
+    def __post_init__(self):
+        _check_positive(self, "kernel", "stride")
+        if self.kernel is None and self.stride is not None:
+            raise ValueError("a stride needs a kernel")
+
+    def window(self, shape: Shape) -> tuple[int, int]:
+        """Height and width of the window over an input of ``shape``."""
+        return pair(self.kernel) if self.kernel is not None else tuple(shape[1:])
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        shape = _image(self, shapes)
+        window = self.window(shape)
+        return (shape[0], *_windows(shape[1:], window, self.stride or window, 0))
+
+
+class Add(Layer, tag="add", frozen=True, kw_only=True):
+    """The elementwise sum of two or more tensors of one shape."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes) < 2:
+            raise NetworkError("adds two tensors or more: list their names under inputs")
+        if len(set(shapes)) > 1:
+            listed = " and ".join(shape_text(shape) for shape in shapes)
+            raise NetworkError(f"cannot add tensors of different shapes: {listed}")
+        return shapes[0]
+
+
+class Flatten(Layer, tag="flatten", frozen=True, kw_only=True):
+    """All values of an image in one row: channel, height, width."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return (prod(_count(self, shapes, 1)[0]),)
+
+
+LayerRow = Conv | Linear | BatchNorm | Relu | MaxPool | AveragePool | Add | Flatten
+
+
+def pair(side: Side) -> tuple[int, int]:
+    """(height, width) of a side given once or twice."""
+    return (side, side) if isinstance(side, int) else side
+
+
+def border(padding: Border) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) of a padding given once, by side or by edge."""
+    if isinstance(padding, int):
+        return (padding,) * 4
+    if len(padding) not in (2, 4):
+        raise ValueError("padding has one, two or four values")
+    return padding if len(padding) == 4 else padding * 2
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as it is printed: 3x224x224."""
+    return "x".join(str(side) for side in shape)
+
+
+def _check_positive(layer: Layer, *names: str) -> None:
+    for name in names:
+        value = getattr(layer, name)
+        if value is not None and min(pair(value)) < 1:
+            raise ValueError(f"{name} must be 1 or more")
+
+
+def _count(layer: Layer, shapes: tuple[Shape, ...], wanted: int) -> tuple[Shape, ...]:
+    if len(shapes) != wanted:
+        raise NetworkError(f"reads {wanted} tensor, not {len(shapes)}")
+    return shapes
+
+
+def _image(layer: Layer, shapes: tuple[Shape, ...]) -> Shape:
+    (shape,) = _count(layer, shapes, 1)
+    if len(shape) != 3:
+        raise NetworkError(f"reads an image of channels, height and width, not {shape_text(shape)}")
+    return shape
+
+
+def _windows(
+    sides: Shape, kernel: Side, stride: Side, padding: Border, dilation: Side = 1
+) -> Shape:
+    """Positions of a window along height and width."""
+    edges = border(padding)
+    counts = []
+    for axis in (0, 1):
+        padded = sides[axis] + edges[axis] + edges[axis + 2]
+        span = pair(dilation)[axis] * (pair(kernel)[axis] - 1) + 1
+        if span > padded:
+            raise NetworkError(f"a window of {span} does not fit a padded side of {padded}")
+        counts.append((padded - span) // pair(stride)[axis] + 1)
+    return tuple(counts)

@@ -1,0 +1,84 @@
+"""The network in floating point: what quantization is measured against."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from qsim.network.graph import INPUT, Network, Node
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    Conv,
+    Flatten,
+    Linear,
+    MaxPool,
+    Relu,
+    border,
+    pair,
+)
+from qsim.network.weights import Weights
+
+
+def run_float(network: Network, weights: Weights, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Every tensor of the network in float32, by name, for ``images`` (images, *input_shape)."""
+    tensors = {INPUT: images.astype(np.float32)}
+    for node in network.nodes.values():
+        tensors[node.name] = float_layer(node, weights, [tensors[name] for name in node.inputs])
+    return tensors
+
+
+def float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
+    """The float32 result of one layer for a batch."""
+    x, layer = inputs[0], node.layer
+    parameters = {key.rsplit(".", 1)[1]: weights[key] for key in node.arrays}
+    match layer:
+        case Conv():
+            return _convolution(x, layer, **parameters)
+        case Linear():
+            return x @ parameters["weight"].T + parameters.get("bias", np.float32(0))
+        case BatchNorm():
+            return _batch_norm(x, layer.epsilon, **parameters)
+        case Relu():
+            return np.maximum(x, 0)
+        case MaxPool():
+            top, left, bottom, right = border(layer.padding)
+            edges = ((0, 0), (0, 0), (top, bottom), (left, right))
+            padded = np.pad(x, edges, constant_values=-np.inf)
+            return _windows(padded, layer.kernel, layer.stride or layer.kernel).max((-2, -1))
+        case AveragePool():
+            window = layer.window(node.input_shapes[0])
+            return _windows(x, window, layer.stride or window).mean((-2, -1))
+        case Add():
+            return sum(inputs[1:], start=x)
+        case Flatten():
+            return x.reshape(len(x), -1)
+    raise TypeError(f"no float reference for a {type(layer).__name__} layer")
+
+
+def _convolution(x: np.ndarray, layer: Conv, weight: np.ndarray, bias: np.ndarray | None = None):
+    top, left, bottom, right = border(layer.padding)
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    windows = _windows(padded, layer.kernel, layer.stride, layer.dilation)
+    images, channels, out_h, out_w, kernel_h, kernel_w = windows.shape
+    depth = channels // layer.groups * kernel_h * kernel_w
+    by_group = windows.reshape(images, layer.groups, -1, out_h, out_w, kernel_h, kernel_w)
+    columns = by_group.transpose(0, 1, 2, 5, 6, 3, 4).reshape(images, layer.groups, depth, -1)
+    rows = weight.reshape(layer.groups, -1, depth)
+    out = np.matmul(rows, columns).reshape(images, len(weight), out_h, out_w)
+    return out if bias is None else out + bias[:, None, None]
+
+
+def _windows(x: np.ndarray, kernel, stride, dilation=1) -> np.ndarray:
+    """The view (N, C, OH, OW, KH, KW) of the values under each window position."""
+    (kernel_h, kernel_w), (step_h, step_w) = pair(kernel), pair(dilation)
+    span = (step_h * (kernel_h - 1) + 1, step_w * (kernel_w - 1) + 1)
+    views = sliding_window_view(x, span, axis=(2, 3))
+    stride_h, stride_w = pair(stride)
+    return views[:, :, ::stride_h, ::stride_w, ::step_h, ::step_w]
+
+
+def _batch_norm(x: np.ndarray, epsilon: float, weight, bias, running_mean, running_var):
+    by_channel = (-1, *(1,) * (x.ndim - 2))
+    factor = weight / np.sqrt(running_var + np.float32(epsilon))
+    offset = bias - running_mean * factor
+    return x * factor.reshape(by_channel) + offset.reshape(by_channel)

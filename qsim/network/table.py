@@ -1,0 +1,35 @@
+"""Layer tables: networks written as YAML."""
+
+from pathlib import Path
+
+import msgspec
+
+from hwmodels.documents import read_document
+from qsim.errors import NetworkError
+from qsim.network.graph import Network
+from qsim.network.layers import LayerRow
+
+
+class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network as a document: its input shape and its layers in order.
+
+    input    shape of one image: [channels, height, width], or [features]
+    source   where the network is defined
+    """
+
+    input: tuple[int, ...]
+    layers: tuple[LayerRow, ...]
+    source: str = ""
+
+
+def read_network(path: Path, input_shape: tuple[int, ...] | None = None) -> Network:
+    """The network of the layer table at ``path``, named after the file, for images of
+    ``input_shape`` (by default the table's own).
+
+    Raises InputError (or its kind, NetworkError) naming file, key or layer.
+    """
+    table = read_document(path, LayerTable)
+    try:
+        return Network(path.stem, tuple(input_shape or table.input), table.layers)
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from None

@@ -1,0 +1,81 @@
+"""Weights of a network: arrays keyed ``layer.array`` as in a torch state dict."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from hwmodels.documents import nearest
+from qsim.errors import WeightsError
+from qsim.network.graph import Network
+from qsim.network.layers import BatchNorm
+
+Weights = dict[str, np.ndarray]
+
+
+def read_weights(path: Path, network: Network) -> Weights:
+    """The float32 arrays of ``network`` from the ``.npz`` at ``path``.
+
+    Raises WeightsError when the file cannot be read, or an array is missing, of another shape, not
+    of real numbers, or holds NaN or infinity, or belongs to no layer.
+    """
+    wanted = {key: shape for node in network.nodes.values() for key, shape in node.arrays.items()}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise WeightsError(f"{path}: is a single array; expected an .npz file of arrays")
+            _check_names(path, set(file.files), wanted, network.name)
+            return {key: _checked(path, key, file[key], shape) for key, shape in wanted.items()}
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise WeightsError(f"{path}: not a readable .npz file of plain arrays: {error}") from None
+
+
+def seeded_weights(network: Network, seed: int) -> Weights:
+    """Random float32 weights, the same for the same seed: He-normal products, batch norms that keep
+    the spread of their input, small biases."""
+    rng = np.random.default_rng(seed)
+    weights: Weights = {}
+    for node in network.nodes.values():
+        for key, shape in node.arrays.items():
+            weights[key] = _seeded(rng, key.rsplit(".", 1)[1], shape, node.layer)
+    return weights
+
+
+def _seeded(rng: np.random.Generator, name: str, shape: tuple[int, ...], layer) -> np.ndarray:
+    normal = rng.standard_normal(shape, np.float32)
+    if name == "running_var" or (name == "weight" and isinstance(layer, BatchNorm)):
+        return 1 + np.float32(0.1) * np.tanh(normal)
+    if name == "weight":
+        return normal * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+    return np.float32(0.1) * normal
+
+
+def _check_names(path: Path, found: set[str], wanted: dict, network: str) -> None:
+    if missing := sorted(wanted.keys() - found):
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise WeightsError(
+            f"{path}: array {missing[0]!r}{more} of network {network} is missing;"
+            f" {nearest(missing[0], found - wanted.keys())}"
+        )
+    extra = sorted(name for name in found - wanted.keys() if "num_batches_tracked" not in name)
+    if extra:
+        raise WeightsError(
+            f"{path}: array {extra[0]!r} belongs to no layer of network {network};"
+            f" {nearest(extra[0], wanted)}"
+        )
+
+
+def _checked(path: Path, key: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if array.shape != shape:
+        raise WeightsError(f"{path}: array {key!r} has shape {array.shape}, expected {shape}")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise WeightsError(f"{path}: array {key!r} is {array.dtype}, expected floating point")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise WeightsError(f"{path}: array {key!r} holds NaN or infinite values")
+    if key.endswith(".running_var") and (array < 0).any():
+        raise WeightsError(f"{path}: array {key!r} holds negative variances")
+    return array

@@ -1,0 +1,177 @@
+"""Which format each weight and each activation has."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import msgspec
+
+from hwmodels.documents import nearest
+from qsim.errors import WorkloadError
+from qsim.formats import Fixed, Float, from_document
+from qsim.network.graph import INPUT, Network, Node
+from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
+
+FormatDocument = str | dict[str, Any]
+
+
+class LayerPrecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a document says of a layer; what is absent is as the default.
+
+    weights        format of its weights
+    activations    format in which it reads its input
+    weight_scale   one scale per output channel (row), or one per tensor
+    """
+
+    weights: FormatDocument | None = None
+    activations: FormatDocument | None = None
+    weight_scale: Literal["per_channel", "per_tensor"] | None = None
+
+
+class PrecisionDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Default formats, and exceptions by layer name or glob; of those that match the last wins."""
+
+    default: LayerPrecision
+    layers: dict[str, LayerPrecision] = {}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The formats of a network.
+
+    weights            by layer with products
+    scale_per_channel  by layer with products: whether each row has its own scale
+    activations        by tensor, of those that are rounded (see ``rounded_tensors``)
+    """
+
+    weights: dict[str, Any]
+    scale_per_channel: dict[str, bool]
+    activations: dict[str, Fixed | Float]
+
+
+def resolve(document: PrecisionDocument, network: Network, *, where: str) -> Precision:
+    """The format of every weight and rounded tensor of ``network`` (batch norms folded).
+
+    Raises WorkloadError (or another InputError) naming ``where`` and the key: a glob that no layer
+    matches, a format that does not exist or is missing, or layers that read one tensor and ask for
+    different formats.
+    """
+    reading = [n for n in network.nodes.values() if n.has_products or _averages(n)]
+    names = [node.name for node in reading]
+    for pattern in document.layers:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise WorkloadError(
+                f"{where}.layers: {pattern!r} matches no convolution, linear or average pool layer;"
+                f" {nearest(pattern, names)}"
+            )
+    chosen = {name: _Choice(document, name, where) for name in names}
+    default = _Choice(document, None, where)
+    products = [node.name for node in network.product_nodes]
+    return Precision(
+        weights={name: chosen[name].format("weights") for name in products},
+        scale_per_channel={
+            name: chosen[name].value("weight_scale", "per_channel")[0] == "per_channel"
+            for name in products
+        },
+        activations=_tensor_formats(network, chosen, default),
+    )
+
+
+def rounded_tensors(network: Network) -> set[str]:
+    """The tensors that are rounded to an activation format; the others stay in the accumulator.
+
+    Rounded are the network's input, what a layer with products or an average pool reads, what
+    several layers read, and sums (add, or relu of one) that anything but a relu reads. The
+    network's output is not rounded.
+    """
+    rounded = {INPUT}
+    for name, readers in network.readers.items():
+        if name in (INPUT, network.output):
+            continue
+        node, reader = network.nodes[name], readers[0]
+        is_sum = isinstance(node.layer, Add) or _relu_of_sum(network, node)
+        carries_on = Relu if isinstance(node.layer, Add) else () if is_sum else _ON_ACCUMULATORS
+        if len(readers) > 1 or not isinstance(reader.layer, carries_on):
+            rounded.add(name)
+    return rounded
+
+
+_ON_ACCUMULATORS = (Relu, Add, MaxPool, Flatten)
+
+
+def keeps_levels(node: Node, rounded: set[str]) -> bool:
+    """Whether the layer only moves levels that were rounded before, so that it rounds nothing."""
+    return isinstance(node.layer, MaxPool | Flatten) and node.inputs[0] in rounded
+
+
+def _relu_of_sum(network: Network, node: Node) -> bool:
+    source = network.nodes.get(node.inputs[0])
+    return isinstance(node.layer, Relu) and source is not None and isinstance(source.layer, Add)
+
+
+def _averages(node: Node) -> bool:
+    return isinstance(node.layer, AveragePool)
+
+
+class _Choice:
+    """What a document says of one layer (None: of every layer it does not single out)."""
+
+    def __init__(self, document: PrecisionDocument, name: str | None, where: str):
+        self._stated = [(f"{where}.default", document.default)]
+        if name is not None:
+            for pattern, stated in document.layers.items():
+                if fnmatchcase(name, pattern):
+                    self._stated.append((f"{where}.layers.{pattern}", stated))
+
+    def value(self, key: str, default=None):
+        """The last value stated for ``key`` and where."""
+        stated = [(getattr(p, key), f"{at}.{key}") for at, p in self._stated]
+        given = [(value, at) for value, at in stated if value is not None]
+        return given[-1] if given else (default, stated[0][1])
+
+    def format(self, key: str):
+        """The format stated for ``key``. Raises WorkloadError when there is none."""
+        document, at = self.value(key)
+        if document is None:
+            raise WorkloadError(f"{at}: is missing; give a format such as {{fixed: {{bits: 4}}}}")
+        number = from_document(document, where=at)
+        if key == "activations" and not isinstance(number, Fixed | Float):
+            raise WorkloadError(
+                f"{at}: activations are fixed or float; other formats are for weights"
+            )
+        return number
+
+
+def _tensor_formats(
+    network: Network, chosen: dict[str, _Choice], default: _Choice
+) -> dict[str, Fixed | Float]:
+    rounded = rounded_tensors(network)
+    formats: dict[str, Fixed | Float] = {}
+    for name in (INPUT, *network.nodes):
+        if name not in rounded:
+            continue
+        if name != INPUT and keeps_levels(network.nodes[name], rounded):
+            formats[name] = formats[network.nodes[name].inputs[0]]
+            continue
+        asked = {r: chosen[r].format("activations") for r in _demanding(network, name)}
+        readers = list(asked)
+        for other in readers[1:]:
+            if asked[other] != asked[readers[0]]:
+                raise WorkloadError(
+                    f"{chosen[other].value('activations')[1]}: layers {readers[0]!r} and {other!r}"
+                    f" read the same tensor {name!r}; give both one format"
+                )
+        formats[name] = asked[readers[0]] if readers else default.format("activations")
+    return formats
+
+
+def _demanding(network: Network, tensor: str) -> list[str]:
+    """Layers whose activation format a rounded tensor must have: its readers, and theirs where a
+    max pool or flatten passes the levels on."""
+    names = []
+    for reader in network.readers[tensor]:
+        if reader.has_products or _averages(reader):
+            names.append(reader.name)
+        elif isinstance(reader.layer, MaxPool | Flatten):
+            names += _demanding(network, reader.name)
+    return names

@@ -1,0 +1,168 @@
+"""The integer program: a network whose weights are levels and whose scales are settled.
+
+A tensor is either *rounded* to the levels of an activation format, or stays in the accumulator as
+sums with a scale per channel. Biases are integers in the accumulator's scale.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from qsim.calibrate import RANGE_RULES, power_of_two
+from qsim.errors import WeightsError, WorkloadError
+from qsim.formats import Fixed, Float, Quantized
+from qsim.kernels.accumulator import Accumulator, magnitude
+from qsim.network.graph import INPUT, Network, Node
+from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
+from qsim.network.reference import run_float
+from qsim.network.weights import Weights
+from qsim.precision import Precision, keeps_levels
+
+
+class Arithmetic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the integer program computes.
+
+    accumulator   the register of every product
+    requantize    onnx: by a float32 multiplier, a half to the even level (as ONNX Runtime does);
+                  shift: all scales are powers of two, by an exact shift, a half to the even level
+    range         how scales are found: max maps the largest magnitude to the largest level,
+                  mse is the scale of least mean squared error
+    """
+
+    accumulator: Accumulator = Accumulator()
+    requantize: Literal["onnx", "shift"] = "onnx"
+    range: Literal["max", "mse"] = "max"
+
+    @property
+    def scale_rule(self):
+        """The rule that finds scales."""
+        rule = RANGE_RULES[self.range]
+        return power_of_two(rule) if self.requantize == "shift" else rule
+
+
+@dataclass(frozen=True)
+class Program:
+    """An integer program.
+
+    network     with batch norms folded
+    real        its float32 weights and biases
+    weights     by layer with products: levels and scales, or None where the layer is computed in
+                floating point
+    biases      by layer with integer products: int64 (rows,), in the accumulator's scale
+    formats     by rounded tensor
+    scales      by rounded tensor that is not float: float32, of shape ()
+    """
+
+    network: Network
+    real: Weights
+    weights: dict[str, Quantized | None]
+    biases: dict[str, np.ndarray]
+    formats: dict[str, Fixed | Float]
+    scales: dict[str, np.ndarray]
+    arithmetic: Arithmetic
+
+    def rounds(self, tensor: str) -> bool:
+        """Whether the tensor is rounded when it is made."""
+        node = self.network.nodes.get(tensor)
+        return tensor in self.formats and not (node and keeps_levels(node, set(self.formats)))
+
+    def accumulator_scale(self, node: Node) -> np.ndarray:
+        """The scale of a product layer's sums: float32 (rows,)."""
+        weight_scale = self.weights[node.name].scale
+        rows = np.broadcast_to(weight_scale.reshape(-1), node.output_shape[:1])
+        return self.scales[node.inputs[0]] * rows
+
+
+def build(
+    network: Network,
+    weights: Weights,
+    precision: Precision,
+    images: np.ndarray,
+    arithmetic: Arithmetic,
+) -> Program:
+    """The integer program of a network (batch norms folded), its ranges set by real ``images``.
+
+    Raises WorkloadError when a tensor with negative values is read as unsigned, or the accumulator
+    could overflow and is exact; WeightsError when the float network overflows.
+    """
+    tensors = run_float(network, weights, images)
+    rule = arithmetic.scale_rule
+    scales = {}
+    for name, number in precision.activations.items():
+        scales[name] = _activation_scale(name, tensors[name], number, rule, network)
+    for name in scales:
+        if name != INPUT and keeps_levels(network.nodes[name], set(precision.activations)):
+            scales[name] = scales[network.nodes[name].inputs[0]]
+    scales = {name: scale for name, scale in scales.items() if scale is not None}
+    quantized = {
+        node.name: _quantize_weights(node, weights, precision, scales, rule)
+        for node in network.product_nodes
+    }
+    program = Program(network, weights, quantized, {}, precision.activations, scales, arithmetic)
+    for node in network.product_nodes:
+        if quantized[node.name] is not None:
+            program.biases[node.name] = _bias_levels(program, node)
+            _check_accumulator(program, node)
+    return program
+
+
+def _activation_scale(name: str, real: np.ndarray, number, rule, network: Network):
+    if not np.isfinite(real).all():
+        raise WeightsError(
+            f"network {network.name}: tensor {name!r} overflows in floating point on the"
+            " calibration images; the weights are too large"
+        )
+    if isinstance(number, Float):
+        return None
+    if not number.signed and not _never_negative(network, name):
+        raise WorkloadError(
+            f"precision: tensor {name!r} of network {network.name} can be negative but is read as"
+            " unsigned; give the layers that read it"
+            f" activations: {{fixed: {{bits: {number.bits}}}}}"
+        )
+    return rule(real, number, None)
+
+
+def _never_negative(network: Network, name: str) -> bool:
+    """Whether a tensor cannot be negative; the input is taken at its word and checked when read."""
+    if name == INPUT or isinstance(network.nodes[name].layer, Relu):
+        return True
+    node = network.nodes[name]
+    passes_on = isinstance(node.layer, MaxPool | AveragePool | Flatten | Add)
+    return passes_on and all(_never_negative(network, source) for source in node.inputs)
+
+
+def _quantize_weights(node: Node, weights: Weights, precision: Precision, scales, rule):
+    number = precision.weights[node.name]
+    if isinstance(number, Float) or node.inputs[0] not in scales:
+        return None
+    axis = 0 if precision.scale_per_channel[node.name] else None
+    return number.quantize(weights[f"{node.name}.weight"], scale=rule, axis=axis)
+
+
+def _bias_levels(program: Program, node: Node) -> np.ndarray:
+    rows = node.output_shape[:1]
+    bias = program.real.get(f"{node.name}.bias", np.zeros(rows, np.float32))
+    levels = np.rint(bias.astype(np.float64) / program.accumulator_scale(node))
+    limit = 2.0**62
+    if (np.abs(levels) > limit).any():
+        raise WeightsError(f"layer {node.name!r}: its bias is out of all proportion to its weights")
+    return levels.astype(np.int64)
+
+
+def _check_accumulator(program: Program, node: Node) -> None:
+    accumulator = program.arithmetic.accumulator
+    weights = program.weights[node.name]
+    depth = int(np.prod(weights.levels.shape[1:]))
+    max_x = program.formats[node.inputs[0]].max_magnitude
+    try:
+        accumulator.check(
+            depth, max_x, weights.format.max_magnitude, magnitude(program.biases[node.name])
+        )
+    except OverflowError as error:
+        raise WorkloadError(
+            f"execute.accumulator: layer {node.name!r}: {error}; give it more bits, or mode wrap or"
+            " saturate"
+        ) from None

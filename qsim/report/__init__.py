@@ -1,0 +1,1 @@
+"""Evaluations as records, tables, files and pictures."""

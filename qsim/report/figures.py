@@ -1,0 +1,46 @@
+"""Pictures of evaluations."""
+
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from qsim.price import Pricing
+from qsim.report.records import layer_rows
+
+COMPUTE, DRAM, MUTED = "#3b6ea5", "#c8693a", "#8a8f98"
+
+
+def layer_figure(pricing: Pricing, title: str) -> Figure:
+    """Latency and utilization of every layer on one design, in the order they run."""
+    rows = layer_rows(pricing)
+    figure = Figure(figsize=(9, 1.6 + 0.28 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    latency, utilization = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    places = range(len(rows))
+    bound = [row["dram_s"] > row["compute_s"] for row in rows]
+    for is_dram, color, label in ((False, COMPUTE, "compute"), (True, DRAM, "DRAM")):
+        chosen = [i for i in places if bound[i] == is_dram]
+        if chosen:
+            widths = [rows[i]["latency_s"] * 1e3 for i in chosen]
+            latency.barh(chosen, widths, color=color, label=f"bound by {label}")
+    utilization.barh(places, [100 * row["utilization"] for row in rows], color=MUTED)
+    overall = 100 * float(pricing.cost.utilization)
+    utilization.axvline(overall, color="black", linewidth=1, label=f"network: {overall:.1f} %")
+    latency.set_yticks(places, [row["layer"] for row in rows])
+    latency.invert_yaxis()
+    latency.set_xlabel("latency per image [ms]")
+    utilization.set_xlabel("PE utilization [% of peak]")
+    utilization.set_xlim(0, 100)
+    for axes in (latency, utilization):
+        axes.legend(frameon=False, loc="lower right", fontsize="small")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="x", color="0.9")
+        axes.set_axisbelow(True)
+    figure.suptitle(f"{title} ({float(pricing.cost.latency_s) * 1e3:.4g} ms per image)")
+    return figure
+
+
+def write_picture(figure: Figure, path: Path) -> None:
+    """Write ``figure`` as PNG to ``path``."""
+    figure.savefig(path, dpi=130)

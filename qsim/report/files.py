@@ -1,0 +1,77 @@
+"""An evaluation as files: JSON, CSV and pictures in one folder."""
+
+import json
+from pathlib import Path
+
+from qsim.errors import QsimError
+from qsim.evaluate import Evaluation
+from qsim.report.records import design_row, document, layer_rows, sum_rows
+
+
+def to_json(evaluation: Evaluation) -> str:
+    """The evaluation as one JSON document."""
+    return json.dumps(document(evaluation), indent=2, allow_nan=False)
+
+
+def to_csv(evaluation: Evaluation) -> str:
+    """The layers of every design as CSV; without hardware, the layers' sums."""
+    return layers_frame(evaluation).to_csv(index=False)
+
+
+def layers_frame(evaluation: Evaluation):
+    """A pandas frame, a row for every layer of every design (without hardware, of the execution)."""
+    import pandas as pd
+
+    rows = [
+        {"workload": evaluation.workload.name, "device": p.device.name, "design": p.name} | row
+        for p in evaluation.pricings
+        for row in layer_rows(p)
+    ]
+    return pd.DataFrame(rows or sum_rows(evaluation.execution))
+
+
+def designs_frame(evaluation: Evaluation):
+    """A pandas frame, a row for every design."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [{"workload": evaluation.workload.name} | design_row(p) for p in evaluation.pricings]
+    )
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make ``folder``. Raises QsimError when it cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / "report.json"
+        probe.touch()
+    except OSError as error:
+        raise QsimError(f"--out {folder}: cannot be written: {error.strerror}") from None
+
+
+def write_files(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Write ``report.json``, ``layers.csv``, ``designs.csv`` and a picture for every design.
+
+    Returns the paths written. Raises QsimError when one cannot be written.
+    """
+    from qsim.report.figures import layer_figure, write_picture
+
+    written = []
+
+    def write(name: str, text: str) -> None:
+        (folder / name).write_text(text, encoding="utf-8")
+        written.append(folder / name)
+
+    try:
+        write("report.json", to_json(evaluation) + "\n")
+        write("layers.csv", to_csv(evaluation))
+        if evaluation.pricings:
+            write("designs.csv", designs_frame(evaluation).to_csv(index=False))
+        for index, pricing in enumerate(evaluation.pricings):
+            path = folder / f"layers-{index}-{pricing.device.name}.png"
+            title = f"{evaluation.workload.name} on {pricing.device.name}"
+            write_picture(layer_figure(pricing, title), path)
+            written.append(path)
+    except OSError as error:
+        raise QsimError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    return written

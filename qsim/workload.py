@@ -1,0 +1,133 @@
+"""A workload: a network, a precision, how to execute it and the hardware to price it on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from hwmodels.documents import nearest, read_document
+from hwmodels.fpga import GemmDesign
+from qsim import shipped
+from qsim.errors import WorkloadError
+from qsim.network.graph import Network
+from qsim.network.table import read_network
+from qsim.precision import PrecisionDocument
+from qsim.program import Arithmetic
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seed = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ExecuteDocument(Arithmetic, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a workload is executed, besides the arithmetic.
+
+    dataset              a shipped dataset, or an .npz file; absent: seeded random images
+    images               how many images to run; absent: 1 of random, all of a dataset
+    calibration_images   how many other images set the activation ranges
+    seed                 of random images, random weights and the sample that is checked
+    check_per_layer      how many outputs of each layer are computed again independently
+    """
+
+    dataset: str | None = None
+    images: Count | None = None
+    calibration_images: Count = 256
+    seed: Seed = 0
+    check_per_layer: Count = 32
+
+
+class HardwareDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A device and the design on it.
+
+    name        of the design, as the source calls it
+    published   the file of workloads/published whose cells for this design are printed beside ours
+    """
+
+    fpga: str
+    design: GemmDesign
+    name: str | None = None
+    published: str | None = None
+
+
+class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A workload as a document.
+
+    title      one line that says what it shows
+    network    a shipped network, or a layer table (.yaml)
+    input      shape of one image, where it is not the network's own: [channels, height, width]
+    weights    a shipped network's trained weights by its name, or an .npz file; absent: seeded
+    """
+
+    network: str
+    precision: PrecisionDocument
+    title: str = ""
+    input: tuple[Count, ...] | None = None
+    weights: str | None = None
+    execute: ExecuteDocument | None = None
+    hardware: tuple[HardwareDocument, ...] = ()
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A workload read from ``path``, with its network; batch norms not yet folded."""
+
+    path: Path
+    document: WorkloadDocument
+    network: Network
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return self.path.stem
+
+    @property
+    def folder(self) -> Path:
+        """The folder that its paths are relative to."""
+        return self.path.parent
+
+    def weights_path(self) -> Path | None:
+        """The file of weights; None when seeded. Raises WorkloadError on an unknown name."""
+        name = self.document.weights
+        if name is None:
+            return None
+        if name.endswith(".npz"):
+            return self.folder / name
+        if name not in shipped.weights():
+            raise WorkloadError(
+                f"{self.path}: weights: {name!r} is neither an .npz file nor a network with trained"
+                f" weights; {nearest(name, shipped.weights())}"
+            )
+        return shipped.DATA / f"{name}.npz"
+
+
+def load_workload(name: str) -> Workload:
+    """The workload in the YAML file ``name``, or the shipped one of that name.
+
+    Raises WorkloadError or another InputError naming file, key and remedy.
+    """
+    path = _find(name)
+    document = read_document(path, WorkloadDocument)
+    if document.execute is None and not document.hardware:
+        raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
+    network = read_network(_network_path(path, document.network), document.input)
+    return Workload(path, document, network)
+
+
+def _find(name: str) -> Path:
+    if name.endswith((".yaml", ".yml")) or Path(name).exists():
+        return Path(name)
+    if name not in shipped.workloads():
+        raise WorkloadError(
+            f"{name}: no such file, nor a shipped workload; {nearest(name, shipped.workloads())}"
+        )
+    return shipped.WORKLOADS / f"{name}.yaml"
+
+
+def _network_path(path: Path, network: str) -> Path:
+    if network.endswith((".yaml", ".yml")):
+        return path.parent / network
+    if network not in shipped.networks():
+        raise WorkloadError(
+            f"{path}: network: unknown network {network!r}; {nearest(network, shipped.networks())}"
+        )
+    return shipped.WORKLOADS / "networks" / f"{network}.yaml"
