@@ -86,7 +86,7 @@ class Msq:
     def assign(self, real: np.ndarray) -> np.ndarray:
         """Which rows of ``real`` become SP2, a mask over axis 0."""
         rows = real.shape[0]
-        variance = real.reshape(rows, -1).astype(np.float64).var(axis=1)
+        variance = real.astype(np.float64).var(axis=tuple(range(1, real.ndim)))
         lowest_first = np.argsort(variance, kind="stable")  # stable: equal ones keep their order
         is_sp2 = np.zeros(rows, bool)
         is_sp2[lowest_first[: self.sp2_rows(rows)]] = True

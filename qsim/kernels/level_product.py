@@ -36,7 +36,7 @@ class LevelWeights:
         Raises OverflowError where ``accumulator.check`` does.
         """
         groups, columns, depth = x.shape
-        w = self.levels.reshape(groups, -1 if self.levels.size else 0, depth)
+        w = self.levels.reshape(groups, self.shape[0] // groups, depth)
         max_x, max_w = magnitude(x), self.max_magnitude
         accumulator.check(depth, max_x, max_w)
         out = np.zeros((groups, self.shape[0] // groups, columns), np.int64)

@@ -12,6 +12,7 @@ from numba import njit
 from qsim.kernels.accumulator import magnitude
 
 MAX_RIGHT_SHIFT = 62
+LARGEST_SCALED = 2.0**120  # well within float32, so that no sum of terms leaves it
 
 
 def requantize_float(
@@ -29,15 +30,18 @@ def requantize_float(
     low, high within 24 bits, so that float32 holds every level
     returns   int32 levels of the same shape
 
-    Raises ValueError on shapes, multipliers or limits outside these.
+    Raises ValueError on shapes, multipliers or limits outside these, OverflowError on a product
+    beyond 2**120.
     """
     _check_limits(low, high)
     shape = terms[0][0].shape
     total = np.zeros(_by_channel(terms[0][0]).shape, np.float32)
     for sums, multiplier in terms:
         _check_term(sums, shape, multiplier)
-        if not (multiplier > 0).all():
-            raise ValueError("a multiplier must be positive")
+        if not ((multiplier > 0) & (multiplier < np.inf)).all():
+            raise ValueError("a multiplier must be positive and finite")
+        if magnitude(sums) * float(multiplier.max(initial=0)) > LARGEST_SCALED:
+            raise OverflowError("a sum times its multiplier is too large for float32")
         _add_scaled(_by_channel(sums), np.ascontiguousarray(multiplier, np.float32), total)
     levels = np.empty(total.shape, np.int32)
     _round_half_even(total, levels, np.float32(low), np.float32(high))
@@ -74,11 +78,13 @@ def add_aligned(
     Raises ValueError on shapes that differ, OverflowError when the sum could leave 64 bits.
     """
     shape = terms[0][0].shape
-    common = np.maximum.reduce([np.asarray(shift, np.int64) for _, shift in terms] + [np.int64(0)])
+    common = np.zeros(shape[1:2], np.int64)
     total = np.zeros(_by_channel(terms[0][0]).shape, np.int64)
-    worst = 0
     for sums, shift in terms:
         _check_term(sums, shape, shift)
+        common = np.maximum(common, shift)
+    worst = 0
+    for sums, shift in terms:
         up = common - shift
         worst += magnitude(sums) * 2 ** int(up.max(initial=0))
         if worst >= 2**63:

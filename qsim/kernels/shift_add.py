@@ -57,7 +57,7 @@ class ShiftAddWeights:
         saturate = accumulator.mode == "saturate"
         low, high = (accumulator.low, accumulator.high) if saturate else (-(2**63), 2**63 - 1)
         terms = [
-            np.ascontiguousarray(a, np.int8).reshape(groups, -1, depth)
+            np.ascontiguousarray(a, np.int8).reshape(groups, self.shape[0] // groups, depth)
             for a in (self.sign, self.shift_hi, self.shift_lo)
         ]
         _dot(*terms, np.ascontiguousarray(x, np.int64), out, low, high)

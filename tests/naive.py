@@ -1,0 +1,160 @@
+"""The obvious way, with Python integers and fractions and no tricks. Shares no code with qsim."""
+
+from fractions import Fraction
+from itertools import product
+
+
+def hold(total, bits, mode):
+    """What a register keeps of a total."""
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    if mode == "saturate":
+        return low if total < low else high if total > high else total
+    if mode == "wrap":
+        while total > high:
+            total -= 2**bits * ((total - high - 1) // 2**bits + 1)
+        while total < low:
+            total += 2**bits * ((low - total - 1) // 2**bits + 1)
+    return total
+
+
+def accumulate(products, bias, bits, mode):
+    total = 0
+    for term in products:
+        total = hold(total + term, bits, mode)
+    return hold(total + bias, bits, mode)
+
+
+def linear(x, w, bias, bits, mode):
+    images, depth = x.shape
+    return [
+        [
+            accumulate(
+                [int(w[n, k]) * int(x[m, k]) for k in range(depth)], int(bias[n]), bits, mode
+            )
+            for n in range(w.shape[0])
+        ]
+        for m in range(images)
+    ]
+
+
+def conv2d(x, w, bias, stride, padding, dilation, groups, bits, mode):
+    images, _, height, width = x.shape
+    rows, channels, kernel_h, kernel_w = w.shape
+    top, left, bottom, right = padding
+    out_h = len(range(0, height + top + bottom - dilation[0] * (kernel_h - 1), stride[0]))
+    out_w = len(range(0, width + left + right - dilation[1] * (kernel_w - 1), stride[1]))
+
+    def pixel(n, c, y, z):
+        inside = 0 <= y < height and 0 <= z < width
+        return int(x[n, c, y, z]) if inside else 0
+
+    def output(n, o, oy, ox):
+        first = o // (rows // groups) * channels
+        products = [
+            int(w[o, c, i, j])
+            * pixel(
+                n,
+                first + c,
+                oy * stride[0] + i * dilation[0] - top,
+                ox * stride[1] + j * dilation[1] - left,
+            )
+            for c, i, j in product(range(channels), range(kernel_h), range(kernel_w))
+        ]
+        return accumulate(products, int(bias[o]), bits, mode)
+
+    return [
+        [
+            [[output(n, o, oy, ox) for ox in range(out_w)] for oy in range(out_h)]
+            for o in range(rows)
+        ]
+        for n in range(images)
+    ]
+
+
+def shifted_weight(sign, shift_hi, shift_lo, absent=-1):
+    """The integer that a sign and two shifts stand for."""
+    return int(sign) * sum(2 ** int(s) for s in (shift_hi, shift_lo) if int(s) != absent)
+
+
+def pool(x, kernel, stride, padding, reduce):
+    """``reduce`` of the list of values under each window."""
+    images, channels, height, width = x.shape
+    top, left, bottom, right = padding
+    rows = range(-top, height + bottom - kernel[0] + 1, stride[0])
+    columns = range(-left, width + right - kernel[1] + 1, stride[1])
+
+    def under(n, c, y0, z0):
+        return [
+            int(x[n, c, y, z])
+            for y in range(y0, y0 + kernel[0])
+            for z in range(z0, z0 + kernel[1])
+            if 0 <= y < height and 0 <= z < width
+        ]
+
+    return [
+        [[[reduce(under(n, c, y, z)) for z in columns] for y in rows] for c in range(channels)]
+        for n in range(images)
+    ]
+
+
+def half_even(value: Fraction) -> int:
+    """The nearest integer, a half to the even one."""
+    floor = value.numerator // value.denominator
+    rest = value - floor
+    if rest > Fraction(1, 2) or (rest == Fraction(1, 2) and floor % 2 == 1):
+        return floor + 1
+    return floor
+
+
+def float32(value: Fraction) -> Fraction:
+    """The nearest float32, a half to the even one; without infinities."""
+    if value == 0:
+        return Fraction(0)
+    exponent = -126
+    while abs(value) >= Fraction(2) ** (exponent + 1):
+        exponent += 1
+    step = Fraction(2) ** (exponent - 23)
+    return half_even(value / step) * step
+
+
+def requantize_float(terms, low, high):
+    """Level of a list of (sum, multiplier), every operation rounded to float32."""
+    total = Fraction(0)
+    for sums, multiplier in terms:
+        scaled = float32(float32(Fraction(sums)) * Fraction(float(multiplier)))
+        total = float32(total + scaled)
+    return min(max(half_even(total), low), high)
+
+
+def requantize_shift(total, shift, low, high):
+    return min(max(half_even(Fraction(total, 2**shift)), low), high)
+
+
+def nearest_level(value: Fraction, levels, ties):
+    """The nearest of ``levels``; of two as near the even or the smaller in magnitude."""
+    levels = [int(level) for level in levels]
+    least = min(abs(value - level) for level in levels)
+    tied = [level for level in levels if abs(value - level) == least]
+    if ties == "even":
+        return next((level for level in tied if level % 2 == 0), tied[0])
+    return min(tied, key=abs)
+
+
+def sp2_magnitudes(bits):
+    """SP2 as its definition is printed: sums of two reals out of 0, 1/2, 1/4, ..."""
+    m1, m2 = -(-(bits - 1) // 2), (bits - 1) // 2
+    first = [Fraction(0)] + [Fraction(1, 2**i) for i in range(1, 2**m1)]
+    second = [Fraction(0)] + [Fraction(1, 2**i) for i in range(1, 2**m2)]
+    return sorted({a + b for a in first for b in second})
+
+
+def low_variance_rows(rows, count):
+    """Indices of the ``count`` rows of least variance, the first of equals."""
+
+    def variance(row):
+        values = [Fraction(float(v)) for v in row]
+        mean = sum(values) / len(values)
+        return sum((v - mean) ** 2 for v in values) / len(values)
+
+    order = sorted(range(len(rows)), key=lambda i: (variance(rows[i]), i))
+    return set(order[:count])

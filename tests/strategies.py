@@ -1,0 +1,101 @@
+"""Every legal input of the kernels, extremes and empty shapes included."""
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from qsim.kernels.accumulator import Accumulator
+
+LEVEL_LIMITS = (1, 7, 255, 2**15 - 1, 2**15, 2**31 - 1)
+
+
+@st.composite
+def levels(draw, shape, limit=None):
+    """An integer array of levels up to one of the limits, both ends likely."""
+    if limit is None:
+        limit = draw(st.sampled_from(LEVEL_LIMITS))
+    values = st.one_of(st.sampled_from([-limit, 0, limit]), st.integers(-limit, limit))
+    return draw(arrays(np.int64, shape, elements=values))
+
+
+@st.composite
+def register(draw, worst):
+    """An accumulator that sums of up to ``worst`` do not break: exact only where it is safe."""
+    assume(worst < 2**63)
+    mode = draw(st.sampled_from(["exact", "wrap", "saturate"]))
+    smallest = worst.bit_length() + 1 if mode == "exact" else 2
+    return Accumulator(draw(st.integers(max(smallest, 2), 64)), mode)
+
+
+@st.composite
+def linear_operands(draw):
+    images, depth, rows = (draw(st.integers(0, 5)) for _ in range(3))
+    x, w = draw(levels((images, depth))), draw(levels((rows, depth)))
+    bias = draw(levels((rows,)))
+    return x, w, bias, draw(register(worst_sum(x, w, bias, depth)))
+
+
+@st.composite
+def geometry(draw):
+    """Keyword arguments of a convolution, with the padded sides at least the window's."""
+    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    kernel, stride, dilation = draw(pair), draw(pair), draw(pair)
+    padding = draw(st.tuples(*[st.integers(0, 2)] * 4))
+    spans = [dilation[i] * (kernel[i] - 1) + 1 for i in (0, 1)]
+    sides = [
+        draw(st.integers(max(1, spans[i] - padding[i] - padding[i + 2]), spans[i] + 3))
+        for i in (0, 1)
+    ]
+    return kernel, tuple(sides), {"stride": stride, "padding": padding, "dilation": dilation}
+
+
+@st.composite
+def conv_shapes(draw):
+    """Shapes of input and weights, and the geometry between them."""
+    kernel, sides, arguments = draw(geometry())
+    groups, channels, rows = (draw(st.integers(*ends)) for ends in ((1, 3), (0, 2), (0, 2)))
+    images = draw(st.integers(0, 2))
+    arguments["groups"] = groups
+    return (images, groups * channels, *sides), (groups * rows, channels, *kernel), arguments
+
+
+@st.composite
+def conv_operands(draw):
+    x_shape, w_shape, arguments = draw(conv_shapes())
+    x, w = draw(levels(x_shape)), draw(levels(w_shape))
+    bias = draw(levels(w_shape[:1]))
+    arguments["accumulator"] = draw(register(worst_sum(x, w, bias, int(np.prod(w_shape[1:])))))
+    return x, w, bias, arguments
+
+
+def worst_sum(x, w, bias, depth):
+    """The largest magnitude that a sum of products and bias could have."""
+
+    def largest(array):
+        return max((abs(int(v)) for v in array.flat), default=0)
+
+    return depth * largest(x) * largest(w) + largest(bias)
+
+
+@st.composite
+def shift_terms(draw, shape, absent=-1, most=15):
+    """Signs and shifts of ``shape``."""
+    signs = draw(arrays(np.int8, shape, elements=st.sampled_from([-1, 1])))
+    shifts = [draw(arrays(np.int8, shape, elements=st.integers(absent, most))) for _ in range(2)]
+    return signs, *shifts
+
+
+@st.composite
+def float32_arrays(draw, shape, limit=1e4):
+    """Finite float32 values, with zeros, repeats and signs."""
+    elements = st.floats(-limit, limit, width=32, allow_subnormal=False)
+    return draw(arrays(np.float32, shape, elements=elements))
+
+
+@st.composite
+def positive_scales(draw, shape=()):
+    """Positive float32, powers of two likely so that ties occur."""
+    powers = st.integers(-12, 6).map(lambda e: float(2.0**e))
+    free = st.floats(2.0**-12, 64, width=32)
+    return draw(arrays(np.float32, shape, elements=st.one_of(powers, free)))
