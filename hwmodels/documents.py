@@ -1,7 +1,7 @@
 """Strict reading of YAML documents into typed records.
 
-YAML here is the 1.2 core schema (``1:1.5`` and ``on`` are text, ``100e6`` is a number), without
-anchors and without a key written twice; nothing in a document can execute code.
+YAML here is the 1.2 core schema (``1:1.5`` and ``on`` are text, ``100e6`` is a number) without a
+key written twice; nothing in a document can execute code, and its aliases cannot blow it up.
 """
 
 import difflib
@@ -16,6 +16,7 @@ import yaml
 from hwmodels.errors import InputError
 
 MAX_DOCUMENT_BYTES = 16 * 2**20
+MAX_VALUES = 10**6
 
 T = TypeVar("T")
 
@@ -31,12 +32,12 @@ def read_document(path: Path, record: type[T]) -> T:
 def read_yaml(path: Path) -> dict:
     """The mapping written in the YAML file at ``path``.
 
-    Raises InputError when there is no such file, or it is not UTF-8, not YAML, larger than 16 MiB
-    or not a mapping, or when it writes a key twice or uses an anchor.
+    Raises InputError when there is no such file, or it is not UTF-8, not YAML, too large or not a
+    mapping, or when it writes a key twice.
     """
     text = _read_text(path)
     try:
-        data = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
+        data = _load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -84,18 +85,35 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read: {error}") from None
 
 
+def _load(text: str) -> object:
+    loader = _StrictLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _expanded_size(node, {}) > MAX_VALUES:
+            raise _problem(f"its aliases stand for more than {MAX_VALUES:,} values", node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _expanded_size(node, sizes: dict[int, int]) -> int:
+    """How many values ``node`` holds with its aliases written out."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = MAX_VALUES  # what an alias to a node around it counts
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = [child for pair in node.value for child in pair] if pairs else node.value
+        sizes[id(node)] = 1 + sum(_expanded_size(child, sizes) for child in inner)
+    return sizes[id(node)]
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader with the scalars of YAML 1.2, refusing anchors and keys written twice."""
+    """SafeLoader with the scalars of YAML 1.2, refusing keys written twice."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 (as PyYAML spells it)
-
-    def compose_node(self, parent, index):
-        event = self.peek_event()
-        if getattr(event, "anchor", None) is not None:
-            raise yaml.composer.ComposerError(
-                None, None, "anchors and aliases are not used here; write it out", event.start_mark
-            )
-        return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
         seen = set()

@@ -40,7 +40,7 @@ def formats() -> Rows:
         parameters = [
             f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default}" for f in fields
         ]
-        first_paragraph = " ".join(record.__doc__.split("\n\n")[0].split())
+        first_paragraph = " ".join(record.__doc__.split("\n\n")[0].replace("``", "").split())
         rows.append(
             {"format": name, "parameters": ", ".join(parameters), "values": first_paragraph}
         )

@@ -1,6 +1,5 @@
 """Images to run a network on: shipped, from a file, or seeded."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from hwmodels.documents import nearest
 from qsim import shipped
+from qsim.arrays import read_arrays
 from qsim.errors import QsimError
 
 DIGITS_WHITE = 16  # the brightest pixel of the digits
@@ -24,11 +24,11 @@ class Dataset:
 
 def digits() -> Dataset:
     """The shipped digits: 450 test images with labels, 1,347 training images, pixels 0 to 1."""
-    with np.load(shipped.DATA / "digits.npz", allow_pickle=False) as file:
-        test, train = (
-            file[f"{part}_images"] / np.float32(DIGITS_WHITE) for part in ("test", "train")
-        )
-        return Dataset(test, file["test_labels"].astype(np.int64), train)
+    arrays = read_arrays(shipped.DATA / "digits.npz")
+    test, train = (
+        arrays[f"{part}_images"] / np.float32(DIGITS_WHITE) for part in ("test", "train")
+    )
+    return Dataset(test, arrays["test_labels"].astype(np.int64), train)
 
 
 DATASETS = {"digits": digits}
@@ -45,14 +45,7 @@ def load(name: str, folder: Path) -> Dataset:
     if not name.endswith(".npz"):
         raise QsimError(f"unknown dataset {name!r}, nor an .npz file; {nearest(name, DATASETS)}")
     path = folder / name
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in ("images", "labels", "calibration") if key in file}
-    except FileNotFoundError:
-        raise QsimError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise QsimError(f"{path}: not a readable .npz file of plain arrays: {error}") from None
-    return _checked(path, arrays)
+    return _checked(path, read_arrays(path))
 
 
 def seeded(shape: tuple[int, ...], count: int, seed: int) -> Dataset:

@@ -81,14 +81,17 @@ def rounded_tensors(network: Network) -> set[str]:
     """The tensors that are rounded to an activation format; the others stay in the accumulator.
 
     Rounded are the network's input, what a layer with products or an average pool reads, what
-    several layers read, and sums (add, or relu of one) that anything but a relu reads. The
-    network's output is not rounded.
+    several layers read, sums (add, or relu of one) that anything but a relu reads, and what a max
+    pool or flatten makes of rounded tensors. The network's output is not rounded.
     """
     rounded = {INPUT}
     for name, readers in network.readers.items():
         if name in (INPUT, network.output):
             continue
         node, reader = network.nodes[name], readers[0]
+        if keeps_levels(node, rounded):
+            rounded.add(name)
+            continue
         is_sum = isinstance(node.layer, Add) or _relu_of_sum(network, node)
         carries_on = Relu if isinstance(node.layer, Add) else () if is_sum else _ON_ACCUMULATORS
         if len(readers) > 1 or not isinstance(reader.layer, carries_on):

@@ -1,6 +1,6 @@
 """A workload: a network, a precision, how to execute it and the hardware to price it on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,7 @@ import msgspec
 from hwmodels.documents import nearest, read_document
 from hwmodels.fpga import GemmDesign
 from qsim import shipped
-from qsim.errors import WorkloadError
+from qsim.errors import NetworkError, WorkloadError
 from qsim.network.graph import Network
 from qsim.network.table import read_network
 from qsim.precision import PrecisionDocument
@@ -109,7 +109,12 @@ def load_workload(name: str) -> Workload:
     document = read_document(path, WorkloadDocument)
     if document.execute is None and not document.hardware:
         raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
-    network = read_network(_network_path(path, document.network), document.input)
+    network = read_network(_network_path(path, document.network))
+    if document.input is not None:
+        try:
+            network = replace(network, input_shape=document.input)
+        except NetworkError as error:
+            raise WorkloadError(f"{path}: input: {error}") from None
     return Workload(path, document, network)
 
 

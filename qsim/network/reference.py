@@ -28,7 +28,12 @@ def run_float(network: Network, weights: Weights, images: np.ndarray) -> dict[st
 
 
 def float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
-    """The float32 result of one layer for a batch."""
+    """The float32 result of one layer for a batch; infinite or NaN where float32 overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _float_layer(node, weights, inputs)
+
+
+def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
     x, layer = inputs[0], node.layer
     parameters = {key.rsplit(".", 1)[1]: weights[key] for key in node.arrays}
     match layer:

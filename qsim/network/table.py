@@ -22,14 +22,13 @@ class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str = ""
 
 
-def read_network(path: Path, input_shape: tuple[int, ...] | None = None) -> Network:
-    """The network of the layer table at ``path``, named after the file, for images of
-    ``input_shape`` (by default the table's own).
+def read_network(path: Path) -> Network:
+    """The network of the layer table at ``path``, named after the file.
 
     Raises InputError (or its kind, NetworkError) naming file, key or layer.
     """
     table = read_document(path, LayerTable)
     try:
-        return Network(path.stem, tuple(input_shape or table.input), table.layers)
+        return Network(path.stem, table.input, table.layers)
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from None

@@ -1,11 +1,12 @@
 """Weights of a network: arrays keyed ``layer.array`` as in a torch state dict."""
 
-import zipfile
+from collections.abc import Set
 from pathlib import Path
 
 import numpy as np
 
 from hwmodels.documents import nearest
+from qsim.arrays import read_arrays
 from qsim.errors import WeightsError
 from qsim.network.graph import Network
 from qsim.network.layers import BatchNorm
@@ -16,20 +17,13 @@ Weights = dict[str, np.ndarray]
 def read_weights(path: Path, network: Network) -> Weights:
     """The float32 arrays of ``network`` from the ``.npz`` at ``path``.
 
-    Raises WeightsError when the file cannot be read, or an array is missing, of another shape, not
-    of real numbers, or holds NaN or infinity, or belongs to no layer.
+    Raises QsimError when the file cannot be read; WeightsError when an array is missing, of another
+    shape, not floating point, holds NaN or infinity, or belongs to no layer.
     """
     wanted = {key: shape for node in network.nodes.values() for key, shape in node.arrays.items()}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise WeightsError(f"{path}: is a single array; expected an .npz file of arrays")
-            _check_names(path, set(file.files), wanted, network.name)
-            return {key: _checked(path, key, file[key], shape) for key, shape in wanted.items()}
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise WeightsError(f"{path}: not a readable .npz file of plain arrays: {error}") from None
+    arrays = read_arrays(path)
+    _check_names(path, arrays.keys(), wanted, network.name)
+    return {key: _checked(path, key, arrays[key], shape) for key, shape in wanted.items()}
 
 
 def seeded_weights(network: Network, seed: int) -> Weights:
@@ -52,7 +46,7 @@ def _seeded(rng: np.random.Generator, name: str, shape: tuple[int, ...], layer) 
     return np.float32(0.1) * normal
 
 
-def _check_names(path: Path, found: set[str], wanted: dict, network: str) -> None:
+def _check_names(path: Path, found: Set[str], wanted: dict, network: str) -> None:
     if missing := sorted(wanted.keys() - found):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise WeightsError(

@@ -33,7 +33,7 @@ def layer_figure(pricing: Pricing, title: str) -> Figure:
     utilization.set_xlabel("PE utilization [% of peak]")
     utilization.set_xlim(0, 100)
     for axes in (latency, utilization):
-        axes.legend(frameon=False, loc="lower right", fontsize="small")
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)

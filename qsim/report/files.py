@@ -19,7 +19,7 @@ def to_csv(evaluation: Evaluation) -> str:
 
 
 def layers_frame(evaluation: Evaluation):
-    """A pandas frame, a row for every layer of every design (without hardware, of the execution)."""
+    """A pandas frame: the layers of every design; without hardware, the layers of the execution."""
     import pandas as pd
 
     rows = [

@@ -81,7 +81,7 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         lines.append(("in float", ", ".join(execution.float_layers)))
     verdict = "yes" if execution.bit_exact else f"NO, {len(execution.differences)} differ"
     checked = f"{execution.checked_outputs:,} integers computed again independently"
-    lines.append(("bit-exact", f"bit-exact: {verdict} ({checked})"))
+    lines.append(("check", f"bit-exact: {verdict} ({checked})"))
     if execution.accuracy is not None:
         lines.append(
             ("accuracy", f"{execution.accuracy:.2%} (in float {execution.float_accuracy:.2%})")
@@ -149,7 +149,7 @@ def _published(comparison: Comparison | None) -> tuple[str, str]:
         return "", ""
     cell = comparison.cell
     unverified = ", unverified" if cell.status == "recalled" else ""
-    error = "fitted to it" if comparison.fitted else f"{comparison.error:+.1%}"
+    error = "fitted to it" if comparison.fitted else f"{comparison.error:+.2%}"
     return f"{cell.value:,g} ({cell.status}{unverified})", error
 
 
@@ -166,7 +166,7 @@ def _layer_table(pricing: Pricing, evaluation: Evaluation) -> Table:
             f"{row['macs'] / 1e6:,.2f}",
             f"{row['rows_fixed']:,}",
             f"{row['rows_sp2']:,}",
-            _milliseconds(row["latency_s"]),
+            f"{row['latency_s'] * 1e3:,.4f}",
             f"{row['latency_s'] / float(pricing.cost.latency_s):.1%}",
             f"{row['utilization']:.1%}",
             "DRAM" if row["dram_s"] > row["compute_s"] else "compute",

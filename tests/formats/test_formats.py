@@ -1,14 +1,15 @@
 """What holds for every format of levels."""
 
 from fractions import Fraction
+from itertools import pairwise
 
+import naive
 import numpy as np
 import pytest
+import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-import naive
-import strategies
 from qsim.formats import Fixed, Float, Msq, PowerOfTwo, Sp2, describe, from_document
 
 FIXED = [Fixed(b) for b in range(2, 17)]
@@ -67,7 +68,7 @@ def test_the_nearest_level_is_taken_exactly(number, values, scale, halves):
 @pytest.mark.parametrize("number", SHIFTED[:5], ids=describe)
 def test_ties_between_uneven_levels_go_to_the_smaller_magnitude(number):
     levels = [int(level) for level in number.levels()]
-    for low, high in zip(levels[:-1], levels[1:], strict=True):
+    for low, high in pairwise(levels):
         middle = np.array([(low + high) / 2])
         assert int(number.nearest(middle)[0]) == min((low, high), key=abs)
 

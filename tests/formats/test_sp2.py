@@ -1,9 +1,9 @@
 from fractions import Fraction
 
+import naive
 import numpy as np
 import pytest
 
-import naive
 from qsim.formats import PowerOfTwo, Sp2
 
 

@@ -1,9 +1,9 @@
+import naive
 import numpy as np
 import pytest
+import strategies
 from hypothesis import given
 
-import naive
-import strategies
 from qsim.kernels.accumulator import Accumulator
 from qsim.kernels.layers import conv2d
 from qsim.kernels.level_product import LevelWeights

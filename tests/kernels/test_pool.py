@@ -1,12 +1,12 @@
 from fractions import Fraction
 
+import naive
 import numpy as np
 import pytest
+import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-import naive
-import strategies
 from qsim.kernels.pool import average_pool, divide_half_even, max_pool, sum_pool
 
 

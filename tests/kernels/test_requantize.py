@@ -1,13 +1,13 @@
 from fractions import Fraction
 
+import naive
 import numpy as np
 import pytest
+import strategies
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import naive
-import strategies
 from qsim.kernels.requantize import add_aligned, requantize_float, requantize_shift
 
 SUMS = st.one_of(

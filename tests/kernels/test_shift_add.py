@@ -1,10 +1,10 @@
+import naive
 import numpy as np
 import pytest
+import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-import naive
-import strategies
 from qsim.formats import PowerOfTwo, Sp2
 from qsim.kernels.accumulator import Accumulator
 from qsim.kernels.layers import conv2d, linear

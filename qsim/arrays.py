@@ -1,0 +1,26 @@
+"""Arrays from .npz files that users bring."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from qsim.errors import QsimError
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of the ``.npz`` file at ``path``, by name; nothing in it is executed.
+
+    Raises QsimError when it cannot be read or holds anything but plain arrays.
+    """
+    try:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise QsimError(f"{path}: is a single array; expected an .npz file of arrays")
+            return {name: arrays[name] for name in arrays.files}
+    except FileNotFoundError:
+        raise QsimError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise QsimError(f"{path}: not a readable .npz file of plain arrays: {error}") from None

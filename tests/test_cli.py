@@ -1,0 +1,303 @@
+"""The command line: what it prints, what it refuses, and with which status."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from qsim import __version__, catalogue, cli, shipped
+
+ROOT = Path(__file__).parent.parent
+
+
+def qsim(capsys, *argv):
+    """Status, stdout and stderr of a command line."""
+    try:
+        status = cli.main([str(arg) for arg in argv])
+    except SystemExit as stop:  # --help and --version
+        status = stop.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def workload(**changes):
+    """A small workload as a document."""
+    document = yaml.safe_load((shipped.WORKLOADS / "digits-msq.yaml").read_text())
+    document["execute"]["images"] = 20
+    return document | changes
+
+
+def write(folder, document, name="w.yaml"):
+    path = folder / name
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    return path
+
+
+@pytest.mark.parametrize("name", ["digits-msq", "digits-fixed4", "digits-sp2"])
+def test_digits_are_bit_exact_and_within_3_points_of_float(capsys, name):
+    status, out, err = qsim(capsys, "evaluate", name, "--format", "json")
+    assert (status, err) == (0, "")
+    execution = json.loads(out)["execution"]
+    assert execution["bit_exact"] is True
+    assert execution["images"] == 450
+    assert execution["float_accuracy"] >= 0.97
+    assert execution["accuracy"] >= execution["float_accuracy"] - 0.03
+
+
+@pytest.mark.parametrize("name", [n for n in shipped.workloads() if n.startswith("resnet18")])
+def test_resnet18_is_executed_and_priced(capsys, name):
+    status, out, _ = qsim(capsys, "evaluate", name, "--format", "json")
+    document = json.loads(out)
+    assert status == 0
+    assert document["network"] == "resnet18"
+    assert document["macs_per_image"] == 1_814_073_344
+    assert document["execution"]["bit_exact"] is True
+    assert document["execution"]["checked_outputs"] > 1000
+    assert "accuracy" not in document["execution"]
+    [hardware] = document["hardware"]
+    assert hardware["fits"] is True
+    assert len(hardware["layers"]) == 21
+    total = sum(layer["latency_s"] for layer in hardware["layers"])
+    assert total == pytest.approx(hardware["latency_s"])
+    assert hardware["gops"] == pytest.approx(2 * 1.814073344 / hardware["latency_s"])
+
+
+def test_the_table_says_what_was_found(capsys):
+    status, out, err = qsim(capsys, "evaluate", "digits-msq")
+    assert (status, err) == (0, "")
+    assert "bit-exact: yes" in out
+    assert "latency per image" in out
+    assert "ms" in out
+    assert "PE utilization" in out
+
+
+def test_published_figures_stand_beside_ours(capsys):
+    _, out, _ = qsim(capsys, "evaluate", "resnet18-fixed4-xc7z020")
+    [latency] = [line for line in out.splitlines() if line.startswith("latency per image")]
+    assert "100.7 (blog)" in latency
+    assert "fitted to it" in latency
+    [peak] = [line for line in out.splitlines() if line.startswith("peak rate")]
+    assert "52.8 (blog)" in peak
+    assert "-3.03%" in peak
+    [lut] = [line for line in out.splitlines() if line.startswith("LUT")]
+    assert "12,160 (recalled, unverified)" in lut
+
+
+def test_csv_has_a_row_for_every_layer(capsys):
+    _, out, _ = qsim(capsys, "evaluate", "digits-msq", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["layer"] for row in rows] == ["conv1", "conv2", "conv3", "fc"]
+    assert sum(int(row["macs"]) for row in rows) == 452864
+
+
+def test_out_writes_the_report_its_tables_and_a_picture(capsys, tmp_path):
+    out = tmp_path / "deep" / "folder"
+    status, printed, err = qsim(capsys, "evaluate", "digits-msq", "--out", out, "--format", "json")
+    assert status == 0
+    assert json.loads((out / "report.json").read_text()) == json.loads(printed)
+    assert {p.name for p in out.iterdir()} == {
+        "report.json", "layers.csv", "designs.csv", "layers-0-xc7z020.png",
+    }  # fmt: skip
+    assert (out / "layers-0-xc7z020.png").read_bytes().startswith(b"\x89PNG")
+    assert "written:" in err
+
+
+def test_a_workload_without_hardware_prints_its_sums(capsys, tmp_path):
+    path = write(tmp_path, workload(hardware=[]))
+    status, out, _ = qsim(capsys, "evaluate", path)
+    assert status == 0
+    assert "highest sum" in out
+    status, out, _ = qsim(capsys, "evaluate", path, "--format", "csv")
+    assert out.startswith("layer,depth,lowest_sum")
+
+
+def test_a_workload_without_execution_is_only_priced(capsys, tmp_path):
+    document = workload()
+    del document["execute"]
+    status, out, _ = qsim(capsys, "evaluate", write(tmp_path, document), "--format", "json")
+    assert status == 0
+    assert "execution" not in json.loads(out)
+
+
+def test_paths_are_relative_to_the_workload(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "net.yaml").write_text(
+        "input: [1, 4, 4]\nlayers:\n  - {name: conv, type: conv, out_channels: 2, kernel: 3}\n"
+        "  - {name: flat, type: flatten}\n  - {name: fc, type: linear, out_features: 2}\n"
+    )
+    np.savez(tmp_path / "w.npz", **{
+        "conv.weight": rng.random((2, 1, 3, 3)), "conv.bias": np.zeros(2),
+        "fc.weight": rng.random((2, 8)), "fc.bias": np.zeros(2),
+    })  # fmt: skip
+    np.savez(tmp_path / "x.npz", images=rng.random((5, 1, 4, 4)), labels=np.arange(5) % 2)
+    eight = {"fixed": {"bits": 8}}
+    path = write(
+        tmp_path,
+        {
+            "network": "net.yaml",
+            "weights": "w.npz",
+            "precision": {"default": {"weights": eight, "activations": eight}},
+            "execute": {"dataset": "x.npz", "requantize": "shift", "range": "mse"},
+        },
+    )
+    status, out, err = qsim(capsys, "evaluate", path, "--format", "json")
+    assert (status, err) == (0, "")
+    execution = json.loads(out)["execution"]
+    assert execution["images"] == 5
+    assert execution["bit_exact"] is True
+    assert 0 <= execution["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("what", ["networks", "formats", "devices", "workloads"])
+def test_lists_name_everything_that_comes_with_qsim(capsys, what):
+    status, out, _ = qsim(capsys, "list", what)
+    assert status == 0
+    for row in catalogue.CATALOGUES[what]():
+        assert next(iter(row.values())) in out
+
+
+def test_version_and_help_are_printed(capsys):
+    assert qsim(capsys, "--version")[:2] == (0, f"qsim {__version__}\n")
+    status, out, _ = qsim(capsys, "--help")
+    assert status == 0
+    assert "examples:" in out
+    assert "evaluate" in out
+
+
+def changed(path, value):
+    """A workload with the value at a path of keys replaced (None: removed)."""
+    document = workload()
+    inner = document
+    for key in path[:-1]:
+        inner = inner[key]
+    if value is None:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return document
+
+
+WEIGHTS = ("precision", "default", "weights")
+DESIGN = ("hardware", 0, "design")
+MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ("network: [", "w.yaml: not valid YAML at line"),
+        ("network: a\nnetwork: b\n", "w.yaml: not valid YAML at line 2, column 1: key 'network' is"),
+        (changed(("netwrk",), "x"), "w.yaml: unknown key 'netwrk'; did you mean 'network'?"),
+        (changed(("network",), None), "w.yaml: key 'network' is missing"),
+        (changed(("network",), "digits-cn"), "w.yaml: network: unknown network 'digits-cn'; did you"),
+        (changed(("network",), "none.yaml"), "none.yaml: no such file"),
+        (changed(("network",), 7), "w.yaml: network: expected text, got int"),
+        (changed(("weights",), "digits-cn"), "weights: 'digits-cn' is neither an .npz file nor"),
+        (changed(("weights",), "none.npz"), "none.npz: no such file"),
+        (changed(("input",), [1, 2, 2]), "w.yaml: input: network digits-cnn: layer 'pool2': a window of 2"),
+        (changed(("input",), [1, 8]), "w.yaml: input: network digits-cnn: layer 'conv1': reads an image"),
+        (changed(("precision", "default", "weigths"), "sp2"), "did you mean 'weights'?"),
+        (changed(WEIGHTS, {"sp3": {}}), "precision.default.weights: unknown format 'sp3'; did you"),
+        (changed(WEIGHTS, {"msq": MSQ | {"bits": 9}}), "weights.msq: SP2 has 3 to 8 bits, not 9"),
+        (changed(WEIGHTS, {"msq": MSQ | {"fixed_to_sp2": "1:x"}}), "'1:x' is none"),
+        (changed(WEIGHTS, {"msq": MSQ | {"fixed_to_sp2": 1.5}}), "fixed_to_sp2: expected text"),
+        (changed(WEIGHTS, {"msq": {"bits": 4}}), "key 'fixed_to_sp2' is missing"),
+        (changed(("precision", "layers"), {"conv9": {}}), "'conv9' matches no"),
+        (changed((*DESIGN, "bats"), 1), "hardware[0].design: unknown key 'bats'; did you mean 'bat'?"),
+        (changed((*DESIGN, "bat"), 0), "hardware[0].design: bat must be 1 or more"),
+        (changed((*DESIGN, "blk_out_sp2"), 0), "layer 'conv1' has 10 rows for this core"),
+        (changed((*DESIGN, "weight_bits"), 2), "layer 'conv1' has 4-bit operands but the cores take"),
+        (changed(("hardware", 0, "fpga"), "xc7z02"), "hardware[0].fpga: unknown FPGA 'xc7z02'; did"),
+        (changed(("hardware", 0, "published"), "mqs"), "unknown table 'mqs'; did you mean 'msq'?"),
+        (changed(("execute", "images"), 451), "execute.images: 451 images asked for, the dataset has"),
+        (changed(("execute", "images"), 0), "execute.images: expected int >= 1"),
+        (changed(("execute", "seed"), -1), "execute.seed: expected int >= 0"),
+        (changed(("execute", "dataset"), "digit"), "unknown dataset 'digit', nor an .npz file; did"),
+        (changed(("execute", "requantize"), "tflite"), "execute.requantize: invalid"),
+        (changed(("execute", "accumulator"), {"bits": 10}),
+         "execute.accumulator: layer 'conv1': 9 products of up to 15 x 8 can overflow an exact"
+         " accumulator of 10 bits; the widest safe depth is"),
+        (changed(("execute", "accumulator"), {"bits": 99}), "an accumulator has 2 to 64 bits, not 99"),
+        ({"network": "digits-cnn", "precision": {"default": {}}}, "neither execute nor hardware"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, problem):
+    path = write(tmp_path, document)
+    status, out, err = qsim(capsys, "evaluate", path)
+    assert (status, out) == (2, "")
+    assert problem in err
+    assert err.startswith("qsim: ")
+    assert err.count("\n") == 1
+    assert str(tmp_path) in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        (["evaluate", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["evaluate", "digits-mqs"], "no such file, nor a shipped workload; did you mean 'digits-msq'"),
+        (["evaluate", str(ROOT)], "is a folder"),
+        (["evaluate"], "the following arguments are required: workload"),
+        (["evaluate", "digits-msq", "--format", "xml"], "invalid choice: 'xml'"),
+        (["evalute"], "invalid choice: 'evalute'"),
+        (["list", "network"], "invalid choice: 'network'"),
+        ([], "the following arguments are required: COMMAND"),
+        (["evaluate", "digits-msq", "--out", __file__], "cannot be written"),
+    ],
+)  # fmt: skip
+def test_a_mistaken_command_line_is_one_sentence_and_status_2(capsys, argv, problem):
+    status, out, err = qsim(capsys, *argv)
+    assert (status, out) == (2, "")
+    assert problem in err
+    assert err.count("\n") == 1
+
+
+def test_weights_that_do_not_fit_are_refused_by_array(capsys, tmp_path):
+    arrays = dict(np.load(shipped.DATA / "digits-cnn.npz"))
+    for name, problem in (("missing", "'fc.bias' of network"), ("shape", "shape (9,), expected")):
+        spoiled = arrays | {"fc.bias": np.zeros(9, np.float32)}
+        if name == "missing":
+            del spoiled["fc.bias"]
+        np.savez(tmp_path / "bad.npz", **spoiled)
+        path = write(tmp_path, workload(weights="bad.npz"))
+        status, _, err = qsim(capsys, "evaluate", path)
+        assert status == 2
+        assert problem in err
+        assert "bad.npz" in err
+
+
+def test_a_design_too_large_is_reported_with_its_excess_and_the_results(capsys, tmp_path):
+    path = write(tmp_path, changed((*DESIGN, "blk_out_sp2"), 96))
+    status, out, err = qsim(capsys, "evaluate", path, "--format", "json")
+    assert status == 2
+    [hardware] = json.loads(out)["hardware"]
+    assert hardware["fits"] is False
+    assert hardware["excess"]["lut6"] == pytest.approx(hardware["lut"] - 53200, abs=1)
+    excess = f"{hardware['excess']['lut6']:,.0f}"
+    assert f"hardware[0].design: does not fit xc7z020: needs {excess} lut6 more" in err
+
+
+def test_results_go_through_a_pipe_that_closes(tmp_path):
+    command = f"{sys.executable} -m qsim list formats | head -1"
+    result = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.stdout.startswith("format")
+    assert result.stderr == ""
+
+
+def test_the_module_and_its_status_work_as_a_program():
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-m", "qsim", "evaluate", "nowhere.yaml"],
+        cwd=ROOT.parent, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr == "qsim: nowhere.yaml: no such file\n"

@@ -1,0 +1,110 @@
+import pytest
+
+from hwmodels.documents import convert
+from hwmodels.errors import InputError
+from qsim import shipped
+from qsim.formats import Fixed, Float, Msq
+from qsim.network.fold import fold_batch_norms
+from qsim.network.graph import Network
+from qsim.network.layers import Add, AveragePool, Conv, Flatten, Linear, MaxPool, Relu
+from qsim.network.table import read_network
+from qsim.network.weights import seeded_weights
+from qsim.precision import PrecisionDocument, resolve, rounded_tensors
+
+WEIGHTS, ACTIVATIONS = {"fixed": {"bits": 4}}, {"fixed": {"bits": 4, "signed": False}}
+
+
+def digits():
+    network = read_network(shipped.WORKLOADS / "networks" / "digits-cnn.yaml")
+    return fold_batch_norms(network, seeded_weights(network, 0))[0]
+
+
+def resolved(network, layers=None, **default):
+    default = {"weights": WEIGHTS, "activations": ACTIVATIONS} | default
+    data = {"default": default, "layers": layers or {}}
+    return resolve(convert(data, PrecisionDocument, where="w"), network, where="w")
+
+
+def test_the_default_holds_everywhere():
+    precision = resolved(digits())
+    assert set(precision.weights) == {"conv1", "conv2", "conv3", "fc"}
+    assert set(precision.weights.values()) == {Fixed(4)}
+    assert set(precision.activations.values()) == {Fixed(4, signed=False)}
+
+
+def test_the_last_glob_that_matches_wins():
+    layers = {
+        "conv*": {"weights": {"fixed": {"bits": 3}}},
+        "conv2": {"weights": {"msq": {"bits": 4, "fixed_to_sp2": "1:1"}}},
+        "*3": {"weight_scale": "per_tensor"},
+    }
+    precision = resolved(digits(), layers)
+    assert precision.weights == {
+        "conv1": Fixed(3), "conv2": Msq(4, "1:1"), "conv3": Fixed(3), "fc": Fixed(4),
+    }  # fmt: skip
+    assert [n for n, by_row in precision.scale_per_channel.items() if not by_row] == ["conv3"]
+
+
+def test_a_tensor_has_the_format_of_the_layer_that_reads_it():
+    eight = {"activations": {"fixed": {"bits": 8, "signed": False}}}
+    precision = resolved(digits(), {"conv2": eight, "conv1": {"activations": "float"}})
+    assert precision.activations["relu1"] == Fixed(8, signed=False)
+    assert precision.activations["input"] == Float()
+
+
+def test_a_pool_passes_its_readers_format_back():
+    layers = (
+        Conv(name="c", out_channels=2, kernel=1),
+        Relu(name="r"),
+        Conv(name="d", out_channels=2, kernel=1),
+        MaxPool(name="p", kernel=2, inputs=("r",)),
+        Flatten(name="f"),
+        Linear(name="l", out_features=2),
+        Flatten(name="g", inputs=("d",)),
+        Linear(name="m", out_features=2),
+        Add(name="a", inputs=("l", "m")),
+    )
+    network = Network("n", (2, 4, 4), layers)
+    eight = {"activations": {"fixed": {"bits": 8, "signed": False}}}
+    both = resolved(network, {"d": eight, "l": eight}).activations
+    assert both["r"] == both["p"] == both["f"] == Fixed(8, signed=False)
+    with pytest.raises(InputError, match="'d' and 'l' read the same tensor 'r'"):
+        resolved(network, {"l": eight})
+
+
+def test_only_what_must_be_is_rounded():
+    assert rounded_tensors(digits()) == {"input", "relu1", "pool1", "relu3", "pool2", "flatten"}
+
+
+def test_sums_are_rounded_once_after_their_relu():
+    layers = (
+        Conv(name="c", out_channels=2, kernel=1),
+        Conv(name="d", out_channels=2, kernel=1, inputs=("input",)),
+        Add(name="a", inputs=("c", "d")),
+        Relu(name="r"),
+        AveragePool(name="p"),
+        Flatten(name="f"),
+        Linear(name="l", out_features=2),
+    )
+    assert rounded_tensors(Network("n", (2, 4, 4), layers)) == {"input", "r", "f"}
+
+
+@pytest.mark.parametrize(
+    ("layers", "default", "problem"),
+    [
+        ({"convx": {}}, {}, "w.layers: 'convx' matches no convolution"),
+        ({"relu1": {}}, {}, "w.layers: 'relu1' matches no convolution"),
+        ({}, {"weights": None}, "w.default.weights: is missing"),
+        ({}, {"activations": None}, "w.default.activations: is missing"),
+        ({}, {"weights": "sp3"}, "w.default.weights: unknown format 'sp3'; did you mean 'sp2'"),
+        ({"fc": {"weights": {"fixed": {"bits": 0}}}}, {}, "w.layers.fc.weights.fixed: signed"),
+        ({}, {"weights": {"fixed": {"bit": 4}}}, "unknown key 'bit'; did you mean 'bits'"),
+        ({}, {"weights": {"fixed": {"bits": "four"}}}, "bits: expected int, got text"),
+        ({}, {"weights": {"fixed": 4}}, "expected a mapping of parameters"),
+        ({}, {"weights": {"fixed": {}, "sp2": {}}}, "expected one format"),
+        ({}, {"activations": {"sp2": {"bits": 4}}}, "activations are fixed or float"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused_by_key(layers, default, problem):
+    with pytest.raises(InputError, match=problem):
+        resolved(digits(), layers, **default)

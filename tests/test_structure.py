@@ -1,0 +1,70 @@
+"""Imports point one way, and light commands stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "qsim").rglob("*.py")) + sorted((ROOT / "hwmodels").rglob("*.py"))
+
+# What the modules of a package may import of ours; a package may always import itself.
+ALLOWED = {
+    "hwmodels": set(),
+    "qsim.kernels": set(),
+    "qsim.formats": {"hwmodels.documents", "qsim.errors"},
+    "qsim.network": {"hwmodels.documents", "qsim.errors", "qsim.arrays"},
+    "qsim.train": set(),
+}
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path):
+    """Names of our modules that a file imports, at any depth of its code."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in ("qsim", "hwmodels"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_imports_point_one_way(path):
+    name = module_name(path)
+    for imported in imports(path):
+        assert imported != "qsim.cli" or name == "qsim.__main__", "nothing imports the command line"
+        for package, allowed in ALLOWED.items():
+            if name == package or name.startswith(f"{package}."):
+                inside = imported == package or imported.startswith(f"{package}.")
+                assert inside or imported in allowed, f"{name} must not import {imported}"
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import qsim.cli; qsim.cli._parser()", ["numpy", "numba", "pandas", "matplotlib", "rich"]),
+        ("import qsim.catalogue", ["pandas", "matplotlib"]),
+        ("import qsim.evaluate, qsim.report.tables", ["pandas", "matplotlib"]),
+        ("import hwmodels.fpga", ["qsim", "numba", "pandas", "matplotlib"]),
+    ],
+)
+def test_heavy_packages_are_imported_only_where_they_are_used(code, absent):
+    check = f"import sys; {code}; print([m for m in {absent!r} if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_every_module_says_what_it_is(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
