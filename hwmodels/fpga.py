@@ -16,7 +16,7 @@ import numpy as np
 
 from hwmodels.documents import nearest, read_document
 from hwmodels.errors import InputError
-from hwmodels.figures import HERE, Figure, shipped_names
+from hwmodels.provenance import HERE, Figure, shipped_names
 from hwmodels.work import WorkTable
 
 BRAM_36KB_BYTES = 36 * 1024 // 8

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from hwmodels.documents import read_document
-from hwmodels.figures import Status
+from hwmodels.provenance import Status
 
 
 class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -154,25 +154,25 @@ def _published(comparison: Comparison | None) -> tuple[str, str]:
 
 
 def _layer_table(pricing: Pricing, evaluation: Evaluation) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("layer")
-    headings = ["M MACs", "rows fixed", "rows SP2", "latency ms", "share", "PE util.", "bound by"]
     execution = evaluation.execution
     seen = {layer.name: layer for layer in execution.layers} if execution else {}
-    for heading in headings + (["sum bits seen", "worst"] if seen else []):
-        table.add_column(heading, justify="right")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("layer")
+    headings = ["M MACs", "rows fixed+SP2", "latency ms", "share", "PE util.", "bound by"]
+    for heading in headings + (["bits of sums seen/worst"] if seen else []):
+        table.add_column(heading, justify="right", min_width=7)
     for row in layer_rows(pricing):
         cells = [
             f"{row['macs'] / 1e6:,.2f}",
-            f"{row['rows_fixed']:,}",
-            f"{row['rows_sp2']:,}",
+            f"{row['rows_fixed']}+{row['rows_sp2']}",
             f"{row['latency_s'] * 1e3:,.4f}",
             f"{row['latency_s'] / float(pricing.cost.latency_s):.1%}",
             f"{row['utilization']:.1%}",
             "DRAM" if row["dram_s"] > row["compute_s"] else "compute",
         ]
-        sums = seen.get(row["layer"])
-        cells += [str(sums.bits_seen), str(sums.worst_case_bits)] if sums else []
+        if seen:
+            sums = seen.get(row["layer"])
+            cells.append(f"{sums.bits_seen}/{sums.worst_case_bits}" if sums else "float")
         table.add_row(Text(row["layer"]), *cells)
     return table
 

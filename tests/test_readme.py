@@ -1,0 +1,50 @@
+"""What the README shows is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from qsim import cli
+from qsim.formats import FORMATS
+from qsim.network.table import read_network
+from qsim.workload import load_workload
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_shown_output_is_the_output(capsys):
+    [shown] = blocks("text")
+    assert cli.main(["evaluate", "resnet18-msq-xc7z020"]) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert printed[: len(shown.splitlines())] == shown.splitlines()
+
+
+def test_the_shown_documents_are_read(tmp_path):
+    workload, network = blocks("yaml")
+    (tmp_path / "workload.yaml").write_text(workload)
+    (tmp_path / "network.yaml").write_text(network)
+    assert load_workload(str(tmp_path / "workload.yaml")).network.name == "resnet18"
+    assert read_network(tmp_path / "network.yaml").nodes["fc"].output_shape == (10,)
+
+
+def test_the_shown_python_runs(capsys):
+    [code] = blocks("python")
+    exec(code, {})
+    assert capsys.readouterr().out.endswith("(64, 64)\n")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_described(name):
+    assert re.search(rf"^\| `{name}[:`]", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "path", set(re.findall(r"`((?:qsim|hwmodels|workloads|tests)/[\w/.]+)`", README))
+)
+def test_every_file_that_is_named_exists(path):
+    assert (Path(__file__).parent.parent / path).exists()
