@@ -197,6 +197,16 @@ def _terms(x: Levels | Sums) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
 
 def _round(program: Program, tensor: str, value: Value) -> Value:
     """The value rounded to the tensor's activation format."""
+    try:
+        return _rounded(program, tensor, value)
+    except (ValueError, OverflowError) as error:
+        raise QsimError(
+            f"tensor {tensor!r} of network {program.network.name} cannot be rounded: {error}; the"
+            " weights of the layers before it differ too much in size"
+        ) from None
+
+
+def _rounded(program: Program, tensor: str, value: Value) -> Value:
     number: Fixed | Float = program.formats[tensor]
     if isinstance(number, Float):
         return real(value).astype(np.float32)

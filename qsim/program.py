@@ -13,12 +13,15 @@ import numpy as np
 from qsim.calibrate import RANGE_RULES, power_of_two
 from qsim.errors import WeightsError, WorkloadError
 from qsim.formats import Fixed, Float, Quantized
+from qsim.formats.base import ScaleRule
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
 from qsim.network.reference import run_float
 from qsim.network.weights import Weights
 from qsim.precision import Precision, keeps_levels
+
+LARGEST_BIAS = 2.0**62
 
 
 class Arithmetic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -70,9 +73,7 @@ class Program:
 
     def accumulator_scale(self, node: Node) -> np.ndarray:
         """The scale of a product layer's sums: float32 (rows,)."""
-        weight_scale = self.weights[node.name].scale
-        rows = np.broadcast_to(weight_scale.reshape(-1), node.output_shape[:1])
-        return self.scales[node.inputs[0]] * rows
+        return _sum_scale(node, self.weights[node.name], self.scales)
 
 
 def build(
@@ -87,42 +88,58 @@ def build(
     Raises WorkloadError when a tensor with negative values is read as unsigned, or the accumulator
     could overflow and is exact; WeightsError when the float network overflows.
     """
+    formats, rule = precision.activations, arithmetic.scale_rule
     tensors = run_float(network, weights, images)
-    rule = arithmetic.scale_rule
-    scales = {}
-    for name, number in precision.activations.items():
-        scales[name] = _activation_scale(name, tensors[name], number, rule, network)
-    for name in scales:
-        if name != INPUT and keeps_levels(network.nodes[name], set(precision.activations)):
-            scales[name] = scales[network.nodes[name].inputs[0]]
-    scales = {name: scale for name, scale in scales.items() if scale is not None}
+    _check_finite(network, tensors)
+    scales = _activation_scales(network, formats, tensors, rule)
     quantized = {
         node.name: _quantize_weights(node, weights, precision, scales, rule)
         for node in network.product_nodes
     }
-    program = Program(network, weights, quantized, {}, precision.activations, scales, arithmetic)
-    for node in network.product_nodes:
-        if quantized[node.name] is not None:
-            program.biases[node.name] = _bias_levels(program, node)
-            _check_accumulator(program, node)
+    biases = {
+        node.name: _bias_levels(node, weights, quantized[node.name], scales)
+        for node in network.product_nodes
+        if quantized[node.name] is not None
+    }
+    program = Program(network, weights, quantized, biases, formats, scales, arithmetic)
+    for name in biases:
+        _check_accumulator(program, network.nodes[name])
     return program
 
 
-def _activation_scale(name: str, real: np.ndarray, number, rule, network: Network):
-    if not np.isfinite(real).all():
-        raise WeightsError(
-            f"network {network.name}: tensor {name!r} overflows in floating point on the"
-            " calibration images; the weights are too large"
-        )
-    if isinstance(number, Float):
-        return None
-    if not number.signed and not _never_negative(network, name):
+def _activation_scales(
+    network: Network, formats: dict, tensors: dict[str, np.ndarray], rule: ScaleRule
+) -> dict[str, np.ndarray]:
+    """The scale of every rounded tensor that is not float; one that keeps its source's levels keeps
+    its scale."""
+    scales = {}
+    for name, number in formats.items():
+        _check_sign(network, name, number)
+        if isinstance(number, Float):
+            continue
+        kept = name != INPUT and keeps_levels(network.nodes[name], set(formats))
+        source = network.nodes[name].inputs[0] if kept else None
+        scales[name] = scales[source] if kept else rule(tensors[name], number, None)
+    return scales
+
+
+def _check_finite(network: Network, tensors: dict[str, np.ndarray]) -> None:
+    for name, real in tensors.items():
+        if not np.isfinite(real).all():
+            raise WeightsError(
+                f"network {network.name}: tensor {name!r} overflows in floating point on the"
+                " calibration images; the weights are too large"
+            )
+
+
+def _check_sign(network: Network, name: str, number: Fixed | Float) -> None:
+    unsigned = isinstance(number, Fixed) and not number.signed
+    if unsigned and not _never_negative(network, name):
         raise WorkloadError(
             f"precision: tensor {name!r} of network {network.name} can be negative but is read as"
             " unsigned; give the layers that read it"
             f" activations: {{fixed: {{bits: {number.bits}}}}}"
         )
-    return rule(real, number, None)
 
 
 def _never_negative(network: Network, name: str) -> bool:
@@ -134,7 +151,9 @@ def _never_negative(network: Network, name: str) -> bool:
     return passes_on and all(_never_negative(network, source) for source in node.inputs)
 
 
-def _quantize_weights(node: Node, weights: Weights, precision: Precision, scales, rule):
+def _quantize_weights(
+    node: Node, weights: Weights, precision: Precision, scales: dict, rule: ScaleRule
+) -> Quantized | None:
     number = precision.weights[node.name]
     if isinstance(number, Float) or node.inputs[0] not in scales:
         return None
@@ -142,12 +161,24 @@ def _quantize_weights(node: Node, weights: Weights, precision: Precision, scales
     return number.quantize(weights[f"{node.name}.weight"], scale=rule, axis=axis)
 
 
-def _bias_levels(program: Program, node: Node) -> np.ndarray:
-    rows = node.output_shape[:1]
-    bias = program.real.get(f"{node.name}.bias", np.zeros(rows, np.float32))
-    levels = np.rint(bias.astype(np.float64) / program.accumulator_scale(node))
-    limit = 2.0**62
-    if (np.abs(levels) > limit).any():
+def _sum_scale(node: Node, weights: Quantized, scales: dict[str, np.ndarray]) -> np.ndarray:
+    """The scale of a product layer's sums: float32 (rows,)."""
+    rows = np.broadcast_to(weights.scale.reshape(-1), node.output_shape[:1])
+    return scales[node.inputs[0]] * rows
+
+
+def _bias_levels(node: Node, real: Weights, weights: Quantized, scales: dict) -> np.ndarray:
+    """The bias in the scale of the sums, the nearest integer, a half to the even one."""
+    with np.errstate(over="ignore", under="ignore"):
+        scale = _sum_scale(node, weights, scales)
+    if not ((scale >= np.finfo(np.float32).tiny) & (scale < np.inf)).all():
+        raise WeightsError(
+            f"layer {node.name!r}: the scale of its sums leaves the range of float32; its weights"
+            " or inputs are too small or too large"
+        )
+    bias = real.get(f"{node.name}.bias", np.zeros(len(scale), np.float32))
+    levels = np.rint(bias / scale.astype(np.float64))
+    if (np.abs(levels) > LARGEST_BIAS).any():
         raise WeightsError(f"layer {node.name!r}: its bias is out of all proportion to its weights")
     return levels.astype(np.int64)
 

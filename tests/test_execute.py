@@ -52,7 +52,7 @@ def residual_network(kernel=3, stride=1, groups=1):
     return Network("residual", (2, 7, 7), layers)
 
 
-def program_for(network, weights, *, activations=4, seed=0, layers=None, **arithmetic):
+def program_for(network, weights, *, activations=4, seed=0, layers=None, values=None, **arithmetic):
     data = {
         "default": {
             "weights": weights,
@@ -62,7 +62,7 @@ def program_for(network, weights, *, activations=4, seed=0, layers=None, **arith
     }
     precision = resolve(convert(data, PrecisionDocument, where="w"), network, where="w")
     images = np.random.default_rng(seed).random((2, *network.input_shape), np.float32)
-    values = seeded_weights(network, seed)
+    values = values or seeded_weights(network, seed)
     return build(network, values, precision, images, Arithmetic(**arithmetic)), images
 
 
@@ -191,6 +191,32 @@ def test_the_check_notices_one_wrong_integer(weights, requantize, name):
     assert any(f"layer {name!r}" in sentence for sentence in differences)
 
 
+@settings(max_examples=150)
+@given(
+    st.dictionaries(
+        st.sampled_from(["stem", "conv1", "conv2", "short", "fc"]), st.integers(-44, 38)
+    ),
+    st.sampled_from(["onnx", "shift"]),
+    st.sampled_from(WEIGHTS),
+)
+def test_weights_of_any_size_are_executed_exactly_or_refused(exponents, requantize, weights):
+    network = residual_network()
+    scaled = seeded_weights(network, 0)
+    with np.errstate(over="ignore", under="ignore"):
+        for name, exponent in exponents.items():
+            scaled[f"{name}.weight"] *= np.float32(10.0**exponent)
+    scaled = {key: np.nan_to_num(array) for key, array in scaled.items()}
+    try:
+        program, images = program_for(
+            network, weights, values=scaled, requantize=requantize, accumulator=Accumulator(60)
+        )
+        steps = execute(program, images)
+    except QsimError:
+        return
+    assert count_checked(program, steps, 20)[1] == []
+    assert np.isfinite(real(steps["fc"].value)).all()
+
+
 def test_an_accumulator_that_could_overflow_is_refused_by_layer():
     with pytest.raises(
         WorkloadError, match=r"layer 'stem': 18 products .* widest safe depth is 16"
@@ -221,7 +247,7 @@ def test_weights_that_overflow_in_float_are_refused():
         "default": {"weights": WEIGHTS[0], "activations": {"fixed": {"bits": 4, "signed": False}}}
     }
     precision = resolve(convert(data, PrecisionDocument, where="w"), network, where="w")
-    with pytest.raises(WeightsError, match="tensor 'r' overflows in floating point"):
+    with pytest.raises(WeightsError, match="tensor 'a' overflows in floating point"):
         build(network, huge, precision, np.full((1, 1, 2, 2), 9.0, np.float32), Arithmetic())
 
 

@@ -1,5 +1,6 @@
 """Integer kernels: levels in, levels out. They import numpy and numba, and nothing of ours.
 
 The public functions check shapes and ranges in Python and then call compiled code, which checks
-nothing. A caller's mistake is a ValueError, a possible overflow an OverflowError.
+nothing. A caller's mistake is a ValueError, levels that are no integers a TypeError, a possible
+overflow an OverflowError.
 """

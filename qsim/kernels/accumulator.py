@@ -62,6 +62,19 @@ class Accumulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return total
 
 
+def as_integers(levels: np.ndarray, dtype: type) -> np.ndarray:
+    """``levels`` as a C-contiguous array of ``dtype``, a signed integer type, every value kept.
+
+    Raises TypeError on anything but integers, OverflowError on a value that does not fit.
+    """
+    if magnitude(levels) > np.iinfo(dtype).max:
+        bits = np.iinfo(dtype).bits
+        raise OverflowError(f"a level of {magnitude(levels)} does not fit {bits} bits")
+    return np.ascontiguousarray(levels, dtype)
+
+
 def magnitude(levels: np.ndarray) -> int:
-    """The largest absolute value, 0 for an empty array."""
+    """The largest absolute value, 0 if empty. Raises TypeError on anything but integers."""
+    if levels.dtype.kind not in "iu":
+        raise TypeError(f"levels are integers, not {levels.dtype}")
     return max(int(levels.max()), -int(levels.min())) if levels.size else 0

@@ -8,7 +8,9 @@ accumulator, is in-channel, kernel row, kernel column; the bias is added last.
 import numpy as np
 from numba import njit
 
-from qsim.kernels.accumulator import Accumulator, magnitude
+from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
+
+INT16_MAX = 2**15 - 1
 
 
 def conv2d(
@@ -40,12 +42,15 @@ def conv2d(
     depth = channels // groups * kernel_h * kernel_w
     accumulator.check(depth, magnitude(x), weights.max_magnitude, _largest(bias))
     out = np.empty((images, rows, out_h, out_w), np.int64)
-    patches = np.empty((groups, out_h * out_w, depth), _operand_dtype(x))
+    x = as_integers(x, np.int16 if magnitude(x) <= INT16_MAX else np.int32)
+    patches = np.empty((groups, out_h * out_w, depth), x.dtype)
     geometry = (kernel_h, kernel_w, *stride, *padding[:2], *dilation, out_h, out_w)
     for image in range(images):
-        _gather_patches(np.ascontiguousarray(x[image], patches.dtype), patches, geometry)
+        _gather_patches(x[image], patches, geometry)
         out[image] = weights.dot(patches, accumulator).reshape(rows, out_h, out_w)
-    return accumulator.add_bias(out, None if bias is None else bias[:, None, None].astype(np.int64))
+    return accumulator.add_bias(
+        out, None if bias is None else as_integers(bias[:, None, None], np.int64)
+    )
 
 
 def linear(
@@ -65,7 +70,7 @@ def linear(
         raise ValueError(f"bias {bias.shape} does not fit weights {weights.shape}")
     accumulator.check(x.shape[1], magnitude(x), weights.max_magnitude, _largest(bias))
     sums = weights.dot(x[None], accumulator)[0].T
-    return accumulator.add_bias(sums, None if bias is None else bias.astype(np.int64))
+    return accumulator.add_bias(sums, None if bias is None else as_integers(bias, np.int64))
 
 
 def out_size(padded: int, kernel: int, stride: int, dilation: int = 1) -> int:
@@ -89,12 +94,6 @@ def _check_conv(
 
 def _largest(bias: np.ndarray | None) -> int:
     return 0 if bias is None else magnitude(bias)
-
-
-def _operand_dtype(x: np.ndarray) -> type:
-    if magnitude(x) >= 2**31:
-        raise OverflowError(f"a level of {magnitude(x)} does not fit 32 bits")
-    return np.int16 if magnitude(x) < 2**15 else np.int32
 
 
 @njit(cache=True, nogil=True)

@@ -1,11 +1,12 @@
 """The product of integer levels, which defines the result of every format."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
 
-from qsim.kernels.accumulator import Accumulator, magnitude
+from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
 
 INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
@@ -22,10 +23,18 @@ class LevelWeights:
         """The shape of the weights."""
         return self.levels.shape
 
-    @property
+    @cached_property
     def max_magnitude(self) -> int:
         """The largest absolute level."""
         return magnitude(self.levels)
+
+    @cached_property
+    def _int16(self) -> np.ndarray:
+        return as_integers(self.levels, np.int16)
+
+    @cached_property
+    def _int32(self) -> np.ndarray:
+        return as_integers(self.levels, np.int32)
 
     def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
         """Products of every row of weights with every row of ``x``, within each group.
@@ -36,27 +45,22 @@ class LevelWeights:
         Raises OverflowError where ``accumulator.check`` does.
         """
         groups, columns, depth = x.shape
-        w = self.levels.reshape(groups, self.shape[0] // groups, depth)
+        grouped = (groups, self.shape[0] // groups, depth)
         max_x, max_w = magnitude(x), self.max_magnitude
         accumulator.check(depth, max_x, max_w)
-        out = np.zeros((groups, self.shape[0] // groups, columns), np.int64)
+        out = np.zeros((*grouped[:2], columns), np.int64)
         if out.size == 0 or depth == 0:
             return out
+        narrow = max(max_x, max_w) <= INT16_MAX and depth * max_x * max_w <= INT32_MAX
+        if narrow and accumulator.mode != "saturate":
+            _dot_int32(self._int16.reshape(grouped), as_integers(x, np.int16), out)
+            return accumulator.add_bias(out, None)
+        w, x = self._int32.reshape(grouped), as_integers(x, np.int32)
         if accumulator.mode == "saturate":
-            _dot_saturating(
-                _as(w, np.int32), _as(x, np.int32), out, accumulator.low, accumulator.high
-            )
-        elif max(max_x, max_w) <= INT16_MAX and depth * max_x * max_w <= INT32_MAX:
-            _dot_int32(_as(w, np.int16), _as(x, np.int16), out)
+            _dot_saturating(w, x, out, accumulator.low, accumulator.high)
         else:
-            _dot_int64(_as(w, np.int32), _as(x, np.int32), out)
+            _dot_int64(w, x, out)
         return accumulator.add_bias(out, None)
-
-
-def _as(levels: np.ndarray, dtype: type) -> np.ndarray:
-    if magnitude(levels) > INT32_MAX:
-        raise OverflowError(f"a level of {magnitude(levels)} does not fit 32 bits")
-    return np.ascontiguousarray(levels, dtype)
 
 
 @njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from qsim.kernels.accumulator import as_integers
 from qsim.kernels.layers import out_size
 
 
@@ -19,14 +20,15 @@ def max_pool(
     padding   rows and columns at top, left, bottom, right, each less than the kernel's side
     returns   (images, channels, out_height, out_width) int64
 
-    Raises ValueError when the window does not fit or could lie in the padding alone.
+    Raises ValueError when the window does not fit or could lie in the padding alone, TypeError on
+    anything but integers.
     """
     top, left, bottom, right = padding
     if max(top, bottom) >= kernel[0] or max(left, right) >= kernel[1]:
         raise ValueError(f"padding {padding} is not less than the window {kernel}")
     stride = stride or kernel
     out = _out_like(x, kernel, stride, padding)
-    _max_pool(np.ascontiguousarray(x, np.int64), out, *kernel, *stride, top, left)
+    _max_pool(as_integers(x, np.int64), out, *kernel, *stride, top, left)
     return out
 
 
@@ -34,7 +36,7 @@ def sum_pool(x: np.ndarray, kernel: tuple[int, int], *, stride=None) -> np.ndarr
     """The sum of the levels under each window, int64; shapes and errors as ``max_pool``."""
     stride = stride or kernel
     out = _out_like(x, kernel, stride, (0, 0, 0, 0))
-    _sum_pool(np.ascontiguousarray(x, np.int64), out, *kernel, *stride)
+    _sum_pool(as_integers(x, np.int64), out, *kernel, *stride)
     return out
 
 

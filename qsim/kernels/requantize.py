@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from qsim.kernels.accumulator import magnitude
+from qsim.kernels.accumulator import as_integers, magnitude
 
 MAX_RIGHT_SHIFT = 62
 LARGEST_SCALED = 2.0**120  # well within float32, so that no sum of terms leaves it
@@ -63,7 +63,7 @@ def requantize_shift(sums: np.ndarray, shift: np.ndarray, low: int, high: int) -
         raise ValueError(f"a shift is 0 to {MAX_RIGHT_SHIFT} to the right, not {shift}")
     by_channel = _by_channel(sums)
     levels = np.empty(by_channel.shape, np.int32)
-    _shift_half_even(by_channel, np.ascontiguousarray(shift, np.int64), levels, low, high)
+    _shift_half_even(by_channel, as_integers(shift, np.int64), levels, low, high)
     return levels.reshape(sums.shape)
 
 
@@ -95,7 +95,7 @@ def add_aligned(
 
 def _by_channel(sums: np.ndarray) -> np.ndarray:
     inner = int(np.prod(sums.shape[2:]))
-    return np.ascontiguousarray(sums, np.int64).reshape(*sums.shape[:2], inner)
+    return as_integers(sums, np.int64).reshape(*sums.shape[:2], inner)
 
 
 def _check_limits(low: int, high: int) -> None:

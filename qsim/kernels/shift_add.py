@@ -1,11 +1,12 @@
 """Products by shifts and additions alone: weights that are powers of two, or sums of two."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
 
-from qsim.kernels.accumulator import Accumulator, magnitude
+from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
 
 ABSENT = -1  # shift of a term that is zero
 MAX_SHIFT = 30  # so that a shifted 32-bit activation fits 62 bits
@@ -39,7 +40,7 @@ class ShiftAddWeights:
         """The shape of the weights."""
         return self.sign.shape
 
-    @property
+    @cached_property
     def max_magnitude(self) -> int:
         """The largest absolute weight."""
         return magnitude(_power(self.shift_hi) + _power(self.shift_lo))
@@ -47,10 +48,8 @@ class ShiftAddWeights:
     def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
         """As ``LevelWeights.dot``, by shifts and additions."""
         groups, columns, depth = x.shape
-        max_x = magnitude(x)
-        if max_x >= 2**31:
-            raise OverflowError(f"a level of {max_x} does not fit 32 bits")
-        accumulator.check(depth, max_x, self.max_magnitude)
+        x = as_integers(x, np.int32)
+        accumulator.check(depth, magnitude(x), self.max_magnitude)
         out = np.zeros((groups, self.shape[0] // groups, columns), np.int64)
         if out.size == 0 or depth == 0:
             return out
@@ -60,7 +59,7 @@ class ShiftAddWeights:
             np.ascontiguousarray(a, np.int8).reshape(groups, self.shape[0] // groups, depth)
             for a in (self.sign, self.shift_hi, self.shift_lo)
         ]
-        _dot(*terms, np.ascontiguousarray(x, np.int64), out, low, high)
+        _dot(*terms, x.astype(np.int64), out, low, high)
         return accumulator.add_bias(out, None)
 
 
