@@ -22,6 +22,9 @@ from hwmodels.work import WorkTable
 BRAM_36KB_BYTES = 36 * 1024 // 8
 
 
+LARGEST = {"hz": 1e12, "bits": 64, "elements": 2**40, "bytes": 2**40}  # of a design's parameters
+
+
 class Fpga(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fpga", tag_field="kind"):
     """An FPGA: what it has. Units are in the names; LUTs are 6-input."""
 
@@ -58,9 +61,11 @@ class GemmDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def __post_init__(self):
         for name in self.__struct_fields__:
-            smallest = 0 if name.startswith("blk_out") else 1
-            if np.any(np.asarray(getattr(self, name)) < smallest):
-                raise ValueError(f"{name} must be {smallest} or more")
+            low = 0 if name.startswith("blk_out") else 1
+            high = LARGEST[name.rpartition("_")[2]] if name.endswith(tuple(LARGEST)) else 2**16
+            values = np.asarray(getattr(self, name))
+            if not ((values >= low) & (values <= high)).all():
+                raise ValueError(f"{name} must be {low} to {high:,g}")
         if np.any(np.asarray(self.blk_out_fixed) + np.asarray(self.blk_out_sp2) == 0):
             raise ValueError("blk_out_fixed and blk_out_sp2 must not both be 0")
 
@@ -88,8 +93,8 @@ class GemmConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @dataclass(frozen=True)
 class GemmCost:
     """What a work table costs on a design: arrays of the designs' shape, or with a last axis of
-    layers where a name begins with ``layer_``. Latencies are per image. LUT is None where no
-    constant was calibrated for the device and the operand widths.
+    layers where a name begins with ``layer_``. Latencies are per image: the time of a batch over
+    ``bat``. LUT is NaN where no constant was calibrated for the device and the operand widths.
     """
 
     layer_cycles: np.ndarray
@@ -102,7 +107,7 @@ class GemmCost:
     peak_gops: np.ndarray
     utilization: np.ndarray
     dsp: np.ndarray
-    lut: np.ndarray | None
+    lut: np.ndarray
     bram_36kb: np.ndarray
     buffer_bytes: np.ndarray
     dram_bytes: np.ndarray
@@ -145,21 +150,29 @@ def evaluate(work: WorkTable, design: GemmDesign, device: Fpga, *, efficiency: f
     peak = peak_gops(design)
     layer_gops = 2 * work.column("macs") / layer_latency_s / 1e9
     gops = 2 * work.macs / latency_s / 1e9
+    by_layer = {
+        "layer_cycles": cycles,
+        "layer_compute_s": compute_s,
+        "layer_dram_s": dram_s,
+        "layer_latency_s": layer_latency_s,
+        "layer_utilization": layer_gops / _over_layers(peak),
+    }
+    by_design = {
+        "latency_s": latency_s,
+        "gops": gops,
+        "peak_gops": peak,
+        "utilization": gops / peak,
+        "dsp": dsp(design, device),
+        "lut": lut(design, device),
+        "bram_36kb": np.ceil(buffer_bytes(design) / BRAM_36KB_BYTES),
+        "buffer_bytes": buffer_bytes(design),
+        "dram_bytes": moved_bytes.sum(axis=-1) / np.asarray(design.bat),
+    }
+    shape = np.broadcast_shapes(*(np.shape(value) for value in msgspec.structs.astuple(design)))
+    layers = (*shape, len(work.layers))
     return GemmCost(
-        layer_cycles=cycles,
-        layer_compute_s=compute_s,
-        layer_dram_s=dram_s,
-        layer_latency_s=layer_latency_s,
-        layer_utilization=layer_gops / _over_layers(peak),
-        latency_s=latency_s,
-        gops=gops,
-        peak_gops=peak,
-        utilization=gops / peak,
-        dsp=dsp(design, device),
-        lut=lut(design, device),
-        bram_36kb=np.ceil(buffer_bytes(design) / BRAM_36KB_BYTES),
-        buffer_bytes=buffer_bytes(design),
-        dram_bytes=moved_bytes.sum(axis=-1) / np.asarray(design.bat),
+        **{name: np.broadcast_to(value, layers) for name, value in by_layer.items()},
+        **{name: np.broadcast_to(value, shape) for name, value in by_design.items()},
     )
 
 
@@ -223,13 +236,16 @@ def dsp(design: GemmDesign, device: Fpga):
 
 
 def lut(design: GemmDesign, device: Fpga):
-    """LUTs of both cores, linear in their MACs; None where the slopes were not calibrated."""
+    """LUTs of both cores, linear in their MACs; NaN where the slopes were not calibrated."""
     constants = load_constants()
     slope = constants.lut_per_sp2_mac.get(device.name)
-    if slope is None or (design.weight_bits, design.activation_bits) != constants.lut_core_bits:
-        return None
+    weight_bits, activation_bits = constants.lut_core_bits
+    calibrated = (np.asarray(design.weight_bits) == weight_bits) & (
+        np.asarray(design.activation_bits) == activation_bits
+    )
     fixed_core = constants.lut_base.value + constants.lut_per_fixed_mac.value * fixed_macs(design)
-    return fixed_core + slope.value * sp2_macs(design)
+    total = fixed_core + (slope.value if slope else np.nan) * sp2_macs(design)
+    return np.where(calibrated & (slope is not None), total, np.nan)
 
 
 def buffer_bytes(design: GemmDesign):
@@ -243,14 +259,10 @@ def buffer_bytes(design: GemmDesign):
 
 
 def excess(cost: GemmCost, device: Fpga) -> dict[str, float]:
-    """By how much a single design exceeds the device, by resource; empty when it fits."""
+    """By how much a single design exceeds the device, by resource, as far as it is known."""
     used = {"lut6": cost.lut, "dsp": cost.dsp, "bram_36kb": cost.bram_36kb}
-    over = {
-        name: float(amount) - getattr(device, name).value
-        for name, amount in used.items()
-        if amount is not None
-    }
-    return {name: amount for name, amount in over.items() if amount > 0}
+    over = {name: float(used[name]) - getattr(device, name).value for name in used}
+    return {name: amount for name, amount in over.items() if amount > 0}  # not where it is NaN
 
 
 def fitted_cells() -> set[str]:

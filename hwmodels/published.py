@@ -1,11 +1,15 @@
 """Published figures, to be printed beside the models' own."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
-from hwmodels.documents import read_document
+from hwmodels.documents import nearest, read_document
+from hwmodels.fpga import GemmDesign
 from hwmodels.provenance import Status
+from hwmodels.work import WorkTable
 
 
 class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,11 +28,52 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.network}/{self.design}/{self.quantity}"
 
 
+class PublishedDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The device and blocks of a published design, and its ratio of fixed to SP2 rows."""
+
+    device: str
+    fixed_to_sp2: str
+    bat: int
+    blk_in: int
+    blk_out_fixed: int
+    blk_out_sp2: int
+    clock_hz: float
+
+
 class PublishedTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The figures of one paper."""
+    """The figures of one paper, and what they hold for."""
 
     paper: str
+    macs_per_image: dict[str, int]
+    weight_bits: int
+    activation_bits: int
+    designs: dict[str, PublishedDesign]
     cells: tuple[Cell, ...]
+
+
+def departures(
+    table: PublishedTable, name: str, device: str, design: GemmDesign, work: WorkTable
+) -> list[str]:
+    """In what a priced design differs from the published one of that ``name``, in words."""
+    if name not in table.designs:
+        return [f"{name!r} is none of its designs; {nearest(name, table.designs)}"]
+    published = table.designs[name]
+    pairs = [("device", device, published.device)]
+    blocks = ("bat", "blk_in", "blk_out_fixed", "blk_out_sp2", "clock_hz")
+    pairs += [(key, getattr(design, key), getattr(published, key)) for key in blocks]
+    for key in ("weight_bits", "activation_bits"):
+        pairs.append((key, int(work.column(key).max()), getattr(table, key)))
+    fixed, sp2 = (Fraction(part) for part in published.fixed_to_sp2.split(":"))
+    rows, share = work.column("out_channels"), float(sp2 / (fixed + sp2))
+    off = np.abs(work.column("rows_shift_add") - share * rows).max()
+    pairs.append(("rows of SP2 off the ratio", int(off), 0))
+    return [
+        f"{key} is {ours:,g}, published {theirs:,g}"
+        if not isinstance(ours, str)
+        else f"{key} is {ours}, published {theirs}"
+        for key, ours, theirs in pairs
+        if ours != theirs
+    ]
 
 
 def read_published(path: Path) -> PublishedTable:

@@ -14,6 +14,7 @@ class LayerWork:
     rows_multiply      output channels whose weights are multiplied
     rows_shift_add     output channels whose weights are shifted and added
     weight_bits, activation_bits, output_bits   stored width of each operand
+    in_float           whether it is computed in floating point
     """
 
     name: str
@@ -32,6 +33,7 @@ class LayerWork:
     weight_bits: int
     activation_bits: int
     output_bits: int
+    in_float: bool = False
 
     @property
     def weights(self) -> int:

@@ -22,5 +22,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise QsimError(f"{path}: no such file") from None
+    except MemoryError:
+        raise QsimError(f"{path}: claims arrays that are larger than the memory") from None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise QsimError(f"{path}: not a readable .npz file of plain arrays: {error}") from None

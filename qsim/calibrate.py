@@ -3,7 +3,7 @@
 import numpy as np
 
 from qsim.formats import Format
-from qsim.formats.base import ScaleRule, largest_magnitude, scale_of
+from qsim.formats.base import ScaleRule, alpha_of, largest_magnitude, scale_of
 
 MSE_CANDIDATES = np.linspace(0.2, 1.0, 81)  # shares of the largest magnitude
 MSE_SAMPLE = 2**14  # values of a whole tensor that the search looks at
@@ -16,15 +16,15 @@ def least_square_error(real: np.ndarray, number: Format, axis: int | None) -> np
     With an ``axis``, one for each of its indices, shaped to broadcast. Without one, of a tensor of
     more than 16,384 values every n-th is looked at, so that about that many are.
     """
-    largest = largest_magnitude(real, number, axis).astype(np.float64) * number.max_level
+    alpha = alpha_of(real, axis)
     sample, others = real, tuple(i for i in range(real.ndim) if i != axis)
     if axis is None:
         sample = real.reshape(-1)[:: -(-real.size // MSE_SAMPLE) or 1]
         others = (0,)
-    best = np.full(largest.shape, np.inf)
-    scale = scale_of(largest, number)
+    best = np.full(alpha.shape, np.inf)
+    scale = scale_of(alpha, number)
     for share in MSE_CANDIDATES:
-        candidate = scale_of(share * largest, number)
+        candidate = scale_of(share * alpha, number)
         rounded = number.nearest(sample / candidate.astype(np.float64)) * candidate
         error = ((sample - rounded) ** 2).sum(axis=others, keepdims=axis is not None)
         scale = np.where(error < best, candidate, scale)

@@ -30,16 +30,26 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"qsim: {_one_line(error)}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        what = _one_line(error) or "out of memory"
+        print(f"qsim: needs more memory than there is ({what}); ask for less", file=sys.stderr)
+        return 2
 
 
 def run() -> None:
     """`qsim` as a program."""
+    if sys.stdout is None:  # started with its output closed
+        sys.stdout = Path(os.devnull).open("w")
+    sys.stdout.reconfigure(errors="replace")  # a terminal of few characters shows what it can
     try:
         status = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output left, as `| head` does
+    except OSError as error:  # our output cannot be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        gone = isinstance(error, BrokenPipeError)  # its reader left, as `| head` does
+        status = 0 if gone else 2
+        if not gone:
+            print(f"qsim: the output cannot be written: {error.strerror}", file=sys.stderr)
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
@@ -74,7 +84,7 @@ def _verdict(evaluation) -> int:
     for problem in evaluation.problems:
         print(f"qsim: {problem}", file=sys.stderr)
     execution = evaluation.execution
-    if execution is not None and not execution.bit_exact:
+    if execution is not None and execution.differences:
         print(f"qsim: not bit-exact, a fault of qsim: {execution.differences[0]}", file=sys.stderr)
         return 1
     return 2 if evaluation.problems else 0
@@ -143,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what to print: a table (default), one JSON document, or the layers as CSV",
     )
     evaluate.add_argument(
-        "--out", type=Path, metavar="DIR", help="also write report.json, CSV files and pictures"
+        "--out", type=_folder, metavar="DIR", help="also write report.json, CSV files and pictures"
     )
     evaluate.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
     evaluate.set_defaults(run=_evaluate)
@@ -152,6 +162,12 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("what", choices=("networks", "formats", "devices", "workloads"))
     listing.set_defaults(run=_list)
     return parser
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise InputError("--out needs the name of a folder")
+    return Path(text)
 
 
 def _one_line(error: Exception) -> str:

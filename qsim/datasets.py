@@ -15,11 +15,12 @@ DIGITS_WHITE = 16  # the brightest pixel of the digits
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images (images, *shape) float32 to run and to calibrate on, labels (images,) where known."""
+    """Images (images, *shape) float32 to run, labels (images,) int64 where known, and images to
+    calibrate on; None: on the images themselves."""
 
     images: np.ndarray
     labels: np.ndarray | None
-    calibration: np.ndarray
+    calibration: np.ndarray | None
 
 
 def digits() -> Dataset:
@@ -36,7 +37,7 @@ DATASETS = {"digits": digits}
 
 def load(name: str, folder: Path) -> Dataset:
     """The shipped dataset ``name``, or that of an ``.npz`` file (path relative to ``folder``) with
-    arrays ``images`` and, if it has them, ``labels`` and ``calibration``.
+    arrays ``images`` and, if it has them, ``labels`` and ``calibration``; no others.
 
     Raises QsimError when there is no such dataset or the file does not hold one.
     """
@@ -48,19 +49,35 @@ def load(name: str, folder: Path) -> Dataset:
     return _checked(path, read_arrays(path))
 
 
-def seeded(shape: tuple[int, ...], count: int, seed: int) -> Dataset:
-    """Uniform images in 0 to 1, the same for the same seed; as many others to calibrate on."""
-    images = np.random.default_rng([seed, 1]).random((2 * count, *shape), np.float32)
-    return Dataset(images[:count], None, images[count:])
+def seeded(shape: tuple[int, ...], count: int, calibration_count: int, seed: int) -> Dataset:
+    """Uniform images in 0 to 1, the same for the same seed, and others to calibrate on."""
+    rng = np.random.default_rng([seed, 1])
+    images = rng.random((count, *shape), np.float32)
+    return Dataset(images, None, rng.random((calibration_count, *shape), np.float32))
 
 
 def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Dataset:
+    known = ("images", "labels", "calibration")
     if "images" not in arrays:
         raise QsimError(f"{path}: has no array 'images'")
-    for key in {"images", "calibration"} & arrays.keys():
-        if arrays[key].dtype.kind not in "fiu" or not np.isfinite(arrays[key]).all():
-            raise QsimError(f"{path}: array {key!r} must hold finite real numbers")
-    images, labels = arrays["images"].astype(np.float32), arrays.get("labels")
+    for key in arrays.keys() - known:
+        raise QsimError(f"{path}: unknown array {key!r}; {nearest(key, known)}")
+    images = _real(path, arrays, "images")
+    labels = arrays.get("labels")
     if labels is not None and (labels.shape != images.shape[:1] or labels.dtype.kind not in "iu"):
         raise QsimError(f"{path}: array 'labels' must hold one integer for each image")
-    return Dataset(images, labels, arrays.get("calibration", images).astype(np.float32))
+    calibration = _real(path, arrays, "calibration") if "calibration" in arrays else None
+    return Dataset(images, labels, calibration)
+
+
+def _real(path: Path, arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
+    array = arrays[key]
+    if array.dtype.kind not in "fiu" or array.ndim < 1:
+        raise QsimError(
+            f"{path}: array {key!r} must hold real numbers, a first axis for the images"
+        )
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise QsimError(f"{path}: array {key!r} holds values that are no finite float32")
+    return array

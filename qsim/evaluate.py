@@ -1,16 +1,20 @@
 """The one place where execution and cost meet: a workload in, an evaluation out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from qsim.errors import QsimError
 from qsim.measure import Execution, Progress, measure
-from qsim.network.fold import fold_batch_norms
+from qsim.network.fold import fold_network, fold_weights
 from qsim.network.graph import Network
 from qsim.network.weights import Weights, read_weights, seeded_weights
 from qsim.precision import Precision, resolve
-from qsim.price import Pricing, price
+from qsim.price import LABELS, Pricing, price
 from qsim.work import work_table
 from qsim.workload import Workload
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Evaluation:
         for index, pricing in enumerate(self.pricings):
             if pricing.excess:
                 amounts = ", ".join(
-                    f"{amount:,.0f} {name} more than its {getattr(pricing.device, name).value:,.0f}"
+                    f"{amount:,.0f} {LABELS[name]} more than its"
+                    f" {getattr(pricing.device, name).value:,.0f}"
                     for name, amount in pricing.excess.items()
                 )
                 sentences.append(
@@ -46,26 +51,32 @@ def evaluate(workload: Workload, progress: Progress = lambda what, done, steps: 
 
     Raises QsimError or another InputError naming file, key and remedy.
     """
-    weights = _load_weights(workload)
-    network, weights = fold_batch_norms(workload.network, weights)
+    network = _named(workload, lambda: fold_network(workload.network))
     where = f"{workload.path}: precision"
     precision = resolve(workload.document.precision, network, where=where)
     work = work_table(network, precision)
     pricings = [price(workload, index, work) for index in range(len(workload.document.hardware))]
     execution = None
     if workload.document.execute is not None:
-        try:
-            execution = measure(workload, network, weights, precision, progress)
-        except QsimError as error:
-            if str(error).startswith(str(workload.path)):
-                raise
-            raise type(error)(f"{workload.path}: {error}") from None
+        weights = _named(workload, lambda: fold_weights(workload.network, _weights(workload)))
+        execution = _named(
+            workload, lambda: measure(workload, network, weights, precision, progress)
+        )
     return Evaluation(workload, network, precision, execution, pricings)
 
 
-def _load_weights(workload: Workload) -> Weights:
+def _weights(workload: Workload) -> Weights:
     path = workload.weights_path()
     if path is not None:
         return read_weights(path, workload.network)
-    execute_document = workload.document.execute
-    return seeded_weights(workload.network, execute_document.seed if execute_document else 0)
+    return seeded_weights(workload.network, workload.document.execute.seed)
+
+
+def _named(workload: Workload, step: Callable[[], T]) -> T:
+    """What ``step`` returns; its complaints name the workload's file where they name none."""
+    try:
+        return step()
+    except QsimError as error:
+        if ".yaml:" in str(error) or ".npz:" in str(error):
+            raise
+        raise type(error)(f"{workload.path}: {error}") from None

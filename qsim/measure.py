@@ -9,6 +9,7 @@ from qsim import datasets
 from qsim.errors import QsimError
 from qsim.execute import Step, execute, real
 from qsim.network.graph import Network
+from qsim.network.layers import shape_text
 from qsim.network.reference import run_float
 from qsim.network.weights import Weights
 from qsim.precision import Precision
@@ -16,6 +17,7 @@ from qsim.program import Program, build
 from qsim.verify import count_checked
 from qsim.workload import Workload
 
+CALIBRATION_IMAGES = 256  # of a dataset, unless another number is asked for
 IMAGE_BATCH_BYTES = 2**27  # float32 bytes of all tensors of the images that are run at once
 
 Progress = Callable[[str, int, int], None]  # what is under way, steps done, steps in all
@@ -23,17 +25,15 @@ Progress = Callable[[str, int, int], None]  # what is under way, steps done, ste
 
 @dataclass(frozen=True)
 class LayerSums:
-    """What a layer's accumulators held: extremes over all images, and signed bits they need.
+    """What a layer's accumulators held: the extremes of its sums over all images, the signed bits
+    that these need, and the bits that no input could exceed."""
 
-    worst_case_bits   that no input could exceed
-    """
-
-    name: str
+    layer: str
     depth: int
-    lowest: int
-    highest: int
-    bits_seen: int
-    worst_case_bits: int
+    lowest_sum: int
+    highest_sum: int
+    accumulator_bits_seen: int
+    accumulator_bits_worst_case: int
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,10 @@ class Execution:
     outputs: np.ndarray = field(repr=False)
 
     @property
-    def bit_exact(self) -> bool:
-        """Whether every output that was computed again came out the same."""
-        return not self.differences
+    def bit_exact(self) -> bool | None:
+        """Whether every integer that was computed again came out the same; None if there were none,
+        because all layers are computed in floating point."""
+        return not self.differences if self.checked_outputs else None
 
 
 def measure(
@@ -66,10 +67,9 @@ def measure(
     """
     document = workload.document.execute
     dataset = _dataset(workload, network)
-    images = dataset.images[: document.images]
-    calibration = dataset.calibration[: document.calibration_images]
+    images, labels = dataset.images, dataset.labels
     progress("calibrating", 0, 1)
-    program = build(network, weights, precision, calibration, document)
+    program = build(network, weights, precision, dataset.calibration, document)
     batches = _batches(network, len(images))
     steps_in_all = len(batches) * len(network.nodes)
     sums = _SumsSeen(program)
@@ -90,10 +90,9 @@ def measure(
                 program, steps, document.check_per_layer, document.seed
             )
         outputs.append(real(steps[network.output].value))
-        if dataset.labels is not None:
+        if labels is not None:
             float_outputs.append(run_float(network, weights, images[batch])[network.output])
     result = np.concatenate(outputs)
-    labels = None if dataset.labels is None else dataset.labels[: len(images)]
     return Execution(
         images=len(images),
         weights_source=_weights_source(workload),
@@ -109,26 +108,53 @@ def measure(
 
 
 def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
+    """Images and labels to run, and the images to calibrate on, as many as asked for."""
     document = workload.document.execute
     if document.dataset is None:
-        return datasets.seeded(network.input_shape, document.images or 1, document.seed)
+        count = document.images or 1
+        calibration_count = document.calibration_images or count
+        return datasets.seeded(network.input_shape, count, calibration_count, document.seed)
     where = f"{workload.path}: execute"
     try:
         dataset = datasets.load(document.dataset, workload.folder)
     except QsimError as error:
         raise QsimError(f"{where}.dataset: {error}") from None
-    for images in (dataset.images, dataset.calibration):
-        if images.shape[1:] != tuple(network.input_shape) or not len(images):
-            raise QsimError(
-                f"{where}.dataset: {len(images)} images of shape {images.shape[1:]} do not fit"
-                f" network {network.name}, which reads {tuple(network.input_shape)}"
-            )
-    if document.images is not None and document.images > len(dataset.images):
+    others = dataset.images if dataset.calibration is None else dataset.calibration
+    images = _first(dataset.images, document.images, network, f"{where}.images")
+    wanted = document.calibration_images or min(CALIBRATION_IMAGES, len(others))
+    calibration = _first(others, wanted, network, f"{where}.calibration_images")
+    labels = None
+    if dataset.labels is not None:
+        labels = dataset.labels[: len(images)]
+        _check_labels(labels, network, f"{where}.dataset")
+    return datasets.Dataset(images, labels, calibration)
+
+
+def _first(images: np.ndarray, count: int | None, network: Network, where: str) -> np.ndarray:
+    """The first ``count`` images (None: all)."""
+    if images.shape[1:] != tuple(network.input_shape) or not len(images):
         raise QsimError(
-            f"{where}.images: {document.images} images asked for, the dataset has"
-            f" {len(dataset.images)}"
+            f"{where}: {len(images)} images of shape {images.shape[1:]} do not fit network"
+            f" {network.name}, which reads {tuple(network.input_shape)}"
         )
-    return dataset
+    if count is not None and count > len(images):
+        raise QsimError(f"{where}: {count} images asked for, the dataset has {len(images)}")
+    return images[:count]
+
+
+def _check_labels(labels: np.ndarray, network: Network, where: str) -> None:
+    outputs = network.nodes[network.output].output_shape
+    if len(outputs) != 1:
+        raise QsimError(
+            f"{where}: has labels, but network {network.name} ends in {shape_text(outputs)} and not"
+            " in one value for each class"
+        )
+    wrong = labels[(labels < 0) | (labels >= outputs[0])]
+    if wrong.size:
+        raise QsimError(
+            f"{where}: label {wrong[0]} is no class of network {network.name}, which has"
+            f" {outputs[0]}"
+        )
 
 
 def _weights_source(workload: Workload) -> str:
@@ -171,12 +197,12 @@ class _SumsSeen:
         largest_bias = int(np.abs(self._program.biases[name]).max())
         worst = depth * max_x * weights.format.max_magnitude + largest_bias
         return LayerSums(
-            name=name,
+            layer=name,
             depth=depth,
-            lowest=lowest,
-            highest=highest,
-            bits_seen=_signed_bits(lowest, highest),
-            worst_case_bits=_signed_bits(-worst, worst),
+            lowest_sum=lowest,
+            highest_sum=highest,
+            accumulator_bits_seen=_signed_bits(lowest, highest),
+            accumulator_bits_worst_case=_signed_bits(-worst, worst),
         )
 
 

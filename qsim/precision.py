@@ -138,6 +138,8 @@ class _Choice:
         if document is None:
             raise WorkloadError(f"{at}: is missing; give a format such as {{fixed: {{bits: 4}}}}")
         number = from_document(document, where=at)
+        if key == "weights" and isinstance(number, Fixed) and not number.signed:
+            raise WorkloadError(f"{at}: weights are signed; leave out signed: false")
         if key == "activations" and not isinstance(number, Fixed | Float):
             raise WorkloadError(
                 f"{at}: activations are fixed or float; other formats are for weights"

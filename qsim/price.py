@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from hwmodels import fpga
 from hwmodels.documents import nearest
 from hwmodels.errors import InputError
-from hwmodels.published import Cell, read_published
+from hwmodels.published import Cell, PublishedTable, departures, read_published
 from hwmodels.work import WorkTable
 from qsim import shipped
 from qsim.errors import WorkloadError
 from qsim.workload import HardwareDocument, Workload
+
+LABELS = {"lut6": "LUT", "dsp": "DSP", "bram_36kb": "BRAM 36 Kb"}  # resources as they are printed
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Pricing:
-    """A work table on one design."""
+    """A work table on one design. ``fits`` is None where the LUTs are not known."""
 
     document: HardwareDocument
     device: fpga.Fpga
@@ -36,6 +40,7 @@ class Pricing:
     cost: fpga.GemmCost
     efficiency: float
     excess: dict[str, float]
+    fits: bool | None
     comparisons: list[Comparison]
 
     @property
@@ -61,12 +66,21 @@ def price(workload: Workload, index: int, work: WorkTable) -> Pricing:
     _check_operands(work, document.design, f"{where}.design")
     efficiency = fpga.load_constants().compute_efficiency.value
     cost = fpga.evaluate(work, document.design, device, efficiency=efficiency)
-    comparisons = _compare(workload, document, cost, where)
-    return Pricing(document, device, work, cost, efficiency, fpga.excess(cost, device), comparisons)
+    comparisons = _compare(workload, document, work, cost, where)
+    excess = fpga.excess(cost, device)
+    fits = False if excess else None if np.isnan(cost.lut) else True
+    return Pricing(document, device, work, cost, efficiency, excess, fits, comparisons)
 
 
 def _check_operands(work: WorkTable, design: fpga.GemmDesign, where: str) -> None:
+    if not work.layers:
+        raise WorkloadError(f"{where}: the network has no convolution or linear layer to price")
     for layer in work:
+        if layer.in_float:
+            raise WorkloadError(
+                f"{where}: layer {layer.name!r} is computed in floating point, which this design"
+                " has no core for; quantize its weights and activations, or leave out the hardware"
+            )
         widths = (("weight_bits", layer.weight_bits), ("activation_bits", layer.activation_bits))
         for key, bits in widths:
             if bits > getattr(design, key):
@@ -84,18 +98,20 @@ def _check_operands(work: WorkTable, design: fpga.GemmDesign, where: str) -> Non
 
 
 def _compare(
-    workload: Workload, document: HardwareDocument, cost: fpga.GemmCost, where: str
+    workload: Workload, document: HardwareDocument, work: WorkTable, cost: fpga.GemmCost, where: str
 ) -> list[Comparison]:
     if document.published is None:
         return []
-    folder = shipped.WORKLOADS / "published"
-    known = shipped.names(folder)
-    if document.published not in known:
+    table = _published_table(document.published, where)
+    network = workload.network
+    differs = departures(table, document.name or "", document.fpga, document.design, work)
+    if work.macs != table.macs_per_image.get(network.name):
+        differs.append(f"network {network.name} of {work.macs:,} MACs is none of its networks")
+    if differs:
         raise WorkloadError(
-            f"{where}.published: unknown table {document.published!r};"
-            f" {nearest(document.published, known)}"
+            f"{where}.published: the figures of {document.published!r} do not hold for this design:"
+            f" {differs[0]}; leave the key out or give the published design"
         )
-    table = read_published(folder / f"{document.published}.yaml")
     ours = {
         "latency_ms": cost.latency_s * 1e3,
         "gops": cost.gops,
@@ -107,6 +123,13 @@ def _compare(
     return [
         Comparison(cell, float(ours[cell.quantity]), cell.key in fpga.fitted_cells())
         for cell in table.cells
-        if (cell.network, cell.design) == (workload.network.name, document.name)
-        and ours.get(cell.quantity) is not None
+        if (cell.network, cell.design) == (network.name, document.name)
     ]
+
+
+def _published_table(name: str, where: str) -> PublishedTable:
+    folder = shipped.WORKLOADS / "published"
+    known = shipped.names(folder)
+    if name not in known:
+        raise WorkloadError(f"{where}.published: unknown table {name!r}; {nearest(name, known)}")
+    return read_published(folder / f"{name}.yaml")

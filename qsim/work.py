@@ -1,6 +1,7 @@
 """The table of work of a quantized network, as the cost models read it."""
 
 from hwmodels.work import LayerWork, WorkTable
+from qsim.formats import Float
 from qsim.network.graph import Network, Node
 from qsim.precision import Precision
 
@@ -32,6 +33,7 @@ def _layer_work(network: Network, node: Node, precision: Precision) -> LayerWork
         weight_bits=weights.bits,
         activation_bits=precision.activations[node.inputs[0]].bits,
         output_bits=_stored_bits(network, node.name, precision),
+        in_float=Float in (type(weights), type(precision.activations[node.inputs[0]])),
     )
 
 

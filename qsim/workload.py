@@ -15,8 +15,8 @@ from qsim.network.table import read_network
 from qsim.precision import PrecisionDocument
 from qsim.program import Arithmetic
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Seed = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class ExecuteDocument(Arithmetic, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,14 +24,16 @@ class ExecuteDocument(Arithmetic, frozen=True, forbid_unknown_fields=True, kw_on
 
     dataset              a shipped dataset, or an .npz file; absent: seeded random images
     images               how many images to run; absent: 1 of random, all of a dataset
-    calibration_images   how many other images set the activation ranges
+    calibration_images   how many images set the activation ranges: those of the dataset's
+                         ``calibration``, or, where it has none, of its ``images``; or as many other
+                         random ones. Absent: up to 256 of a dataset, else as many as ``images``
     seed                 of random images, random weights and the sample that is checked
     check_per_layer      how many outputs of each layer are computed again independently
     """
 
     dataset: str | None = None
     images: Count | None = None
-    calibration_images: Count = 256
+    calibration_images: Count | None = None
     seed: Seed = 0
     check_per_layer: Count = 32
 

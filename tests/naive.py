@@ -117,6 +117,26 @@ def float32(value: Fraction) -> Fraction:
     return half_even(value / step) * step
 
 
+def float_matmul(w, x):
+    """float32 products added in order, every step rounded; operands that stay within float32."""
+    return [
+        [
+            accumulate_float(
+                [Fraction(float(w[n, k])) * Fraction(float(x[k, m])) for k in range(w.shape[1])]
+            )
+            for m in range(x.shape[1])
+        ]
+        for n in range(w.shape[0])
+    ]
+
+
+def accumulate_float(products):
+    total = Fraction(0)
+    for term in products:
+        total = float32(total + float32(term))
+    return float(total)
+
+
 def requantize_float(terms, low, high):
     """Level of a list of (sum, multiplier), every operation rounded to float32."""
     total = Fraction(0)

@@ -211,7 +211,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed(WEIGHTS, {"msq": {"bits": 4}}), "key 'fixed_to_sp2' is missing"),
         (changed(("precision", "layers"), {"conv9": {}}), "'conv9' matches no"),
         (changed((*DESIGN, "bats"), 1), "hardware[0].design: unknown key 'bats'; did you mean 'bat'?"),
-        (changed((*DESIGN, "bat"), 0), "hardware[0].design: bat must be 1 or more"),
+        (changed((*DESIGN, "bat"), 0), "hardware[0].design: bat must be 1 to 65,536"),
         (changed((*DESIGN, "blk_out_sp2"), 0), "layer 'conv1' has 10 rows for this core"),
         (changed((*DESIGN, "weight_bits"), 2), "layer 'conv1' has 4-bit operands but the cores take"),
         (changed(("hardware", 0, "fpga"), "xc7z02"), "hardware[0].fpga: unknown FPGA 'xc7z02'; did"),
@@ -220,7 +220,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed(("execute", "images"), 0), "execute.images: expected int >= 1"),
         (changed(("execute", "seed"), -1), "execute.seed: expected int >= 0"),
         (changed(("execute", "dataset"), "digit"), "unknown dataset 'digit', nor an .npz file; did"),
-        (changed(("execute", "requantize"), "tflite"), "execute.requantize: invalid"),
+        (changed(("execute", "requantize"), "tflite"), "execute.requantize: unknown value 'tflite'; known are: onnx, shift"),
         (changed(("execute", "accumulator"), {"bits": 10}),
          "execute.accumulator: layer 'conv1': 9 products of up to 15 x 8 can overflow an exact"
          " accumulator of 10 bits; the widest safe depth is"),
@@ -281,7 +281,7 @@ def test_a_design_too_large_is_reported_with_its_excess_and_the_results(capsys, 
     assert hardware["fits"] is False
     assert hardware["excess"]["lut6"] == pytest.approx(hardware["lut"] - 53200, abs=1)
     excess = f"{hardware['excess']['lut6']:,.0f}"
-    assert f"hardware[0].design: does not fit xc7z020: needs {excess} lut6 more" in err
+    assert f"hardware[0].design: does not fit xc7z020: needs {excess} LUT more" in err
 
 
 def test_results_go_through_a_pipe_that_closes(tmp_path):

@@ -4,11 +4,10 @@ from hwmodels.documents import convert
 from hwmodels.errors import InputError
 from qsim import shipped
 from qsim.formats import Fixed, Float, Msq
-from qsim.network.fold import fold_batch_norms
+from qsim.network.fold import fold_network
 from qsim.network.graph import Network
 from qsim.network.layers import Add, AveragePool, Conv, Flatten, Linear, MaxPool, Relu
 from qsim.network.table import read_network
-from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve, rounded_tensors
 
 WEIGHTS, ACTIVATIONS = {"fixed": {"bits": 4}}, {"fixed": {"bits": 4, "signed": False}}
@@ -16,7 +15,7 @@ WEIGHTS, ACTIVATIONS = {"fixed": {"bits": 4}}, {"fixed": {"bits": 4, "signed": F
 
 def digits():
     network = read_network(shipped.WORKLOADS / "networks" / "digits-cnn.yaml")
-    return fold_batch_norms(network, seeded_weights(network, 0))[0]
+    return fold_network(network)
 
 
 def resolved(network, layers=None, **default):

@@ -15,7 +15,12 @@ ALLOWED = {
     "hwmodels": set(),
     "qsim.kernels": set(),
     "qsim.formats": {"hwmodels.documents", "qsim.errors"},
-    "qsim.network": {"hwmodels.documents", "qsim.errors", "qsim.arrays"},
+    "qsim.network": {
+        "hwmodels.documents",
+        "qsim.errors",
+        "qsim.arrays",
+        "qsim.kernels.float_product",
+    },
     "qsim.train": set(),
 }
 

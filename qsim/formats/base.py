@@ -171,9 +171,15 @@ def largest_magnitude(real: np.ndarray, number: Format, axis: int | None) -> np.
 
     With an ``axis``, one for each of its indices, shaped to broadcast. All-zero data has scale 1.
     """
+    return scale_of(alpha_of(real, axis), number)
+
+
+def alpha_of(real: np.ndarray, axis: int | None) -> np.ndarray:
+    """The largest magnitude of ``real``, float64; with an ``axis``, of each of its indices, shaped
+    to broadcast."""
     others = None if axis is None else tuple(i for i in range(real.ndim) if i != axis % real.ndim)
     alpha = np.max(np.abs(real), axis=others, keepdims=axis is not None, initial=0.0)
-    return scale_of(alpha, number)
+    return np.asarray(alpha, np.float64)
 
 
 def scale_of(alpha: np.ndarray, number: Format) -> np.ndarray:

@@ -1,5 +1,6 @@
 """MSQ: each row of a weight matrix is either fixed point or SP2."""
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -9,6 +10,8 @@ import numpy as np
 from qsim.formats.base import Format, Quantized, finite, largest_magnitude
 from qsim.formats.fixed import Fixed
 from qsim.formats.sp2 import Sp2
+
+RATIO = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?):([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,11 @@ class Msq:
     def sp2_share(self) -> Fraction:
         """The exact share of rows that are SP2. Raises ValueError on an impossible ratio."""
         try:
-            fixed, sp2 = (Fraction(part) for part in self.fixed_to_sp2.split(":"))
-            if fixed < 0 or sp2 < 0:
-                raise ValueError
+            fixed, sp2 = (Fraction(part) for part in RATIO.fullmatch(self.fixed_to_sp2).groups())
             return sp2 / (fixed + sp2)
-        except (ValueError, ZeroDivisionError):
+        except (AttributeError, ZeroDivisionError):
             raise ValueError(
-                f"fixed_to_sp2 is a ratio such as '1:1.5', its parts not negative and not both 0;"
+                "fixed_to_sp2 is a ratio of two decimal numbers, not both 0, such as '1:1.5';"
                 f" {self.fixed_to_sp2!r} is none"
             ) from None
 

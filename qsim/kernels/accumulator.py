@@ -41,6 +41,10 @@ class Accumulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def check(self, depth: int, max_x: int, max_w: int, max_bias: int = 0) -> None:
         """Raises OverflowError when an exact sum, or any sum in 64 bits, could overflow."""
         worst = depth * max_x * max_w + max_bias
+        if self.mode == "exact" and max_bias > self.high:
+            raise OverflowError(
+                f"a bias of {max_bias} does not fit an exact accumulator of {self.bits} bits"
+            )
         if self.mode == "exact" and worst > self.high:
             safe = self.widest_safe_depth(max_x, max_w, max_bias)
             raise OverflowError(

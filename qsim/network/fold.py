@@ -3,20 +3,19 @@
 import msgspec
 import numpy as np
 
-from qsim.errors import NetworkError
+from qsim.errors import NetworkError, WeightsError
 from qsim.network.graph import Network, Node, replaced
 from qsim.network.layers import BatchNorm, Layer
 from qsim.network.weights import Weights
 
 
-def fold_batch_norms(network: Network, weights: Weights) -> tuple[Network, Weights]:
-    """The same function without batch norms: W' = W * gamma / s, b' = beta + (b - mean) * gamma / s
-    with s = sqrt(variance + epsilon), computed in float64 and rounded to float32.
+def fold_network(network: Network) -> Network:
+    """The same network without batch norms; the layers before them have biases.
 
     Raises NetworkError when a batch norm follows no convolution or linear layer, or when that
     layer's own result is read elsewhere too.
     """
-    norms = {n.inputs[0]: n for n in network.nodes.values() if isinstance(n.layer, BatchNorm)}
+    norms = _norms(network)
     for before, norm in norms.items():
         _check_foldable(network, before, norm)
     renamed = {norm.name: before for before, norm in norms.items()}
@@ -25,10 +24,27 @@ def fold_batch_norms(network: Network, weights: Weights) -> tuple[Network, Weigh
         for node in network.nodes.values()
         if node.name not in renamed
     ]
-    folded = {k: v for k, v in weights.items() if k.rsplit(".", 1)[0] not in renamed}
+    return replaced(network, layers)
+
+
+def fold_weights(network: Network, weights: Weights) -> Weights:
+    """The weights of ``fold_network(network)`` that keep the function of ``weights``:
+    W' = W * gamma / s, b' = beta + (b - mean) * gamma / s with s = sqrt(variance + epsilon),
+    computed in float64 and rounded to float32.
+
+    Raises WeightsError when a result is no finite float32.
+    """
+    norms = _norms(network)
+    removed = {norm.name for norm in norms.values()}
+    folded = {k: v for k, v in weights.items() if k.rsplit(".", 1)[0] not in removed}
     for before, norm in norms.items():
         folded |= _folded(before, norm, weights)
-    return replaced(network, layers), folded
+    return folded
+
+
+def _norms(network: Network) -> dict[str, Node]:
+    """The batch norms by the name of the tensor that they read."""
+    return {n.inputs[0]: n for n in network.nodes.values() if isinstance(n.layer, BatchNorm)}
 
 
 def _check_foldable(network: Network, before: str, norm: Node) -> None:
@@ -52,10 +68,17 @@ def _folded(before: str, norm: Node, weights: Weights) -> Weights:
         for key in ("weight", "bias", "running_mean", "running_var")
     )
     weight = weights[f"{before}.weight"]
-    factor = gamma / np.sqrt(variance + norm.layer.epsilon)
-    bias = beta + (weights.get(f"{before}.bias", 0.0) - mean) * factor
-    by_row = factor.reshape(-1, *(1,) * (weight.ndim - 1))
-    return {
-        f"{before}.weight": (weight * by_row).astype(np.float32),
-        f"{before}.bias": bias.astype(np.float32),
-    }
+    with np.errstate(all="ignore"):
+        factor = gamma / np.sqrt(variance + norm.layer.epsilon)
+        bias = beta + (weights.get(f"{before}.bias", 0.0) - mean) * factor
+        by_row = factor.reshape(-1, *(1,) * (weight.ndim - 1))
+        folded = {
+            f"{before}.weight": (weight * by_row).astype(np.float32),
+            f"{before}.bias": bias.astype(np.float32),
+        }
+    if not all(np.isfinite(array).all() for array in folded.values()):
+        raise WeightsError(
+            f"batch_norm {norm.name!r}: folded into {before!r} it makes weights that are no finite"
+            " float32; its variances are too small or its weights too large"
+        )
+    return folded

@@ -7,8 +7,9 @@ from math import prod
 
 from hwmodels.documents import nearest
 from qsim.errors import NetworkError
-from qsim.network.layers import Conv, Layer, Linear, Shape, shape_text
+from qsim.network.layers import LARGEST_SIDE, Conv, Layer, Linear, Shape, shape_text
 
+MOST_VALUES = 2**32  # of one tensor of one image, or of one layer's weights
 INPUT = "input"  # the name of the tensor that the network reads
 
 
@@ -66,8 +67,8 @@ class Network:
     def __post_init__(self):
         if not self.layers:
             raise NetworkError(f"network {self.name}: has no layers")
-        if not self.input_shape or min(self.input_shape) < 1:
-            raise NetworkError(f"network {self.name}: input sides must be 1 or more")
+        if not self.input_shape or not all(1 <= s <= LARGEST_SIDE for s in self.input_shape):
+            raise NetworkError(f"network {self.name}: input sides must be 1 to {LARGEST_SIDE:,}")
         self._check_all_read()
 
     @cached_property
@@ -127,9 +128,16 @@ class Network:
                 )
         read = tuple(shapes[name] for name in inputs)
         try:
-            return Node(layer, tuple(inputs), read, layer.output_shape(*read))
+            node = Node(layer, tuple(inputs), read, layer.output_shape(*read))
         except NetworkError as error:
             raise NetworkError(f"{where}: {error}") from None
+        for shape in (node.output_shape, *read, *node.parameters.values()):
+            if prod(shape) > MOST_VALUES:
+                raise NetworkError(
+                    f"{where}: has a tensor of {shape_text(shape)}, which is more than"
+                    f" {MOST_VALUES:,} values"
+                )
+        return node
 
     def _check_all_read(self) -> None:
         for name, readers in self.readers.items():
@@ -144,8 +152,7 @@ def summary(network: Network) -> str:
     """A network in one line: name, input, size."""
     return (
         f"{network.name}, input {shape_text(network.input_shape)},"
-        f" {network.macs / 1e6:,.1f} M MACs per image,"
-        f" {network.parameter_count / 1e6:,.3f} M parameters"
+        f" {network.macs:,} MACs per image, {network.parameter_count:,} parameters"
     )
 
 

@@ -5,14 +5,21 @@ once flattened. Each kind is a row of a layer table, told apart by its ``type``.
 """
 
 from math import prod
+from typing import Annotated
 
 import msgspec
 
 from qsim.errors import NetworkError
 
+LARGEST_SIDE = 2**20  # of anything that a table sets
+
 Shape = tuple[int, ...]
 Side = int | tuple[int, int]
 Border = int | tuple[int, ...]  # one for all, (height, width), or (top, left, bottom, right)
+
+
+# printable, so that it can stand in tables, pictures and the names of arrays
+LayerName = Annotated[str, msgspec.Meta(pattern=r"^[^\s\x00-\x1f\x7f]{1,100}$")]
 
 
 class Layer(
@@ -20,7 +27,7 @@ class Layer(
 ):
     """A named layer. It reads the tensors of ``inputs``; by default that of the row before it."""
 
-    name: str
+    name: LayerName
     inputs: tuple[str, ...] | None = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
@@ -50,8 +57,8 @@ class Conv(Layer, tag="conv", frozen=True, kw_only=True):
 
     def __post_init__(self):
         _check_positive(self, "out_channels", "kernel", "stride", "dilation", "groups")
-        if min(border(self.padding)) < 0:
-            raise ValueError("padding must not be negative")
+        if not all(0 <= amount <= LARGEST_SIDE for amount in border(self.padding)):
+            raise ValueError(f"padding must be 0 to {LARGEST_SIDE:,}")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         channels, height, width = _image(self, shapes)
@@ -92,6 +99,10 @@ class BatchNorm(Layer, tag="batch_norm", frozen=True, kw_only=True):
     """Normalisation by trained statistics: gamma * (x - mean) / sqrt(variance + epsilon) + beta."""
 
     epsilon: float = 1e-5
+
+    def __post_init__(self):
+        if not 0 <= self.epsilon < 1e30:
+            raise ValueError("epsilon must not be negative or infinite")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return _count(self, shapes, 1)[0]
@@ -196,8 +207,8 @@ def shape_text(shape: Shape) -> str:
 def _check_positive(layer: Layer, *names: str) -> None:
     for name in names:
         value = getattr(layer, name)
-        if value is not None and min(pair(value)) < 1:
-            raise ValueError(f"{name} must be 1 or more")
+        if value is not None and not all(1 <= side <= LARGEST_SIDE for side in pair(value)):
+            raise ValueError(f"{name} must be 1 to {LARGEST_SIDE:,}")
 
 
 def _count(layer: Layer, shapes: tuple[Shape, ...], wanted: int) -> tuple[Shape, ...]:

@@ -1,8 +1,13 @@
-"""The network in floating point: what quantization is measured against."""
+"""The network in floating point: what quantization is measured against and calibrated on.
+
+All of it is float32 in a stated order of additions, so that the ranges found on one machine, and
+with them the integers, are those of every machine.
+"""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from qsim.kernels.float_product import matmul_in_order
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import (
     Add,
@@ -40,7 +45,8 @@ def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.n
         case Conv():
             return _convolution(x, layer, **parameters)
         case Linear():
-            return x @ parameters["weight"].T + parameters.get("bias", np.float32(0))
+            product = matmul_in_order(parameters["weight"], x.T).T
+            return product + parameters.get("bias", np.float32(0))
         case BatchNorm():
             return _batch_norm(x, layer.epsilon, **parameters)
         case Relu():
@@ -52,7 +58,10 @@ def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.n
             return _windows(padded, layer.kernel, layer.stride or layer.kernel).max((-2, -1))
         case AveragePool():
             window = layer.window(node.input_shapes[0])
-            return _windows(x, window, layer.stride or window).mean((-2, -1))
+            windows = _windows(x, window, layer.stride or window)
+            positions = [(i, j) for i in range(window[0]) for j in range(window[1])]
+            total = sum((windows[..., i, j] for i, j in positions), start=np.float32(0))
+            return total / np.float32(len(positions))
         case Add():
             return sum(inputs[1:], start=x)
         case Flatten():
@@ -64,12 +73,14 @@ def _convolution(x: np.ndarray, layer: Conv, weight: np.ndarray, bias: np.ndarra
     top, left, bottom, right = border(layer.padding)
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     windows = _windows(padded, layer.kernel, layer.stride, layer.dilation)
-    images, channels, out_h, out_w, kernel_h, kernel_w = windows.shape
-    depth = channels // layer.groups * kernel_h * kernel_w
-    by_group = windows.reshape(images, layer.groups, -1, out_h, out_w, kernel_h, kernel_w)
-    columns = by_group.transpose(0, 1, 2, 5, 6, 3, 4).reshape(images, layer.groups, depth, -1)
-    rows = weight.reshape(layer.groups, -1, depth)
-    out = np.matmul(rows, columns).reshape(images, len(weight), out_h, out_w)
+    images, _, out_h, out_w, _, _ = windows.shape
+    rows = weight.reshape(layer.groups, len(weight) // layer.groups, -1)
+    out = np.empty((images, layer.groups, rows.shape[1], out_h * out_w), np.float32)
+    for image in range(images):
+        columns = windows[image].transpose(0, 3, 4, 1, 2).reshape(*rows.shape[::2], -1)
+        for group in range(layer.groups):
+            out[image, group] = matmul_in_order(rows[group], columns[group])
+    out = out.reshape(images, len(weight), out_h, out_w)
     return out if bias is None else out + bias[:, None, None]
 
 

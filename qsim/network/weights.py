@@ -27,8 +27,8 @@ def read_weights(path: Path, network: Network) -> Weights:
 
 
 def seeded_weights(network: Network, seed: int) -> Weights:
-    """Random float32 weights, the same for the same seed: He-normal products, batch norms that keep
-    the spread of their input, small biases."""
+    """Random float32 weights, the same for the same seed on every machine: products that keep the
+    spread of their input (He's variance), batch norms near the identity, small biases."""
     rng = np.random.default_rng(seed)
     weights: Weights = {}
     for node in network.nodes.values():
@@ -38,20 +38,23 @@ def seeded_weights(network: Network, seed: int) -> Weights:
 
 
 def _seeded(rng: np.random.Generator, name: str, shape: tuple[int, ...], layer) -> np.ndarray:
-    normal = rng.standard_normal(shape, np.float32)
+    # a sum of four uniform numbers: near normal, unit variance, the same bits on every machine
+    uniform = (rng.random(shape, np.float32) for _ in range(4))
+    bell = (sum(uniform) - np.float32(2)) * np.float32(np.sqrt(3))
     if name == "running_var" or (name == "weight" and isinstance(layer, BatchNorm)):
-        return 1 + np.float32(0.1) * np.tanh(normal)
+        return 1 + np.float32(0.1) * bell
     if name == "weight":
-        return normal * np.float32(np.sqrt(2 / np.prod(shape[1:])))
-    return np.float32(0.1) * normal
+        return bell * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+    return np.float32(0.1) * bell
 
 
 def _check_names(path: Path, found: Set[str], wanted: dict, network: str) -> None:
     if missing := sorted(wanted.keys() - found):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        others = found - wanted.keys()
+        remedy = nearest(missing[0], others) if others else "the file must hold one for each layer"
         raise WeightsError(
-            f"{path}: array {missing[0]!r}{more} of network {network} is missing;"
-            f" {nearest(missing[0], found - wanted.keys())}"
+            f"{path}: array {missing[0]!r}{more} of network {network} is missing; {remedy}"
         )
     extra = sorted(name for name in found - wanted.keys() if "num_batches_tracked" not in name)
     if extra:

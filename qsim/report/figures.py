@@ -1,5 +1,6 @@
 """Pictures of evaluations."""
 
+import warnings
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,12 +10,14 @@ from qsim.price import Pricing
 from qsim.report.records import layer_rows
 
 COMPUTE, DRAM, MUTED = "#3b6ea5", "#c8693a", "#8a8f98"
+MOST_INCHES = 100  # of height; more layers than fit are drawn thinner
 
 
 def layer_figure(pricing: Pricing, title: str) -> Figure:
     """Latency and utilization of every layer on one design, in the order they run."""
     rows = layer_rows(pricing)
-    figure = Figure(figsize=(9, 1.6 + 0.28 * len(rows)), layout="constrained")
+    height = min(1.6 + 0.28 * len(rows), MOST_INCHES)
+    figure = Figure(figsize=(9, height), layout="constrained")
     FigureCanvasAgg(figure)
     latency, utilization = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     places = range(len(rows))
@@ -27,7 +30,7 @@ def layer_figure(pricing: Pricing, title: str) -> Figure:
     utilization.barh(places, [100 * row["utilization"] for row in rows], color=MUTED)
     overall = 100 * float(pricing.cost.utilization)
     utilization.axvline(overall, color="black", linewidth=1, label=f"network: {overall:.1f} %")
-    latency.set_yticks(places, [row["layer"] for row in rows])
+    latency.set_yticks(places, [row["layer"] for row in rows], parse_math=False)
     latency.invert_yaxis()
     latency.set_xlabel("latency per image [ms]")
     utilization.set_xlabel("PE utilization [% of peak]")
@@ -37,10 +40,14 @@ def layer_figure(pricing: Pricing, title: str) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
-    figure.suptitle(f"{title} ({float(pricing.cost.latency_s) * 1e3:.4g} ms per image)")
+    fit = " (does not fit)" if pricing.fits is False else ""
+    per_image = f"{float(pricing.cost.latency_s) * 1e3:.4g} ms per image"
+    figure.suptitle(f"{title}{fit}: {per_image}", parse_math=False)
     return figure
 
 
 def write_picture(figure: Figure, path: Path) -> None:
     """Write ``figure`` as PNG to ``path``."""
-    figure.savefig(path, dpi=130)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of characters that the font lacks
+        figure.savefig(path, dpi=130)

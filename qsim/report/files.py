@@ -1,10 +1,13 @@
 """An evaluation as files: JSON, CSV and pictures in one folder."""
 
 import json
+import os
+from dataclasses import fields
 from pathlib import Path
 
 from qsim.errors import QsimError
 from qsim.evaluate import Evaluation
+from qsim.measure import LayerSums
 from qsim.report.records import design_row, document, layer_rows, sum_rows
 
 
@@ -27,7 +30,8 @@ def layers_frame(evaluation: Evaluation):
         for p in evaluation.pricings
         for row in layer_rows(p)
     ]
-    return pd.DataFrame(rows or sum_rows(evaluation.execution))
+    columns = [field.name for field in fields(LayerSums)] if not evaluation.pricings else None
+    return pd.DataFrame(rows or sum_rows(evaluation.execution), columns=columns)
 
 
 def designs_frame(evaluation: Evaluation):
@@ -43,10 +47,10 @@ def prepare_folder(folder: Path) -> None:
     """Make ``folder``. Raises QsimError when it cannot be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / "report.json"
-        probe.touch()
     except OSError as error:
         raise QsimError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise QsimError(f"--out {folder}: cannot be written: permission denied")
 
 
 def write_files(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -69,7 +73,7 @@ def write_files(evaluation: Evaluation, folder: Path) -> list[Path]:
             write("designs.csv", designs_frame(evaluation).to_csv(index=False))
         for index, pricing in enumerate(evaluation.pricings):
             path = folder / f"layers-{index}-{pricing.device.name}.png"
-            title = f"{evaluation.workload.name} on {pricing.device.name}"
+            title = f"{evaluation.workload.name} on {pricing.device.name}, {pricing.name}"
             write_picture(layer_figure(pricing, title), path)
             written.append(path)
     except OSError as error:

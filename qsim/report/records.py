@@ -3,6 +3,8 @@
 Units are in the keys; a figure that is not known is absent, never 0. Latencies are per image.
 """
 
+from dataclasses import asdict
+from math import isnan
 from typing import Any
 
 from qsim import __version__
@@ -50,17 +52,7 @@ def precision_rows(evaluation: Evaluation) -> list[Record]:
 
 def sum_rows(execution: Execution) -> list[Record]:
     """What the accumulators of each layer held."""
-    return [
-        {
-            "layer": layer.name,
-            "depth": layer.depth,
-            "lowest_sum": layer.lowest,
-            "highest_sum": layer.highest,
-            "accumulator_bits_seen": layer.bits_seen,
-            "accumulator_bits_worst_case": layer.worst_case_bits,
-        }
-        for layer in execution.layers
-    ]
+    return [asdict(layer) for layer in execution.layers]
 
 
 def design_row(pricing: Pricing) -> Record:
@@ -70,14 +62,14 @@ def design_row(pricing: Pricing) -> Record:
         {
             "device": pricing.device.name,
             "design": pricing.name,
-            "fits": not pricing.excess,
+            "fits": pricing.fits,
             "latency_s": float(cost.latency_s),
             "images_per_s": 1 / float(cost.latency_s),
             "gops": float(cost.gops),
             "peak_gops": float(cost.peak_gops),
             "utilization": float(cost.utilization),
             "dsp": int(cost.dsp),
-            "lut": None if cost.lut is None else round(float(cost.lut)),
+            "lut": None if isnan(cost.lut) else round(float(cost.lut)),
             "bram_36kb": int(cost.bram_36kb),
             "weight_bytes": pricing.work.weight_bytes,
             "buffer_bytes": float(cost.buffer_bytes),
@@ -135,7 +127,7 @@ def _execution(evaluation: Evaluation) -> Record:
 def _hardware(pricing: Pricing) -> Record:
     row = design_row(pricing)
     if pricing.excess:
-        row["excess"] = {f"{name}": amount for name, amount in pricing.excess.items()}
+        row["excess"] = pricing.excess
     row["compute_efficiency"] = pricing.efficiency
     row["published"] = [_comparison(comparison) for comparison in pricing.comparisons]
     row["layers"] = layer_rows(pricing)

@@ -1,5 +1,7 @@
 """An evaluation as it is read on a terminal."""
 
+from dataclasses import astuple
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -79,9 +81,11 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
     ]
     if execution.float_layers:
         lines.append(("in float", ", ".join(execution.float_layers)))
-    verdict = "yes" if execution.bit_exact else f"NO, {len(execution.differences)} differ"
+    verdict = {True: "yes", False: f"NO, {len(execution.differences)} differ", None: "-"}
     checked = f"{execution.checked_outputs:,} integers computed again independently"
-    lines.append(("check", f"bit-exact: {verdict} ({checked})"))
+    if execution.bit_exact is None:
+        checked = "nothing to check: every layer is computed in floating point"
+    lines.append(("check", f"bit-exact: {verdict[execution.bit_exact]} ({checked})"))
     if execution.accuracy is not None:
         lines.append(
             ("accuracy", f"{execution.accuracy:.2%} (in float {execution.float_accuracy:.2%})")
@@ -106,41 +110,44 @@ def _design_table(pricing: Pricing) -> Table:
     table.add_column("quantity")
     table.add_column("model", justify="right")
     table.add_column("of device", justify="right")
-    table.add_column("published", justify="right")
-    table.add_column("error")
     beside = {c.cell.quantity: c for c in pricing.comparisons}
+    if beside:
+        table.add_column("published", justify="right")
+        table.add_column("error", justify="right")
     for quantity, label, ours, share in _design_lines(pricing):
-        published, error = _published(beside.get(quantity))
-        table.add_row(label, ours, share, published, error)
+        published = _published(beside.get(quantity)) if beside else ()
+        table.add_row(label, ours, share, *published)
     return table
 
 
 def _design_lines(pricing: Pricing) -> list[tuple[str, str, str, str]]:
     """(quantity of the published cells, label, our figure, share of the device)"""
-    row, device = design_row(pricing), pricing.device
+    row, device, design = design_row(pricing), pricing.device, pricing.document.design
 
     def share(used: float, name: str) -> str:
         have = getattr(device, name).value
         over = " (does not fit)" if used > have else ""
         return f"{used / have:.1%} of {have:,.0f}{over}"
 
-    lines = [
-        ("latency_ms", "latency per image", f"{_milliseconds(row['latency_s'])} ms", ""),
+    luts = ("lut", "LUT", "not known", f"no figures for {design.weight_bits} x"
+            f" {design.activation_bits} bits on {device.name}")  # fmt: skip
+    if "lut" in row:
+        luts = ("lut", "LUT", f"{row['lut']:,}", share(row["lut"], "lut6"))
+    batch_s = row["latency_s"] * design.bat
+    batch = [("", f"latency of a batch of {design.bat}", _seconds(batch_s), "")]
+    return [
+        ("latency_ms", "latency per image", _seconds(row["latency_s"]), ""),
+        *(batch if design.bat > 1 else []),
         ("", "throughput", f"{row['images_per_s']:,.1f} images/s", ""),
-        ("gops", "effective rate", f"{row['gops']:,.1f} GOPS", ""),
+        ("gops", "effective rate", f"{row['gops']:,.4g} GOPS", ""),
         ("peak_gops", "peak rate", f"{row['peak_gops']:,.1f} GOPS", ""),
         ("", "PE utilization", f"{row['utilization']:.1%}", ""),
         ("dsp", "DSP", f"{row['dsp']:,}", share(row["dsp"], "dsp")),
-    ]
-    if "lut" in row:
-        lines.append(("lut", "LUT", f"{row['lut']:,}", share(row["lut"], "lut6")))
-    bram = share(row["bram_36kb"], "bram_36kb")
-    return [
-        *lines,
-        ("bram_36kb", "BRAM 36 Kb", f"{row['bram_36kb']:,}", bram),
-        ("", "on-chip buffers", f"{row['buffer_bytes'] / 1024:,.0f} KiB", ""),
-        ("", "weights", f"{row['weight_bytes'] / 1e6:,.3f} MB", ""),
-        ("", "DRAM traffic per image", f"{row['dram_bytes_per_image'] / 1e6:,.3f} MB", ""),
+        luts,
+        ("bram_36kb", "BRAM 36 Kb", f"{row['bram_36kb']:,}", share(row["bram_36kb"], "bram_36kb")),
+        ("", "on-chip buffers", _bytes(row["buffer_bytes"]), ""),
+        ("", "weights", _bytes(row["weight_bytes"]), ""),
+        ("", "DRAM per image", _bytes(row["dram_bytes_per_image"]), ""),
     ]
 
 
@@ -154,25 +161,26 @@ def _published(comparison: Comparison | None) -> tuple[str, str]:
 
 
 def _layer_table(pricing: Pricing, evaluation: Evaluation) -> Table:
-    execution = evaluation.execution
-    seen = {layer.name: layer for layer in execution.layers} if execution else {}
+    execution, rows = evaluation.execution, layer_rows(pricing)
+    seen = {layer.layer: layer for layer in execution.layers} if execution else {}
+    unit, factor = _time_unit(max(row["latency_s"] for row in rows))
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("layer")
-    headings = ["M MACs", "rows fixed+SP2", "latency ms", "share", "PE util.", "bound by"]
-    for heading in headings + (["bits of sums seen/worst"] if seen else []):
-        table.add_column(heading, justify="right", min_width=7)
-    for row in layer_rows(pricing):
+    table.add_column("layer", overflow="fold")
+    headings = ["MACs", "rows fixed+SP2", f"latency {unit}", "share", "PE util.", "bound by"]
+    for heading in headings + (["sum bits seen/worst"] if seen else []):
+        table.add_column(heading, justify="right", min_width=6)
+    for row in rows:
         cells = [
-            f"{row['macs'] / 1e6:,.2f}",
+            _count(row["macs"]),
             f"{row['rows_fixed']}+{row['rows_sp2']}",
-            f"{row['latency_s'] * 1e3:,.4f}",
+            f"{row['latency_s'] * factor:,.3f}",
             f"{row['latency_s'] / float(pricing.cost.latency_s):.1%}",
             f"{row['utilization']:.1%}",
-            "DRAM" if row["dram_s"] > row["compute_s"] else "compute",
+            "DRAM" if row["dram_s"] > row["compute_s"] else "PEs",
         ]
         if seen:
-            sums = seen.get(row["layer"])
-            cells.append(f"{sums.bits_seen}/{sums.worst_case_bits}" if sums else "float")
+            sums = seen[row["layer"]]
+            cells.append(f"{sums.accumulator_bits_seen}/{sums.accumulator_bits_worst_case}")
         table.add_row(Text(row["layer"]), *cells)
     return table
 
@@ -181,12 +189,34 @@ def _sums_table(evaluation: Evaluation) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("layer", "depth", "lowest sum", "highest sum", "bits seen", "worst case"):
         table.add_column(heading, justify="left" if heading == "layer" else "right")
-    for s in evaluation.execution.layers:
-        figures = (s.depth, s.lowest, s.highest, s.bits_seen, s.worst_case_bits)
-        table.add_row(Text(s.name), *(f"{figure:,}" for figure in figures))
+    for sums in evaluation.execution.layers:
+        name, *figures = astuple(sums)
+        table.add_row(Text(name), *(f"{figure:,}" for figure in figures))
     return table
 
 
-def _milliseconds(seconds: float) -> str:
-    """Milliseconds to four significant digits."""
-    return f"{seconds * 1e3:.4g}" if seconds * 1e3 < 1000 else f"{seconds * 1e3:,.0f}"
+def _time_unit(longest_s: float) -> tuple[str, float]:
+    """The unit in which times up to this long are printed, and how many of it make a second."""
+    if longest_s >= 1:
+        return "s", 1.0
+    return ("ms", 1e3) if longest_s >= 1e-3 else ("us", 1e6)
+
+
+def _count(number: int) -> str:
+    """A count to four significant digits, in thousands, millions or billions."""
+    for letter, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= factor:
+            return f"{number / factor:#.4g} {letter}"
+    return f"{number}"
+
+
+def _seconds(seconds: float) -> str:
+    """A time with its unit, to four significant digits."""
+    unit, factor = _time_unit(seconds)
+    return f"{seconds * factor:,.4g} {unit}"
+
+
+def _bytes(count: float) -> str:
+    """An amount of data with its decimal unit, to four significant digits."""
+    unit, factor = ("MB", 1e6) if count >= 1e6 else ("kB", 1e3)
+    return f"{count / factor:,.4g} {unit}"

@@ -65,10 +65,11 @@ def test_the_number_of_sp2_rows_is_the_share_rounded_half_to_even(ratio, rows, s
 
 
 @pytest.mark.parametrize(
-    "ratio", ["", "1", "1:2:3", "a:b", "0:0", "-1:2", "1:-2", "1:nan", "1/0:1"]
+    "ratio",
+    ["", "1", "1:2:3", "a:b", "0:0", "-1:2", "1:-2", "1:nan", "1/0:1", "1e9:1", "1:1e99999999"],
 )
 def test_impossible_ratios_are_refused(ratio):
-    with pytest.raises(ValueError, match=r"is a ratio such as '1:1\.5'"):
+    with pytest.raises(ValueError, match=r"such as '1:1\.5'"):
         Msq(4, ratio)
 
 

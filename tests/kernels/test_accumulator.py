@@ -32,6 +32,11 @@ def test_an_overflow_is_refused_with_the_widest_safe_depth():
         Accumulator(16).check(4608, 15, 1)
 
 
+def test_a_bias_that_alone_overflows_is_named():
+    with pytest.raises(OverflowError, match="a bias of 128 does not fit an exact accumulator of 8"):
+        Accumulator(8).check(1, 1, 1, 128)
+
+
 @pytest.mark.parametrize("mode", ["wrap", "saturate"])
 def test_sums_beyond_64_bits_are_refused_in_every_mode(mode):
     with pytest.raises(OverflowError, match="64 bits"):

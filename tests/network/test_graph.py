@@ -5,7 +5,7 @@ import pytest
 from qsim import shipped
 from qsim.errors import NetworkError
 from qsim.network.graph import Network
-from qsim.network.layers import Add, AveragePool, Conv, Flatten, Linear, MaxPool, Relu
+from qsim.network.layers import Add, AveragePool, BatchNorm, Conv, Flatten, Linear, MaxPool, Relu
 from qsim.network.table import read_network
 
 
@@ -70,6 +70,7 @@ RELU = Relu(name="relu")
         ((Flatten(name="f"), MaxPool(name="p", kernel=2)), "reads an image"),
         ((Conv(name="c", out_channels=4, kernel=9),), "window of 9 does not fit"),
         ((Conv(name="c", out_channels=4, kernel=1, groups=2),), "2 groups do not divide"),
+        ((Conv(name="c", out_channels=2**20, kernel=1, padding=99),), "more than 4,294,967,296"),
         ((Add(name="a"),), "adds two tensors or more"),
         ((Relu(name="r", inputs=("input", "input")),), "reads 1 tensor, not 2"),
         (
@@ -83,9 +84,9 @@ def test_what_is_no_network_is_refused_by_name(layers, problem):
         Network("n", (3, 8, 8), layers)
 
 
-@pytest.mark.parametrize("sides", [(), (0, 8, 8), (3, -1, 8)])
+@pytest.mark.parametrize("sides", [(), (0, 8, 8), (3, -1, 8), (3, 2**40, 8)])
 def test_images_without_sides_are_refused(sides):
-    with pytest.raises(NetworkError, match="input sides must be 1 or more"):
+    with pytest.raises(NetworkError, match="input sides must be 1 to 1,048,576"):
         Network("n", sides, (RELU,))
 
 
@@ -99,6 +100,10 @@ def test_images_without_sides_are_refused(sides):
         lambda: MaxPool(name="p", kernel=2, padding=2),
         lambda: AveragePool(name="p", stride=2),
         lambda: Linear(name="l", out_features=0),
+        lambda: Linear(name="l", out_features=2**20 + 1),
+        lambda: Conv(name="c", out_channels=1, kernel=1, padding=2**21),
+        lambda: BatchNorm(name="b", epsilon=-1.0),
+        lambda: BatchNorm(name="b", epsilon=float("nan")),
     ],
 )
 def test_impossible_layers_are_refused(make):

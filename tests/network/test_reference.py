@@ -6,7 +6,7 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsim.network.fold import fold_batch_norms
+from qsim.network.fold import fold_network, fold_weights
 from qsim.network.graph import Network
 from qsim.network.layers import AveragePool, BatchNorm, Conv, Linear, MaxPool
 from qsim.network.reference import run_float
@@ -56,7 +56,7 @@ def test_folding_batch_norms_keeps_the_function(seed, bias):
     network = Network("n", (2, 5, 5), layers)
     weights = seeded_weights(network, seed)
     images = np.random.default_rng(seed).random((2, 2, 5, 5))
-    folded, folded_weights = fold_batch_norms(network, weights)
+    folded, folded_weights = fold_network(network), fold_weights(network, weights)
     assert [layer.name for layer in folded.layers] == ["c", "d"]
     before = run_float(network, weights, images)["e"]
     after = run_float(folded, folded_weights, images)["d"]
