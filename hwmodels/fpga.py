@@ -16,7 +16,7 @@ import numpy as np
 
 from hwmodels.documents import nearest, read_document
 from hwmodels.errors import InputError
-from hwmodels.provenance import HERE, Figure, shipped_names
+from hwmodels.provenance import HERE, Figure, Status, shipped_names
 from hwmodels.work import WorkTable
 
 BRAM_36KB_BYTES = 36 * 1024 // 8
@@ -63,9 +63,11 @@ class GemmDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         for name in self.__struct_fields__:
             low = 0 if name.startswith("blk_out") else 1
             high = LARGEST[name.rpartition("_")[2]] if name.endswith(tuple(LARGEST)) else 2**16
-            values = np.asarray(getattr(self, name))
-            if not ((values >= low) & (values <= high)).all():
-                raise ValueError(f"{name} must be {low} to {high:,g}")
+            values = np.asarray(getattr(self, name), np.float64)
+            whole = name == "clock_hz" or (np.floor(values) == values).all()
+            if not (whole and ((values >= low) & (values <= high)).all()):
+                kind = "" if name == "clock_hz" else "a whole number from "
+                raise ValueError(f"{name} must be {kind}{low} to {high:,g}")
         if np.any(np.asarray(self.blk_out_fixed) + np.asarray(self.blk_out_sp2) == 0):
             raise ValueError("blk_out_fixed and blk_out_sp2 must not both be 0")
 
@@ -75,7 +77,7 @@ class FittedFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     value: float
     fitted_to: tuple[str, ...]
-    status: str
+    status: Status
     source: str
 
 
@@ -143,7 +145,7 @@ def evaluate(work: WorkTable, design: GemmDesign, device: Fpga, *, efficiency: f
     bat, clock_hz = _over_layers(design.bat), _over_layers(design.clock_hz)
     cycles = layer_cycles(work, design)
     moved_bytes = layer_dram_bytes(work, design)
-    compute_s = cycles / (efficiency * clock_hz) / bat
+    compute_s = cycles / (_over_layers(efficiency) * clock_hz) / bat
     dram_s = moved_bytes / (device.dram_gb_per_s.value * 1e9) / bat
     layer_latency_s = np.maximum(compute_s, dram_s)
     latency_s = layer_latency_s.sum(axis=-1)
@@ -166,7 +168,7 @@ def evaluate(work: WorkTable, design: GemmDesign, device: Fpga, *, efficiency: f
         "lut": lut(design, device),
         "bram_36kb": np.ceil(buffer_bytes(design) / BRAM_36KB_BYTES),
         "buffer_bytes": buffer_bytes(design),
-        "dram_bytes": moved_bytes.sum(axis=-1) / np.asarray(design.bat),
+        "dram_bytes": moved_bytes.sum(axis=-1) / _real(design.bat),
     }
     shape = np.broadcast_shapes(*(np.shape(value) for value in msgspec.structs.astuple(design)))
     layers = (*shape, len(work.layers))
@@ -179,7 +181,8 @@ def evaluate(work: WorkTable, design: GemmDesign, device: Fpga, *, efficiency: f
 def layer_cycles(work: WorkTable, design: GemmDesign) -> np.ndarray:
     """Tile cycles of each layer for one pass of ``bat`` images.
 
-    Output positions x input tiles x row tiles, group after group; the slower core decides.
+    Output positions x input tiles x row tiles, group after group; the slower core decides. The rows
+    of either core are taken to spread evenly over the groups.
     """
     groups = work.column("groups")
     positions = work.column("out_h") * work.column("out_w")
@@ -208,25 +211,25 @@ def row_tiles(rows, blk_out):
 
 
 def layer_dram_bytes(work: WorkTable, design: GemmDesign) -> np.ndarray:
-    """Bytes each layer moves for one pass of ``bat`` images: every weight once, every activation
-    read and written once for each image."""
+    """Bytes each layer moves for one pass of ``bat`` images: every weight once, and for each image
+    every activation that it reads, adds or stores once."""
     per_image = work.column("input_bytes") + work.column("output_bytes")
     return work.column("weight_bytes") + _over_layers(design.bat) * per_image
 
 
 def fixed_macs(design: GemmDesign):
     """Multiply-accumulates per cycle of the DSP core."""
-    return np.asarray(design.bat) * design.blk_in * design.blk_out_fixed
+    return _real(design.bat) * design.blk_in * design.blk_out_fixed
 
 
 def sp2_macs(design: GemmDesign):
     """Multiply-accumulates per cycle of the LUT core."""
-    return np.asarray(design.bat) * design.blk_in * design.blk_out_sp2
+    return _real(design.bat) * design.blk_in * design.blk_out_sp2
 
 
 def peak_gops(design: GemmDesign):
     """2 x MACs per cycle x clock, in 1e9 operations per second."""
-    return 2 * (fixed_macs(design) + sp2_macs(design)) * np.asarray(design.clock_hz) / 1e9
+    return 2 * (fixed_macs(design) + sp2_macs(design)) * _real(design.clock_hz) / 1e9
 
 
 def dsp(design: GemmDesign, device: Fpga):
@@ -251,11 +254,11 @@ def lut(design: GemmDesign, device: Fpga):
 def buffer_bytes(design: GemmDesign):
     """Bytes of the on-chip buffers."""
     per_image = (
-        np.asarray(design.input_buffer_elements) * design.activation_bits
-        + np.asarray(design.accumulator_buffer_elements) * design.accumulator_bits
+        _real(design.input_buffer_elements) * design.activation_bits
+        + _real(design.accumulator_buffer_elements) * design.accumulator_bits
     ) / 8
-    weights = np.asarray(design.weight_buffer_elements) * design.weight_bits / 8
-    return np.asarray(design.bat) * per_image + weights + design.instruction_buffer_bytes
+    weights = _real(design.weight_buffer_elements) * design.weight_bits / 8
+    return _real(design.bat) * per_image + weights + design.instruction_buffer_bytes
 
 
 def excess(cost: GemmCost, device: Fpga) -> dict[str, float]:
@@ -275,4 +278,9 @@ def fitted_cells() -> set[str]:
 
 def _over_layers(parameter) -> np.ndarray:
     """A design parameter with a last axis for the layers."""
-    return np.asarray(parameter)[..., None]
+    return _real(parameter)[..., None]
+
+
+def _real(parameter) -> np.ndarray:
+    """A design parameter in float64, whose whole numbers cannot overflow as narrow integers do."""
+    return np.asarray(parameter, np.float64)

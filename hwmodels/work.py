@@ -13,7 +13,10 @@ class LayerWork:
 
     rows_multiply      output channels whose weights are multiplied
     rows_shift_add     output channels whose weights are shifted and added
-    weight_bits, activation_bits, output_bits   stored width of each operand
+    weight_bits, activation_bits   stored width of the operands
+    stored_values, stored_bits     of its result, once pooled and rounded
+    added_values                   of the other operands of an addition into its result, read at
+                                   ``stored_bits``
     in_float           whether it is computed in floating point
     """
 
@@ -32,7 +35,9 @@ class LayerWork:
     rows_shift_add: int
     weight_bits: int
     activation_bits: int
-    output_bits: int
+    stored_values: int
+    stored_bits: int
+    added_values: int = 0
     in_float: bool = False
 
     @property
@@ -52,13 +57,14 @@ class LayerWork:
 
     @property
     def input_bytes(self) -> float:
-        """Bytes of the packed activations read, each once."""
-        return self.in_channels * self.in_h * self.in_w * self.activation_bits / 8
+        """Bytes of the packed activations read, each once, with those that are added."""
+        read = self.in_channels * self.in_h * self.in_w * self.activation_bits
+        return (read + self.added_values * self.stored_bits) / 8
 
     @property
     def output_bytes(self) -> float:
         """Bytes of the packed activations written, each once."""
-        return self.out_channels * self.out_h * self.out_w * self.output_bits / 8
+        return self.stored_values * self.stored_bits / 8
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ import numpy as np
 
 from qsim.formats import Format
 from qsim.formats.base import ScaleRule, alpha_of, largest_magnitude, scale_of
+from qsim.network.graph import Network
+from qsim.network.reference import image_batches, run_float
+from qsim.network.weights import Weights
 
 MSE_CANDIDATES = np.linspace(0.2, 1.0, 81)  # shares of the largest magnitude
 MSE_SAMPLE = 2**14  # values of a whole tensor that the search looks at
@@ -34,13 +37,29 @@ def least_square_error(real: np.ndarray, number: Format, axis: int | None) -> np
 
 def power_of_two(rule: ScaleRule) -> ScaleRule:
     """A rule that raises the scales of ``rule`` to the next power of two."""
+    return lambda real, number, axis: next_power_of_two(rule(real, number, axis))
 
-    def next_power(real: np.ndarray, number: Format, axis: int | None) -> np.ndarray:
-        mantissa, exponent = np.frexp(rule(real, number, axis))
-        exponent = np.where(mantissa == 0.5, exponent - 1, exponent)  # it is a power already
-        return np.ldexp(np.float32(1), exponent).astype(np.float32)
 
-    return next_power
+def next_power_of_two(scale: np.ndarray) -> np.ndarray:
+    """The smallest power of two, float32, that is not less than each ``scale``."""
+    mantissa, exponent = np.frexp(scale)
+    exponent = np.where(mantissa == 0.5, exponent - 1, exponent)  # it is a power already
+    return np.ldexp(np.float32(1), exponent).astype(np.float32)
+
+
+def observe(network: Network, weights: Weights, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Values of every tensor of the float network for ``images``, by name, float32 of shape (n,).
+
+    The images are run in batches. Of each batch every n-th value of a tensor is kept, so that no
+    more than 16,384 are, and always its smallest and its largest.
+    """
+    seen: dict[str, list[np.ndarray]] = {}
+    for batch in image_batches(network, len(images)):
+        for name, real in run_float(network, weights, images[batch]).items():
+            values = real.reshape(-1)
+            kept = values[:: max(1, -(-values.size // MSE_SAMPLE))]
+            seen.setdefault(name, []).append(np.append(kept, (values.min(), values.max())))
+    return {name: np.concatenate(parts) for name, parts in seen.items()}
 
 
 RANGE_RULES: dict[str, ScaleRule] = {"max": largest_magnitude, "mse": least_square_error}

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 def run() -> None:
     """`qsim` as a program."""
     if sys.stdout is None:  # started with its output closed
-        sys.stdout = Path(os.devnull).open("w")
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process)
     sys.stdout.reconfigure(errors="replace")  # a terminal of few characters shows what it can
     try:
         status = main()

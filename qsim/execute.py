@@ -62,7 +62,8 @@ def execute(
 
     on_layer   called with each layer's name when it is done
 
-    Raises QsimError when an image has a negative value and the input is unsigned, or is not finite.
+    Raises QsimError when the images are of another shape, not finite, negative while the input is
+    unsigned, or when a tensor cannot be rounded.
     """
     steps = {INPUT: _read(program, images)}
     for node in program.network.nodes.values():
@@ -99,6 +100,13 @@ def shifts(scale: np.ndarray, out_scale: np.ndarray) -> np.ndarray:
 
 def _read(program: Program, images: np.ndarray) -> Step:
     number = program.formats[INPUT]
+    with np.errstate(over="ignore"):
+        images = np.asarray(images).astype(np.float32)
+    if images.shape[1:] != tuple(program.network.input_shape) or not np.isfinite(images).all():
+        raise QsimError(
+            f"network {program.network.name} reads finite images of"
+            f" {tuple(program.network.input_shape)}, not {images.shape[1:]} or infinite ones"
+        )
     if isinstance(number, Float):
         return Step(images, number.quantize(images))
     if not number.signed and images.min(initial=0) < 0:
@@ -159,7 +167,8 @@ def _relu(x: Levels | Sums) -> Levels | Sums:
 
 
 def _average(program: Program, node: Node, x: Levels) -> Sums:
-    """The window's sums at 1/area of the scale; by shift, their mean rounded to a level."""
+    """The window's sums at 1/area of the scale; by shift, where an area that is no power of two has
+    no place in the scale, their mean rounded to a level first."""
     window = node.layer.window(node.input_shapes[0])
     stride = pair(node.layer.stride or window)
     channels = node.output_shape[0]

@@ -10,7 +10,7 @@ from qsim.errors import QsimError
 from qsim.execute import Step, execute, real
 from qsim.network.graph import Network
 from qsim.network.layers import shape_text
-from qsim.network.reference import run_float
+from qsim.network.reference import image_batches, run_float
 from qsim.network.weights import Weights
 from qsim.precision import Precision
 from qsim.program import Program, build
@@ -18,15 +18,14 @@ from qsim.verify import count_checked
 from qsim.workload import Workload
 
 CALIBRATION_IMAGES = 256  # of a dataset, unless another number is asked for
-IMAGE_BATCH_BYTES = 2**27  # float32 bytes of all tensors of the images that are run at once
 
 Progress = Callable[[str, int, int], None]  # what is under way, steps done, steps in all
 
 
 @dataclass(frozen=True)
 class LayerSums:
-    """What a layer's accumulators held: the extremes of its sums over all images, the signed bits
-    that these need, and the bits that no input could exceed."""
+    """The extremes of a layer's final sums over all images (as its accumulator holds them), the
+    signed bits that these need, and the bits that no input could exceed."""
 
     layer: str
     depth: int
@@ -70,8 +69,9 @@ def measure(
     images, labels = dataset.images, dataset.labels
     progress("calibrating", 0, 1)
     program = build(network, weights, precision, dataset.calibration, document)
-    batches = _batches(network, len(images))
+    batches = image_batches(network, len(images))
     steps_in_all = len(batches) * len(network.nodes)
+    per_batch = -(-document.check_per_layer // len(batches))  # so that every batch is looked at
     sums = _SumsSeen(program)
     outputs, float_outputs, done = [], [], 0
     checked, differences = 0, []
@@ -84,11 +84,9 @@ def measure(
     for number, batch in enumerate(batches):
         steps = execute(program, images[batch], on_layer)
         sums.add(steps)
-        if number == 0:
-            progress("checking", done, steps_in_all)
-            checked, differences = count_checked(
-                program, steps, document.check_per_layer, document.seed
-            )
+        progress("checking", done, steps_in_all)
+        part = count_checked(program, steps, per_batch, document.seed + number)
+        checked, differences = checked + part[0], differences + part[1]
         outputs.append(real(steps[network.output].value))
         if labels is not None:
             float_outputs.append(run_float(network, weights, images[batch])[network.output])
@@ -163,12 +161,6 @@ def _weights_source(workload: Workload) -> str:
     return f"seeded random weights (seed {workload.document.execute.seed})"
 
 
-def _batches(network: Network, images: int) -> list[slice]:
-    per_image = 4 * sum(int(np.prod(node.output_shape)) for node in network.nodes.values())
-    size = max(1, IMAGE_BATCH_BYTES // per_image)
-    return [slice(start, start + size) for start in range(0, images, size)]
-
-
 def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
     return float((outputs.argmax(axis=1) == labels).mean())
 
@@ -183,8 +175,9 @@ class _SumsSeen:
     def add(self, steps: dict[str, Step]) -> None:
         for name in self._program.biases:
             [(sums, _)] = steps[name].unrounded.terms
-            low, high = self._extremes.get(name, (0, 0))
-            self._extremes[name] = (min(low, int(sums.min())), max(high, int(sums.max())))
+            lowest, highest = int(sums.min()), int(sums.max())
+            low, high = self._extremes.get(name, (lowest, highest))
+            self._extremes[name] = (min(low, lowest), max(high, highest))
 
     def table(self) -> list[LayerSums]:
         return [self._layer(name, *extremes) for name, extremes in self._extremes.items()]

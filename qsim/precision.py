@@ -19,7 +19,8 @@ class LayerPrecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a document says of a layer; what is absent is as the default.
 
     weights        format of its weights
-    activations    format in which it reads its input
+    activations    format in which it reads its input; of a relu, pool, addition or flatten it
+                   counts where that input is rounded
     weight_scale   one scale per output channel (row), or one per tensor
     """
 
@@ -56,15 +57,13 @@ def resolve(document: PrecisionDocument, network: Network, *, where: str) -> Pre
     matches, a format that does not exist or is missing, or layers that read one tensor and ask for
     different formats.
     """
-    reading = [n for n in network.nodes.values() if n.has_products or _averages(n)]
-    names = [node.name for node in reading]
     for pattern in document.layers:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if not any(fnmatchcase(name, pattern) for name in network.nodes):
             raise WorkloadError(
-                f"{where}.layers: {pattern!r} matches no convolution, linear or average pool layer;"
-                f" {nearest(pattern, names)}"
+                f"{where}.layers: {pattern!r} matches no layer of network {network.name} (batch"
+                f" norms are folded away); {nearest(pattern, network.nodes)}"
             )
-    chosen = {name: _Choice(document, name, where) for name in names}
+    chosen = {name: _Choice(document, name, where) for name in network.nodes}
     default = _Choice(document, None, where)
     products = [node.name for node in network.product_nodes]
     return Precision(
@@ -112,10 +111,6 @@ def _relu_of_sum(network: Network, node: Node) -> bool:
     return isinstance(node.layer, Relu) and source is not None and isinstance(source.layer, Add)
 
 
-def _averages(node: Node) -> bool:
-    return isinstance(node.layer, AveragePool)
-
-
 class _Choice:
     """What a document says of one layer (None: of every layer it does not single out)."""
 
@@ -131,6 +126,10 @@ class _Choice:
         stated = [(getattr(p, key), f"{at}.{key}") for at, p in self._stated]
         given = [(value, at) for value, at in stated if value is not None]
         return given[-1] if given else (default, stated[0][1])
+
+    def singled_out(self, key: str) -> bool:
+        """Whether ``key`` is stated for this layer and not only by default."""
+        return any(getattr(stated, key) is not None for _, stated in self._stated[1:])
 
     def format(self, key: str):
         """The format stated for ``key``. Raises WorkloadError when there is none."""
@@ -158,7 +157,8 @@ def _tensor_formats(
         if name != INPUT and keeps_levels(network.nodes[name], rounded):
             formats[name] = formats[network.nodes[name].inputs[0]]
             continue
-        asked = {r: chosen[r].format("activations") for r in _demanding(network, name)}
+        demanding = _demanding(network, name, chosen)
+        asked = {reader: chosen[reader].format("activations") for reader in demanding}
         readers = list(asked)
         for other in readers[1:]:
             if asked[other] != asked[readers[0]]:
@@ -170,13 +170,14 @@ def _tensor_formats(
     return formats
 
 
-def _demanding(network: Network, tensor: str) -> list[str]:
-    """Layers whose activation format a rounded tensor must have: its readers, and theirs where a
-    max pool or flatten passes the levels on."""
+def _demanding(network: Network, tensor: str, chosen: dict[str, _Choice]) -> list[str]:
+    """Layers whose activation format a rounded tensor must have: those of its readers with products
+    or an average, or that are singled out, and theirs where a max pool or flatten passes it on."""
     names = []
     for reader in network.readers[tensor]:
-        if reader.has_products or _averages(reader):
+        averages = isinstance(reader.layer, AveragePool)
+        if reader.has_products or averages or chosen[reader.name].singled_out("activations"):
             names.append(reader.name)
         elif isinstance(reader.layer, MaxPool | Flatten):
-            names += _demanding(network, reader.name)
+            names += _demanding(network, reader.name, chosen)
     return names

@@ -10,18 +10,17 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from qsim.calibrate import RANGE_RULES, power_of_two
+from qsim.calibrate import RANGE_RULES, next_power_of_two, observe, power_of_two
 from qsim.errors import WeightsError, WorkloadError
 from qsim.formats import Fixed, Float, Quantized
 from qsim.formats.base import ScaleRule
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
-from qsim.network.reference import run_float
 from qsim.network.weights import Weights
 from qsim.precision import Precision, keeps_levels
 
-LARGEST_BIAS = 2.0**62
+LARGEST_BIAS = 2**24  # levels, so that float32 holds them
 
 
 class Arithmetic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,11 +88,11 @@ def build(
     could overflow and is exact; WeightsError when the float network overflows.
     """
     formats, rule = precision.activations, arithmetic.scale_rule
-    tensors = run_float(network, weights, images)
-    _check_finite(network, tensors)
-    scales = _activation_scales(network, formats, tensors, rule)
+    seen = observe(network, weights, images)
+    _check_finite(network, seen)
+    scales = _activation_scales(network, formats, seen, rule)
     quantized = {
-        node.name: _quantize_weights(node, weights, precision, scales, rule)
+        node.name: _quantize_weights(node, weights, precision, scales, arithmetic)
         for node in network.product_nodes
     }
     biases = {
@@ -135,9 +134,10 @@ def _check_finite(network: Network, tensors: dict[str, np.ndarray]) -> None:
 def _check_sign(network: Network, name: str, number: Fixed | Float) -> None:
     unsigned = isinstance(number, Fixed) and not number.signed
     if unsigned and not _never_negative(network, name):
+        readers = ", ".join(node.name for node in network.readers[name])
         raise WorkloadError(
             f"precision: tensor {name!r} of network {network.name} can be negative but is read as"
-            " unsigned; give the layers that read it"
+            f" unsigned; under precision.layers give each layer that reads it ({readers})"
             f" activations: {{fixed: {{bits: {number.bits}}}}}"
         )
 
@@ -152,13 +152,32 @@ def _never_negative(network: Network, name: str) -> bool:
 
 
 def _quantize_weights(
-    node: Node, weights: Weights, precision: Precision, scales: dict, rule: ScaleRule
+    node: Node, weights: Weights, precision: Precision, scales: dict, arithmetic: Arithmetic
 ) -> Quantized | None:
     number = precision.weights[node.name]
     if isinstance(number, Float) or node.inputs[0] not in scales:
         return None
     axis = 0 if precision.scale_per_channel[node.name] else None
-    return number.quantize(weights[f"{node.name}.weight"], scale=rule, axis=axis)
+    weight = weights[f"{node.name}.weight"]
+    quantized = number.quantize(weight, scale=arithmetic.scale_rule, axis=axis)
+    lowest = _lowest_scale(node, weights, scales, quantized.scale)
+    if (quantized.scale >= lowest).all():
+        return quantized
+    raised = np.maximum(quantized.scale, lowest)
+    if arithmetic.requantize == "shift":
+        raised = next_power_of_two(raised)
+    return number.quantize(weight, scale=raised, axis=axis)
+
+
+def _lowest_scale(node: Node, weights: Weights, scales: dict, like: np.ndarray) -> np.ndarray:
+    """The scale, shaped as ``like``, at which a row's bias is LARGEST_BIAS levels: a row whose
+    weights are nearly nothing beside its bias (a pruned channel) takes this one."""
+    bias = weights.get(f"{node.name}.bias", np.zeros(1, np.float32)).astype(np.float64)
+    lowest = np.abs(bias) / (scales[node.inputs[0]].astype(np.float64) * LARGEST_BIAS)
+    if like.ndim == 0:
+        return lowest.max().astype(np.float32)
+    rows = np.broadcast_to(lowest, like.shape[:1])
+    return rows.reshape(-1, *(1,) * (like.ndim - 1)).astype(np.float32)
 
 
 def _sum_scale(node: Node, weights: Quantized, scales: dict[str, np.ndarray]) -> np.ndarray:
@@ -177,10 +196,7 @@ def _bias_levels(node: Node, real: Weights, weights: Quantized, scales: dict) ->
             " or inputs are too small or too large"
         )
     bias = real.get(f"{node.name}.bias", np.zeros(len(scale), np.float32))
-    levels = np.rint(bias / scale.astype(np.float64))
-    if (np.abs(levels) > LARGEST_BIAS).any():
-        raise WeightsError(f"layer {node.name!r}: its bias is out of all proportion to its weights")
-    return levels.astype(np.int64)
+    return np.rint(bias / scale.astype(np.float64)).astype(np.int64)
 
 
 def _check_accumulator(program: Program, node: Node) -> None:

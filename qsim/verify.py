@@ -1,100 +1,142 @@
-"""The independent check: a sample of outputs of every layer, computed again from the stored codes
-by Python integers, one product at a time, sharing no kernel with the program's run."""
+"""The independent check: a sample of integers of every layer, computed again by Python integers and
+fractions from the stored codes, formats and scales, sharing no kernel with the program's run."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
 import numpy as np
 
-from qsim.execute import Levels, Step, Sums
-from qsim.formats import PowerOfTwo, Sp2
+from qsim.execute import Levels, Step, Sums, Value
 from qsim.kernels.accumulator import Accumulator
-from qsim.network.graph import Node
-from qsim.network.layers import AveragePool, Conv, Flatten, Linear, MaxPool, Relu, border, pair
+from qsim.network.graph import INPUT, Node
+from qsim.network.layers import (
+    AveragePool,
+    Conv,
+    Flatten,
+    Linear,
+    MaxPool,
+    Relu,
+    Side,
+    border,
+    pair,
+)
 from qsim.program import Program
+
+
+@dataclass(frozen=True)
+class Element:
+    """One value of a tensor: integers with the float32 scale of each, whose sum it is; a negative
+    total counts as 0 where ``relu``."""
+
+    terms: tuple[tuple[int, float], ...]
+    relu: bool = False
 
 
 def count_checked(
     program: Program, steps: dict[str, Step], per_layer: int, seed: int = 0
 ) -> tuple[int, list[str]]:
-    """How many sampled integers were computed again, and a sentence for each that differs.
+    """How many sampled values were computed again, and a sentence for each that differs.
 
-    Of every layer up to ``per_layer`` outputs before rounding and as many roundings are checked.
+    Of the input and of every layer up to ``per_layer`` values are checked before they are rounded,
+    and as many roundings. A value that is not quantized is taken as it is.
     """
     rng = np.random.default_rng(seed)
     checked, wrong = 0, []
-    for node in program.network.nodes.values():
-        step = steps[node.name]
-        if not isinstance(step.unrounded, Levels | Sums):
-            continue
-        inputs = [steps[name].value for name in node.inputs]
+    for name in (INPUT, *program.network.nodes):
+        step = steps[name]
         for at in _sample(rng, step.unrounded, per_layer):
-            checked += 1
-            wrong += _compare(
-                node.name, at, _terms_at(step.unrounded, at), _again(program, node, inputs, at)
-            )
-            if isinstance(step.value, Levels) and program.rounds(node.name):
+            before = _element(step.unrounded, at)
+            if before is not None and name != INPUT:
                 checked += 1
-                expected = [_rounded(program, node.name, step.unrounded, at)]
-                wrong += _compare(node.name, at, [int(step.value.levels[at])], expected)
+                expected = _again(program, program.network.nodes[name], steps, at)
+                wrong += _compare(name, at, before, expected)
+            if isinstance(step.value, Levels) and program.rounds(name):
+                checked += 1
+                source = before or Fraction(float(step.unrounded[at]))
+                level = Element(((_rounded(program, name, source), _scale(program, name)),))
+                wrong += _compare(name, at, _element(step.value, at), level)
     return checked, wrong
 
 
-def _sample(rng: np.random.Generator, value: Levels | Sums, count: int) -> list[tuple[int, ...]]:
-    shape = _arrays(value)[0].shape
-    flat = rng.choice(int(np.prod(shape)), size=min(count, int(np.prod(shape))), replace=False)
+def _sample(rng: np.random.Generator, value: Value, count: int) -> list[tuple[int, ...]]:
+    shape = _shape(value)
+    size = int(np.prod(shape))
+    flat = rng.choice(size, size=min(count, size), replace=False)
     return [tuple(int(i) for i in at) for at in zip(*np.unravel_index(flat, shape), strict=True)]
 
 
-def _arrays(value: Levels | Sums) -> list[np.ndarray]:
-    return [value.levels] if isinstance(value, Levels) else [levels for levels, _ in value.terms]
+def _shape(value: Value) -> tuple[int, ...]:
+    match value:
+        case Levels(levels):
+            return levels.shape
+        case Sums(terms):
+            return terms[0][0].shape
+    return value.shape
 
 
-def _terms_at(value: Levels | Sums, at: tuple[int, ...]) -> list[int]:
-    return [int(array[at]) for array in _arrays(value)]
+def _element(value: Value, at: tuple[int, ...]) -> Element | None:
+    """The value at a position; None where the tensor is not quantized."""
+    match value:
+        case Levels(levels, scale):
+            return Element(((int(levels[at]), float(scale)),))
+        case Sums(terms, relu):
+            return Element(tuple((int(s[at]), float(scale[at[1]])) for s, scale in terms), relu)
+    return None
 
 
-def _compare(name: str, at: tuple[int, ...], got: list[int], expected: list[int]) -> list[str]:
+def _compare(name: str, at: tuple[int, ...], got: Element, expected: Element) -> list[str]:
     if got == expected:
         return []
     return [f"layer {name!r} at {at}: computed {got}, the check says {expected}"]
 
 
-def _again(program: Program, node: Node, inputs: list, at: tuple[int, ...]) -> list[int]:
-    """The terms of one output of a layer, from the integers it read."""
-    layer, x = node.layer, inputs[0]
+def _scale(program: Program, tensor: str) -> float:
+    return float(program.scales[tensor])
+
+
+def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, ...]) -> Element:
+    """One value of a layer before rounding, from the values it read."""
+    layer, inputs = node.layer, [steps[name].value for name in node.inputs]
+    x = inputs[0]
     match layer:
         case Conv() | Linear():
-            return [_product_again(program, node, x, at)]
+            return _product_again(program, node, x, at)
         case Relu():
-            terms = _terms_at(x, at)
-            return [max(terms[0], 0)] if len(terms) == 1 else terms
+            before = _element(x, at)
+            if len(before.terms) > 1:
+                return Element(before.terms, relu=True)
+            [(total, scale)] = before.terms
+            return Element(((max(total, 0), scale),))
         case MaxPool():
-            return [
-                max(_window(array, layer.kernel, layer.stride, layer.padding, at))
-                for array in _arrays(x)
-            ]
+            values = _window(x, layer.kernel, layer.stride, layer.padding, at)
+            return Element(((max(total for total, _ in values), values[0][1]),))
         case AveragePool():
-            kernel = layer.window(node.input_shapes[0])
-            values = _window(x.levels, kernel, layer.stride, 0, at)
+            values = _window(x, layer.window(node.input_shapes[0]), layer.stride, 0, at)
+            total, scale = sum(total for total, _ in values), np.float32(values[0][1])
             if program.arithmetic.requantize == "shift":
-                return [round(Fraction(sum(values), len(values)))]
-            return [sum(values)]
+                return Element(((round(Fraction(total, len(values))), float(scale)),))
+            return Element(((total, float(scale / np.float32(len(values)))),))
         case Flatten():
             image = np.unravel_index(at[1], node.input_shapes[0])
-            return _terms_at(x, (at[0], *(int(i) for i in image)))
-    return [term for value in inputs for term in _terms_at(value, at)]  # an addition
+            return _element(x, (at[0], *(int(i) for i in image)))
+    elements = [_element(value, at) for value in inputs]  # an addition
+    return Element(tuple(term for element in elements for term in element.terms))
 
 
-def _product_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> int:
+def _product_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
     image, row = at[:2]
     weights = program.weights[node.name]
-    codes = weights.row_format(row).encode(weights.levels[row])
     number = weights.row_format(row)
+    codes = number.encode(weights.levels[row])
     accumulator, total = program.arithmetic.accumulator, 0
     for key, level in _operands(node, x.levels[image], row, at[2:]):
         total = _hold(accumulator, total + _multiply(number, int(codes[key]), level))
-    return _hold(accumulator, total + int(program.biases[node.name][row]))
+    row_scales = np.broadcast_to(weights.scale.reshape(-1), (weights.levels.shape[0],))
+    scale = np.float32(program.scales[node.inputs[0]]) * np.float32(row_scales[row])
+    bias = program.real.get(f"{node.name}.bias")
+    level = 0 if bias is None else round(float(bias[row]) / float(scale))
+    return Element(((_hold(accumulator, total + level), float(scale)),))
 
 
 def _operands(node: Node, levels: np.ndarray, row: int, position: tuple[int, ...]):
@@ -118,7 +160,7 @@ def _operands(node: Node, levels: np.ndarray, row: int, position: tuple[int, ...
 
 def _multiply(number, code: int, level: int) -> int:
     """``level`` times the weight that ``code`` stands for, by the datapath of its format."""
-    if isinstance(number, Sp2 | PowerOfTwo):
+    if number.datapath == "shift_add":
         sign, *shifts = _shifts(number, code)
         return sign * sum(level << shift for shift in shifts if shift >= 0)
     negative = number.signed and code >> (number.bits - 1)
@@ -139,34 +181,34 @@ def _hold(accumulator: Accumulator, total: int) -> int:
     return total
 
 
-def _window(levels: np.ndarray, kernel, stride, padding, at: tuple[int, ...]) -> list[int]:
+def _window(
+    x: Levels | Sums, kernel: Side, stride: Side | None, padding, at: tuple[int, ...]
+) -> list[tuple[int, float]]:
+    """Integer and scale of every value under a window, without those in the padding."""
     image, channel, row, column = at
     top, left, _, _ = border(padding)
     (height, width), (step_h, step_w) = pair(kernel), pair(stride or kernel)
+    _, _, side_h, side_w = _shape(x)
     rows = range(row * step_h - top, row * step_h - top + height)
     columns = range(column * step_w - left, column * step_w - left + width)
-    _, _, side_h, side_w = levels.shape
-    return [
-        int(levels[image, channel, y, z])
-        for y in rows if 0 <= y < side_h
-        for z in columns if 0 <= z < side_w
-    ]  # fmt: skip
+    inside = [(y, z) for y in rows for z in columns if 0 <= y < side_h and 0 <= z < side_w]
+    return [_element(x, (image, channel, y, z)).terms[0] for y, z in inside]
 
 
-def _rounded(program: Program, tensor: str, value: Levels | Sums, at: tuple[int, ...]) -> int:
-    """One level of a rounded tensor, from the sums it is rounded from."""
+def _rounded(program: Program, tensor: str, source: Element | Fraction) -> int:
+    """One level of a rounded tensor, from its value before."""
     number, out_scale = program.formats[tensor], program.scales[tensor]
-    if isinstance(value, Levels):
-        pairs = [(int(value.levels[at]), value.scale)]
-    else:
-        pairs = [(int(levels[at]), scale[at[1]]) for levels, scale in value.terms]
-    if program.arithmetic.requantize == "shift":
-        factors = [Fraction(float(scale)) / Fraction(float(out_scale)) for _, scale in pairs]
-        level = round(sum(f * total for f, (total, _) in zip(factors, pairs, strict=True)))
+    low = number.min_level
+    if isinstance(source, Fraction):
+        level = round(source / Fraction(float(out_scale)))
+    elif program.arithmetic.requantize == "shift":
+        exact = sum(Fraction(total) * Fraction(scale) for total, scale in source.terms)
+        level = round(exact / Fraction(float(out_scale)))
     else:
         total = np.float32(0)
-        for sums, scale in pairs:
+        for sums, scale in source.terms:
             total = total + np.float32(sums) * (np.float32(scale) / np.float32(out_scale))
         level = round(float(total))  # Python rounds a half to the even integer
-    low = max(number.min_level, 0) if getattr(value, "relu", False) else number.min_level
+    if isinstance(source, Element) and source.relu:
+        low = max(low, 0)
     return min(max(level, low), number.max_level)

@@ -1,8 +1,11 @@
 """The table of work of a quantized network, as the cost models read it."""
 
+from math import prod
+
 from hwmodels.work import LayerWork, WorkTable
 from qsim.formats import Float
 from qsim.network.graph import Network, Node
+from qsim.network.layers import Add
 from qsim.precision import Precision
 
 
@@ -32,7 +35,7 @@ def _layer_work(network: Network, node: Node, precision: Precision) -> LayerWork
         rows_shift_add=rows["shift_add"],
         weight_bits=weights.bits,
         activation_bits=precision.activations[node.inputs[0]].bits,
-        output_bits=_stored_bits(network, node.name, precision),
+        **_stored(network, node.name, precision),
         in_float=Float in (type(weights), type(precision.activations[node.inputs[0]])),
     )
 
@@ -42,10 +45,30 @@ def _image(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape if len(shape) == 3 else (*shape, 1, 1)
 
 
-def _stored_bits(network: Network, tensor: str, precision: Precision) -> int:
-    """Bits in which a layer's result is stored once what follows on the accumulators is done."""
-    while tensor not in precision.activations:
-        if tensor == network.output:
-            return 32  # results leave as accumulators
+def _stored(network: Network, name: str, precision: Precision) -> dict[str, int]:
+    """What is stored of a layer's result once what follows on the accumulators is done: its values,
+    their bits, and the values that are added to it.
+
+    A layer whose result is added to another's is stored at the width of the sum; the last of the
+    layers that meet in an addition adds, and reads what the others stored.
+    """
+    tensor, added = name, 0
+    while tensor not in precision.activations and tensor != network.output:
+        reader = network.readers[tensor][0]
+        if isinstance(reader.layer, Add):
+            others = [other for other in reader.inputs if other != tensor]
+            if any(_made_later(network, other, tensor) for other in others):
+                break
+            added += sum(prod(reader.output_shape) for _ in others)
+        tensor = reader.name
+    values = prod(network.nodes[tensor].output_shape)
+    while tensor not in precision.activations and tensor != network.output:
         tensor = network.readers[tensor][0].name
-    return precision.activations[tensor].bits
+    number = precision.activations.get(tensor)
+    bits = number.bits if number else 32  # the network's result leaves as accumulators
+    return {"stored_values": values, "stored_bits": bits, "added_values": added}
+
+
+def _made_later(network: Network, one: str, other: str) -> bool:
+    order = list(network.nodes)
+    return one in order and order.index(one) > order.index(other)

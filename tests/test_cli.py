@@ -211,7 +211,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed(WEIGHTS, {"msq": {"bits": 4}}), "key 'fixed_to_sp2' is missing"),
         (changed(("precision", "layers"), {"conv9": {}}), "'conv9' matches no"),
         (changed((*DESIGN, "bats"), 1), "hardware[0].design: unknown key 'bats'; did you mean 'bat'?"),
-        (changed((*DESIGN, "bat"), 0), "hardware[0].design: bat must be 1 to 65,536"),
+        (changed((*DESIGN, "bat"), 0), "hardware[0].design: bat must be a whole number from 1 to 65,536"),
         (changed((*DESIGN, "blk_out_sp2"), 0), "layer 'conv1' has 10 rows for this core"),
         (changed((*DESIGN, "weight_bits"), 2), "layer 'conv1' has 4-bit operands but the cores take"),
         (changed(("hardware", 0, "fpga"), "xc7z02"), "hardware[0].fpga: unknown FPGA 'xc7z02'; did"),

@@ -71,6 +71,21 @@ def test_a_pool_passes_its_readers_format_back():
         resolved(network, {"l": eight})
 
 
+def test_what_an_addition_alone_reads_can_be_singled_out():
+    layers = (
+        Conv(name="a", out_channels=2, kernel=1),
+        Conv(name="b", out_channels=2, kernel=1),
+        Relu(name="r", inputs=("a",)),
+        Add(name="s", inputs=("b", "r")),
+    )
+    network = Network("n", (2, 4, 4), layers)
+    signed = {"activations": {"fixed": {"bits": 5}}}
+    formats = resolved(network, {"b": signed, "r": signed}).activations
+    assert formats["a"] == Fixed(5)
+    with pytest.raises(InputError, match="'b' and 'r' read the same tensor 'a'"):
+        resolved(network, {"b": signed, "r": {"activations": {"fixed": {"bits": 6}}}})
+
+
 def test_only_what_must_be_is_rounded():
     assert rounded_tensors(digits()) == {"input", "relu1", "pool1", "relu3", "pool2", "flatten"}
 
@@ -91,8 +106,8 @@ def test_sums_are_rounded_once_after_their_relu():
 @pytest.mark.parametrize(
     ("layers", "default", "problem"),
     [
-        ({"convx": {}}, {}, "w.layers: 'convx' matches no convolution"),
-        ({"relu1": {}}, {}, "w.layers: 'relu1' matches no convolution"),
+        ({"convx": {}}, {}, "w.layers: 'convx' matches no layer"),
+        ({"bn1": {}}, {}, "w.layers: 'bn1' matches no layer of network digits-cnn .batch norms"),
         ({}, {"weights": None}, "w.default.weights: is missing"),
         ({}, {"activations": None}, "w.default.activations: is missing"),
         ({}, {"weights": "sp3"}, "w.default.weights: unknown format 'sp3'; did you mean 'sp2'"),

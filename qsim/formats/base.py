@@ -96,7 +96,7 @@ class Format(ABC):
         return {"multiply": 0, "shift_add": 0} | {self.datapath: rows}
 
     def nearest(self, x: np.ndarray) -> np.ndarray:
-        """The level nearest to each ``x`` (a real in steps of ``unit``), int32.
+        """The level nearest to each ``x`` (a real in steps of ``unit``, not NaN), int32.
 
         A tie goes to the level of smaller magnitude; what is out of range to the outermost level.
         """
@@ -144,13 +144,14 @@ class Format(ABC):
 
     @cached_property
     def _first_code(self) -> np.ndarray:
-        table = self.code_table()
-        codes = [int(np.flatnonzero(table == level)[0]) for level in self._levels]
-        return np.array(codes, np.uint8 if self.bits <= 8 else np.uint16)
+        levels, first = np.unique(self.code_table(), return_index=True)
+        return first[levels != INVALID].astype(np.uint8 if self.bits <= 8 else np.uint16)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """The level of each code, int64. Raises ValueError on a word that is no code."""
         codes = np.asarray(codes)
+        if codes.dtype.kind not in "iu":
+            raise ValueError(f"codes are integers, not {codes.dtype}")
         if codes.size and (codes.min() < 0 or codes.max() >= 2**self.bits):
             raise ValueError(f"{self} has codes 0 to {2**self.bits - 1}, not {_stray(codes, self)}")
         levels = self.code_table()[codes.astype(np.int64)]
@@ -191,8 +192,15 @@ def scale_of(alpha: np.ndarray, number: Format) -> np.ndarray:
 
 
 def finite(real: np.ndarray) -> np.ndarray:
-    """``real`` as an array; raises ValueError when it holds NaN or infinity."""
+    """``real`` as a float array, integers as float64.
+
+    Raises ValueError when it holds NaN or infinity, or no real numbers.
+    """
     real = np.asarray(real)
+    if real.dtype.kind not in "fiu":
+        raise ValueError(f"values to quantize are real numbers, not {real.dtype}")
+    if real.dtype.kind != "f":
+        real = real.astype(np.float64)
     bad = ~np.isfinite(real)
     if bad.any():
         raise ValueError(f"{int(bad.sum())} of {real.size} values are NaN or infinite")
@@ -210,7 +218,7 @@ def positive(scale: np.ndarray) -> np.ndarray:
 
 def check_bits(bits: int, low: int, high: int, name: str) -> None:
     """Raises ValueError unless ``low <= bits <= high``."""
-    if not low <= bits <= high:
+    if type(bits) is not int or not low <= bits <= high:
         raise ValueError(f"{name} has {low} to {high} bits, not {bits}")
 
 

@@ -35,6 +35,8 @@ def conv2d(
     Raises ValueError on shapes that do not fit, OverflowError where ``Accumulator.check`` does.
     """
     _check_conv(x, weights.shape, bias, groups)
+    if min(*stride, *dilation, *weights.shape[2:]) < 1 or min(padding) < 0:
+        raise ValueError(f"stride {stride}, dilation {dilation} or padding {padding} is impossible")
     images, channels = x.shape[:2]
     rows, _, kernel_h, kernel_w = weights.shape
     out_h = out_size(x.shape[2] + padding[0] + padding[2], kernel_h, stride[0], dilation[0])

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from qsim.kernels.accumulator import as_integers
+from qsim.kernels.accumulator import as_integers, magnitude
 from qsim.kernels.layers import out_size
 
 
@@ -33,9 +33,12 @@ def max_pool(
 
 
 def sum_pool(x: np.ndarray, kernel: tuple[int, int], *, stride=None) -> np.ndarray:
-    """The sum of the levels under each window, int64; shapes and errors as ``max_pool``."""
+    """The sum of the levels under each window, int64; shapes and errors as ``max_pool``, and
+    OverflowError when a sum could leave 64 bits."""
     stride = stride or kernel
     out = _out_like(x, kernel, stride, (0, 0, 0, 0))
+    if magnitude(x) * kernel[0] * kernel[1] >= 2**63:
+        raise OverflowError(f"sums of {kernel[0] * kernel[1]} levels up to {magnitude(x)} overflow")
     _sum_pool(as_integers(x, np.int64), out, *kernel, *stride)
     return out
 
@@ -53,8 +56,10 @@ def divide_half_even(sums: np.ndarray, divisor: int) -> np.ndarray:
 
 
 def _out_like(x: np.ndarray, kernel, stride, padding) -> np.ndarray:
-    if x.ndim != 4:
-        raise ValueError(f"pooling needs 4-D input, not {x.shape}")
+    if x.ndim != 4 or 0 in x.shape[2:]:
+        raise ValueError(f"pooling needs 4-D input with rows and columns, not {x.shape}")
+    if min(*kernel, *stride) < 1 or min(padding) < 0:
+        raise ValueError(f"no window has sides {kernel}, stride {stride} and padding {padding}")
     out_h = out_size(x.shape[2] + padding[0] + padding[2], kernel[0], stride[0])
     out_w = out_size(x.shape[3] + padding[1] + padding[3], kernel[1], stride[1])
     return np.zeros((*x.shape[:2], out_h, out_w), np.int64)

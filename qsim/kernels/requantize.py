@@ -38,11 +38,13 @@ def requantize_float(
     total = np.zeros(_by_channel(terms[0][0]).shape, np.float32)
     for sums, multiplier in terms:
         _check_term(sums, shape, multiplier)
+        if multiplier.dtype != np.float32:
+            raise TypeError(f"a multiplier is float32, not {multiplier.dtype}")
         if not ((multiplier > 0) & (multiplier < np.inf)).all():
             raise ValueError("a multiplier must be positive and finite")
         if magnitude(sums) * float(multiplier.max(initial=0)) > LARGEST_SCALED:
             raise OverflowError("a sum times its multiplier is too large for float32")
-        _add_scaled(_by_channel(sums), np.ascontiguousarray(multiplier, np.float32), total)
+        _add_scaled(_by_channel(sums), np.ascontiguousarray(multiplier), total)
     levels = np.empty(total.shape, np.int32)
     _round_half_even(total, levels, np.float32(low), np.float32(high))
     return levels.reshape(shape)
@@ -83,13 +85,14 @@ def add_aligned(
     for sums, shift in terms:
         _check_term(sums, shape, shift)
         common = np.maximum(common, shift)
-    worst = 0
+    worst = [0] * len(common)
     for sums, shift in terms:
         up = common - shift
-        worst += magnitude(sums) * 2 ** int(up.max(initial=0))
-        if worst >= 2**63:
+        for channel in range(len(common)):
+            worst[channel] += magnitude(sums[:, channel]) << int(up[channel])
+        if max(worst, default=0) >= 2**63:
             raise OverflowError("the scales of an addition lie too far apart for 64 bits")
-        total += _by_channel(sums) << up[None, :, None]
+        total += _by_channel(sums) << np.minimum(up, 63)[None, :, None]  # 63 and more: sums of 0
     return total.reshape(shape), common
 
 

@@ -19,7 +19,7 @@ class ShiftAddWeights:
     sign                 int8 (rows, ...), -1 or +1
     shift_hi, shift_lo   int8 of the same shape, ABSENT or 0 .. 30
 
-    Raises ValueError on anything else.
+    Raises TypeError or ValueError on anything else.
     """
 
     sign: np.ndarray
@@ -29,6 +29,8 @@ class ShiftAddWeights:
     def __post_init__(self):
         if not self.sign.shape == self.shift_hi.shape == self.shift_lo.shape:
             raise ValueError("signs and shifts must have one shape")
+        if not self.sign.dtype == self.shift_hi.dtype == self.shift_lo.dtype == np.int8:
+            raise TypeError("signs and shifts are int8")
         if not np.isin(self.sign, (-1, 1)).all():
             raise ValueError("a sign is -1 or +1")
         for shift in (self.shift_hi, self.shift_lo):

@@ -4,6 +4,8 @@ All of it is float32 in a stated order of additions, so that the ranges found on
 with them the integers, are those of every machine.
 """
 
+from math import prod
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -23,6 +25,8 @@ from qsim.network.layers import (
 )
 from qsim.network.weights import Weights
 
+BATCH_BYTES = 2**27
+
 
 def run_float(network: Network, weights: Weights, images: np.ndarray) -> dict[str, np.ndarray]:
     """Every tensor of the network in float32, by name, for ``images`` (images, *input_shape)."""
@@ -30,6 +34,13 @@ def run_float(network: Network, weights: Weights, images: np.ndarray) -> dict[st
     for node in network.nodes.values():
         tensors[node.name] = float_layer(node, weights, [tensors[name] for name in node.inputs])
     return tensors
+
+
+def image_batches(network: Network, images: int) -> list[slice]:
+    """Slices of ``images`` images, so few at once that their float32 tensors take about 128 MiB."""
+    per_image = 4 * sum(prod(node.output_shape) for node in network.nodes.values())
+    size = max(1, BATCH_BYTES // per_image)
+    return [slice(start, start + size) for start in range(0, images, size)]
 
 
 def float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
