@@ -4,9 +4,12 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsim.calibrate import MSE_CANDIDATES, least_square_error, power_of_two
+from qsim.calibrate import MSE_CANDIDATES, least_square_error, observe, power_of_two
 from qsim.formats import Fixed, Sp2
 from qsim.formats.base import largest_magnitude, scale_of
+from qsim.network import reference
+from qsim.network.graph import Network
+from qsim.network.layers import Relu
 
 
 def error(real, number, scale):
@@ -22,6 +25,31 @@ def test_no_candidate_has_a_smaller_error_than_the_chosen_one(values, number):
     alpha = float(np.abs(real).max())
     best = min(error(real, number, scale_of(share * alpha, number)) for share in MSE_CANDIDATES)
     assert error(real, number, chosen) <= best * (1 + 1e-12)  # sums of squares round
+
+
+def test_of_equal_errors_the_smallest_scale_is_taken():
+    assert least_square_error(np.zeros(3), Fixed(4), None) == 1
+    flat = np.array([1.0, 1.0])  # 1 is a level at every alpha that is 1 * 7 / k
+    best = [s for s in MSE_CANDIDATES if error(flat, Fixed(4), scale_of(s, Fixed(4))) < 1e-12]
+    assert least_square_error(flat, Fixed(4), None) == scale_of(min(best), Fixed(4))
+
+
+def test_an_outlier_is_given_up_for_the_many():
+    many = np.append(np.linspace(-0.25, 0.25, 999), 1.0)
+    assert least_square_error(many, Fixed(4), None) < scale_of(np.array(0.5), Fixed(4))
+
+
+def test_all_images_are_observed_and_the_extremes_always_kept(monkeypatch):
+    network = Network("n", (1, 30, 30), (Relu(name="r"),))
+    images = np.random.default_rng(0).standard_normal((50, 1, 30, 30), np.float32)
+    monkeypatch.setattr(reference, "BATCH_BYTES", 30 * 30 * 4 * 20)
+    seen = observe(network, {}, images)
+    assert seen["input"].min() == images.min()
+    assert seen["input"].max() == images.max()
+    assert seen["r"].min() == 0
+    assert 3000 < seen["r"].size < 50 * 900
+    monkeypatch.setattr(reference, "BATCH_BYTES", 2**27)
+    assert observe(network, {}, images[:5])["input"].size == 5 * 900 + 2
 
 
 @given(strategies.float32_arrays((4, 6)))

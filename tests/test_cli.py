@@ -226,6 +226,26 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
          " accumulator of 10 bits; the widest safe depth is"),
         (changed(("execute", "accumulator"), {"bits": 99}), "an accumulator has 2 to 64 bits, not 99"),
         ({"network": "digits-cnn", "precision": {"default": {}}}, "neither execute nor hardware"),
+        ("network: !!int abc\n", "'abc' is no value of its kind"),
+        ("network: !!bool maybe\n", "'maybe' is no value of its kind"),
+        ("network: " + "1" * 5000 + "\n", "is no value of its kind"),
+        ("1: 2\n", "a key must be text; write it in quotes"),
+        (changed((*DESIGN, "clock_hz"), float("nan")), "clock_hz must be 1 to 1e+12"),
+        (changed((*DESIGN, "blk_in"), 2**62), "blk_in must be a whole number from 1 to 65,536"),
+        (changed(WEIGHTS, {"fixed": {"bits": 4, "signed": False}}), "weights are signed"),
+        (changed(WEIGHTS, {"msq": MSQ | {"fixed_to_sp2": "1:1e99999999"}}), "is a ratio of two"),
+        (changed(("precision", "layers"), {"conv1": {"weights": "float"}}),
+         "hardware[0].design: layer 'conv1' is computed in floating point"),
+        (changed(("hardware", 0), {"fpga": "xc7z020", "name": "D1-3", "published": "msq",
+                                   "design": {"bat": 1, "blk_in": 8, "blk_out_fixed": 16}}),
+         "layer 'conv1' has 10 rows for this core"),
+        (changed(("hardware", 0), {"fpga": "xc7z020", "name": "D1-3", "published": "msq",
+                                   "design": {"bat": 1, "blk_in": 8, "blk_out_fixed": 16,
+                                              "blk_out_sp2": 24}}),
+         "hardware[0].published: the figures of 'msq' do not hold for this design: blk_in is 8"),
+        (changed(("execute", "calibration_images"), 1348), "calibration_images: 1348 images asked"),
+        (changed(("input",), [1, 2**30, 8]), "input: network digits-cnn: input sides must be"),
+        (changed(("precision", "default", "weight_scale"), "per_row"), "unknown value 'per_row'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, problem):
@@ -250,6 +270,8 @@ def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, prob
         (["list", "network"], "invalid choice: 'network'"),
         ([], "the following arguments are required: COMMAND"),
         (["evaluate", "digits-msq", "--out", __file__], "cannot be written"),
+        (["evaluate", "digits-msq", "--out", ""], "--out needs the name of a folder"),
+        (["evaluate", "x" * 5000], "no such file, nor a shipped workload"),
     ],
 )  # fmt: skip
 def test_a_mistaken_command_line_is_one_sentence_and_status_2(capsys, argv, problem):
@@ -257,6 +279,108 @@ def test_a_mistaken_command_line_is_one_sentence_and_status_2(capsys, argv, prob
     assert (status, out) == (2, "")
     assert problem in err
     assert err.count("\n") == 1
+
+
+DATASETS = {
+    "label 10 is no class of network digits-cnn": {"labels": np.array([0, 10])},
+    "label -1 is no class": {"labels": np.array([-1, 0])},
+    "must hold one integer for each image": {"labels": np.array([0])},
+    "must hold real numbers": {"images": np.array(3.0)},
+    "holds values that are no finite float32": {"images": np.full((2, 1, 8, 8), 1e300)},
+    "2 images of shape (1, 7, 7) do not fit": {"images": np.zeros((2, 1, 7, 7))},
+    "0 images of shape (1, 8, 8) do not fit": {"images": np.zeros((0, 1, 8, 8))},
+    "unknown array 'label'; did you mean 'labels'": {"label": np.array([0, 1])},
+    "the images have negative values": {"images": np.full((2, 1, 8, 8), -1.0)},
+}
+
+
+@pytest.mark.parametrize("problem", DATASETS)
+def test_images_that_do_not_fit_are_refused_by_array(capsys, tmp_path, problem):
+    arrays = {"images": np.zeros((2, 1, 8, 8))} | DATASETS[problem]
+    np.savez(tmp_path / "x.npz", **arrays)
+    status, out, err = qsim(
+        capsys, "evaluate", write(tmp_path, workload(execute={"dataset": "x.npz"}))
+    )
+    assert (status, out) == (2, "")
+    assert problem in err
+    assert err.count("\n") == 1
+
+
+def own_network(folder, layers, **document):
+    """A workload on a network of its own, of 8 x 8 images, with seeded weights."""
+    (folder / "net.yaml").write_text(yaml.safe_dump({"input": [1, 8, 8], "layers": layers}))
+    four = {"fixed": {"bits": 4, "signed": False}}
+    precision = {"default": {"weights": {"fixed": {"bits": 4}}, "activations": four}}
+    return write(folder, {"network": "net.yaml", "precision": precision} | document)
+
+
+CONV = {"name": "c", "type": "conv", "out_channels": 8, "kernel": 1}
+
+
+def test_labels_need_a_network_that_ends_in_classes(capsys, tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.zeros((8, 1, 8, 8)), labels=np.zeros(8, int))
+    path = own_network(tmp_path, [CONV], execute={"dataset": "x.npz"})
+    status, _, err = qsim(capsys, "evaluate", path)
+    assert status == 2
+    assert "ends in 8x8x8 and not in one value for each class" in err
+
+
+def test_a_network_without_products_has_nothing_to_price(capsys, tmp_path):
+    hardware = workload()["hardware"]
+    path = own_network(tmp_path, [{"name": "r", "type": "relu"}], hardware=hardware)
+    status, _, err = qsim(capsys, "evaluate", path)
+    assert status == 2
+    assert "has no convolution or linear layer to price" in err
+
+
+def test_a_network_in_floating_point_has_nothing_to_check(capsys, tmp_path):
+    path = own_network(tmp_path, [CONV], execute={}, precision={
+        "default": {"weights": "float", "activations": "float"}
+    })  # fmt: skip
+    status, out, _ = qsim(capsys, "evaluate", path)
+    assert status == 0
+    assert "bit-exact: - (nothing to check" in out
+    _, out, _ = qsim(capsys, "evaluate", path, "--format", "json")
+    assert "bit_exact" not in json.loads(out)["execution"]
+    _, out, _ = qsim(capsys, "evaluate", path, "--format", "csv")
+    assert out.startswith("layer,depth,lowest_sum")
+
+
+def test_a_design_whose_luts_are_not_known_is_not_said_to_fit(capsys, tmp_path):
+    path = write(tmp_path, changed((*DESIGN, "weight_bits"), 8))
+    status, out, _ = qsim(capsys, "evaluate", path, "--format", "json")
+    [hardware] = json.loads(out)["hardware"]
+    assert status == 0
+    assert "fits" not in hardware
+    assert "lut" not in hardware
+    _, out, _ = qsim(capsys, "evaluate", path)
+    assert "not known" in out
+
+
+def test_more_memory_than_there_is_is_one_sentence(capsys, tmp_path):
+    path = own_network(tmp_path, [CONV], execute={"images": 2**31})
+    status, _, err = qsim(capsys, "evaluate", path)
+    assert status == 2
+    assert "needs more memory than there is" in err
+    assert err.count("\n") == 1
+
+
+def test_nothing_is_left_of_an_evaluation_that_failed(capsys, tmp_path):
+    path = write(tmp_path, changed(("execute", "accumulator"), {"bits": 4}))
+    assert qsim(capsys, "evaluate", path, "--out", tmp_path / "out")[0] == 2
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_names_of_any_characters_are_drawn_as_they_are(capsys, tmp_path):
+    path = own_network(
+        tmp_path, [CONV | {"name": "$\\frac{$"}], hardware=workload()["hardware"],
+    )  # fmt: skip
+    document = yaml.safe_load(path.read_text())
+    document["hardware"][0]["design"]["blk_out_sp2"] = 0
+    path = write(tmp_path, document)
+    status, _, err = qsim(capsys, "evaluate", path, "--out", tmp_path / "out")
+    assert status == 0, err
+    assert (tmp_path / "out" / "layers-0-xc7z020.png").exists()
 
 
 def test_weights_that_do_not_fit_are_refused_by_array(capsys, tmp_path):
@@ -291,6 +415,26 @@ def test_results_go_through_a_pipe_that_closes(tmp_path):
     )
     assert result.stdout.startswith("format")
     assert result.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_an_output_that_cannot_be_written_is_one_sentence():
+    command = f"{sys.executable} -m qsim list formats > /dev/full"
+    result = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr == "qsim: the output cannot be written: No space left on device\n"
+
+
+def test_a_narrow_character_set_shows_what_it_can(tmp_path):
+    path = write(tmp_path, workload(title="snow \N{SNOWMAN}"))
+    result = subprocess.run(
+        [sys.executable, "-m", "qsim", "evaluate", path], cwd=ROOT, capture_output=True,
+        check=False, env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert result.returncode == 0
+    assert b"snow ?" in result.stdout
 
 
 def test_the_module_and_its_status_work_as_a_program():

@@ -33,6 +33,15 @@ def test_levels_rise_and_include_zero(number):
 
 
 @pytest.mark.parametrize("number", EVERY, ids=describe)
+def test_ranges_are_those_of_the_levels(number):
+    levels = number.levels().tolist()
+    assert number.max_level == max(levels)
+    assert number.min_level == min(levels)
+    assert number.max_magnitude == max(abs(level) for level in levels)
+    assert number.signed == any(level < 0 for level in levels)
+
+
+@pytest.mark.parametrize("number", EVERY, ids=describe)
 def test_every_level_has_a_code_that_decodes_to_it(number):
     codes = number.encode(number.levels())
     assert codes.min() >= 0
@@ -84,6 +93,7 @@ def test_the_largest_magnitude_is_mapped_to_the_largest_level(number, values):
 @given(st.sampled_from(FEW), strategies.float32_arrays((3, 4)))
 def test_a_scale_per_row_is_each_rows_own(number, values):
     together = number.quantize(values, axis=0)
+    np.testing.assert_array_equal(number.quantize(values, axis=-2).levels, together.levels)
     assert together.scale.shape == (3, 1)
     for row in range(3):
         alone = number.quantize(values[row])
@@ -132,6 +142,26 @@ def test_empty_tensors_quantize_to_empty_ones(number):
     assert getattr(quantized, "levels", quantized).shape == (0, 3)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.float16, np.float64])
+def test_numbers_of_every_type_are_quantized_by_their_value(dtype):
+    extremes = np.array([0 if dtype is np.uint8 else -128, 5], dtype)
+    wanted = Fixed(4).quantize(extremes.astype(float))
+    got = Fixed(4).quantize(extremes)
+    np.testing.assert_array_equal(got.levels, wanted.levels)
+    assert got.scale == wanted.scale
+
+
+@pytest.mark.parametrize("values", [np.array([1j]), np.array([True]), np.array(["1"])])
+def test_values_that_are_no_real_numbers_are_refused(values):
+    with pytest.raises(ValueError, match="real numbers"):
+        Fixed(4).quantize(values)
+
+
+def test_codes_that_are_no_integers_are_refused():
+    with pytest.raises(ValueError, match="codes are integers"):
+        Fixed(4).decode(np.array([1.5]))
+
+
 def test_all_zero_tensors_have_scale_one():
     for number in (Fixed(4), Sp2(4)):
         quantized = number.quantize(np.zeros((2, 3)), axis=0)
@@ -149,6 +179,8 @@ def test_float_passes_values_through():
     [
         (lambda: Fixed(0, signed=False), "1 to 16 bits, not 0"),
         (lambda: Fixed(1), "2 to 16 bits, not 1"),
+        (lambda: Fixed(4.5), "2 to 16 bits, not 4.5"),
+        (lambda: Fixed(True, signed=False), "1 to 16 bits, not True"),
         (lambda: Fixed(17), "2 to 16 bits, not 17"),
         (lambda: Fixed(1, full_range=True), "full_range needs 2 bits"),
         (lambda: Fixed(4, signed=False, full_range=True), "full_range is a choice for signed"),

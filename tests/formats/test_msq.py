@@ -73,6 +73,17 @@ def test_impossible_ratios_are_refused(ratio):
         Msq(4, ratio)
 
 
+@pytest.mark.parametrize("bits", range(3, 9))
+def test_magnitudes_reach_as_far_as_either_kind_of_row(bits):
+    wanted = max(Fixed(bits).max_magnitude, Sp2(bits).max_magnitude)
+    assert Msq(bits, "1:1").max_magnitude == wanted
+
+
+def test_of_many_rows_with_equal_variance_the_first_are_sp2():
+    values = np.tile([0.0, 1.0], (100, 1))
+    assert np.flatnonzero(Msq(4, "1:1").assign(values)).tolist() == list(range(50))
+
+
 def test_a_scale_may_be_given_for_every_row():
     values, scale = np.ones((3, 2), np.float32), np.array([[1], [0.5], [0.25]], np.float32)
     rows = Msq(4, "1:0").quantize(values, scale=scale)

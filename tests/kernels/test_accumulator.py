@@ -1,7 +1,7 @@
 import naive
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
@@ -12,6 +12,8 @@ from qsim.kernels.requantize import add_aligned, requantize_float, requantize_sh
 
 
 @given(st.integers(2, 64), st.sampled_from(["wrap", "saturate"]), st.integers(-(2**62), 2**62))
+@example(63, "wrap", 2**62)
+@example(64, "wrap", -(2**62))
 def test_a_register_holds_what_the_naive_register_holds(bits, mode, total):
     held = Accumulator(bits, mode).add_bias(np.array([total]), None)
     assert int(held[0]) == naive.hold(total, bits, mode)
@@ -25,6 +27,10 @@ def test_the_widest_safe_depth_is_safe_and_one_more_is_not(bits, max_x, max_w):
     if max_x * max_w:
         with pytest.raises(OverflowError):
             accumulator.check(depth + 1, max_x, max_w)
+
+
+def test_a_bias_beyond_the_register_leaves_no_safe_depth():
+    assert Accumulator(8).widest_safe_depth(1, 1, 200) == 0
 
 
 def test_an_overflow_is_refused_with_the_widest_safe_depth():
@@ -77,7 +83,7 @@ def test_every_kernel_refuses_levels_that_are_no_integers():
         lambda: linear(real[0, 0], LevelWeights(whole[0, 0])),
         lambda: max_pool(real, (1, 1)),
         lambda: sum_pool(real, (1, 1)),
-        lambda: requantize_float([(real, np.ones(1))], 0, 1),
+        lambda: requantize_float([(real, np.ones(1, np.float32))], 0, 1),
         lambda: requantize_shift(real, np.ones(1, int), 0, 1),
         lambda: requantize_shift(whole, np.ones(1), 0, 1),
         lambda: add_aligned([(real, np.ones(1, int))]),

@@ -37,6 +37,22 @@ def test_a_convolution_that_could_overflow_is_refused():
         conv2d(x, w, accumulator=Accumulator(11))
 
 
+def test_a_bias_counts_towards_the_overflow():
+    x, w = np.full((1, 1, 1, 1), 7), LevelWeights(np.full((1, 1, 1, 1), 7))
+    assert conv2d(x, w, np.array([78]), accumulator=Accumulator(8)).item() == 127
+    with pytest.raises(OverflowError, match="widest safe depth is 0"):
+        conv2d(x, w, np.array([79]), accumulator=Accumulator(8))
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [{"stride": (0, 1)}, {"stride": (-1, 1)}, {"dilation": (1, 0)}, {"padding": (0, -1, 0, 0)}],
+)
+def test_impossible_geometry_is_refused(geometry):
+    with pytest.raises(ValueError, match="is impossible"):
+        conv2d(np.zeros((1, 1, 3, 3), int), LevelWeights(np.zeros((1, 1, 2, 2), int)), **geometry)
+
+
 @pytest.mark.parametrize(
     ("x", "w", "groups", "problem"),
     [

@@ -17,7 +17,9 @@ def test_linear_equals_the_naive_sum(operands):
     np.testing.assert_array_equal(got, np.array(expected, np.int64).reshape(got.shape))
 
 
-@pytest.mark.parametrize(("largest", "depth"), [(2**15 - 1, 2), (181, 65541), (46340, 1)])
+@pytest.mark.parametrize(
+    ("largest", "depth"), [(2**15 - 1, 2), (181, 65541), (46340, 1), (1024, 2048)]
+)
 def test_sums_are_exact_where_the_narrow_kernel_ends(largest, depth):
     x = np.full((1, depth), largest)
     for w in (np.full((1, depth), largest), np.full((1, depth), -largest)):
@@ -28,6 +30,11 @@ def test_sums_are_exact_where_the_narrow_kernel_ends(largest, depth):
 def test_a_sum_that_could_overflow_is_refused():
     with pytest.raises(OverflowError, match="widest safe depth is 2"):
         linear(np.full((1, 3), 7), LevelWeights(np.full((1, 3), 8)), accumulator=Accumulator(8))
+
+
+def test_a_datapath_refuses_an_overflow_by_itself():
+    with pytest.raises(OverflowError, match="widest safe depth is 2"):
+        LevelWeights(np.full((1, 3), 8)).dot(np.full((1, 1, 3), 7), Accumulator(8))
 
 
 def test_a_bias_counts_towards_the_overflow():

@@ -71,6 +71,22 @@ def test_an_image_smaller_than_the_window_is_refused():
         sum_pool(np.zeros((1, 1, 2, 2), int), (3, 3))
 
 
-def test_anything_but_images_is_refused():
-    with pytest.raises(ValueError, match="4-D"):
-        max_pool(np.zeros((4, 4), int), (2, 2))
+@pytest.mark.parametrize("shape", [(4, 4), (1, 1, 0, 4), (1, 1, 4, 0)])
+def test_anything_but_images_is_refused(shape):
+    with pytest.raises(ValueError, match="4-D input with rows and columns"):
+        max_pool(np.zeros(shape, int), (2, 2), padding=(1, 1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "window", [{"kernel": (0, 1)}, {"stride": (1, 0)}, {"padding": (-1, 0, 0, 0)}]
+)
+def test_impossible_windows_are_refused(window):
+    arguments = {"kernel": (2, 2)} | window
+    with pytest.raises(ValueError, match=r"no window has sides|not less than the window"):
+        max_pool(np.zeros((1, 1, 4, 4), int), **arguments)
+
+
+def test_sums_that_could_leave_64_bits_are_refused():
+    with pytest.raises(OverflowError, match="sums of 4 levels"):
+        sum_pool(np.full((1, 1, 2, 2), 2**61), (2, 2))
+    assert sum_pool(np.full((1, 1, 2, 2), 2**61 - 1), (2, 2)).item() == 4 * (2**61 - 1)

@@ -41,6 +41,11 @@ def one_term(total, multiplier):
 @example(one_term(5, 0.5), (0, 15))
 @example(one_term(7, 0.5), (0, 15))
 @example(one_term(2**24 + 1, 2.0**-24), (0, 15))
+@example(one_term(991009, float.fromhex("0x1.97b7dp-1")), (0, 2**24))  # the product rounds first
+@example(
+    one_term(1168, float.fromhex("0x1.a18a6cp-2")) + one_term(2640, float.fromhex("0x1.18eb1ap-2")),
+    (0, 2**24),
+)  # the sum rounds first
 def test_float_requantization_equals_exact_float32_arithmetic(terms, limits):
     got = requantize_float(terms, *limits)
     for at in np.ndindex(got.shape):
@@ -90,10 +95,24 @@ def test_a_term_of_no_dimensions_per_channel_is_a_linear_layer():
     np.testing.assert_array_equal(got, [[2, 2]])  # 1.5 and 2.5, halves to even
 
 
-def test_scales_too_far_apart_are_refused():
-    far = [(np.array([[2**30]]), np.array([0])), (np.array([[1]]), np.array([40]))]
+@pytest.mark.parametrize(
+    "far",
+    [
+        [(np.array([[2**30]]), np.array([0])), (np.array([[1]]), np.array([40]))],
+        [(np.array([[2**62]]), np.array([0])), (np.array([[2**62]]), np.array([0]))],
+        [(np.array([[1]]), np.array([0])), (np.array([[0]]), np.array([63]))],
+    ],
+)
+def test_scales_too_far_apart_are_refused(far):
     with pytest.raises(OverflowError, match="too far apart"):
         add_aligned(far)
+
+
+def test_scales_may_lie_apart_as_far_as_64_bits_hold():
+    near = [(np.array([[1, 2**40]]), np.array([0, 0])), (np.array([[0, 1]]), np.array([62, 0]))]
+    sums, shift = add_aligned(near)
+    assert sums.tolist() == [[2**62, 2**40 + 1]]
+    assert shift.tolist() == [62, 0]
 
 
 @pytest.mark.parametrize("multiplier", [0, -1, np.nan, np.inf])
@@ -105,6 +124,13 @@ def test_multipliers_that_are_not_positive_are_refused(multiplier):
 def test_products_that_float32_cannot_hold_are_refused():
     with pytest.raises(OverflowError, match="too large for float32"):
         requantize_float(one_term(2**40, 2.0**100), 0, 15)
+    with pytest.raises(OverflowError, match="too large for float32"):
+        requantize_float(one_term(1, 2.0**121), 0, 15)
+
+
+def test_multipliers_of_another_type_are_refused():
+    with pytest.raises(TypeError, match="a multiplier is float32, not float64"):
+        requantize_float([(np.ones((1, 1), int), np.ones(1))], 0, 15)
 
 
 @pytest.mark.parametrize("shift", [-1, 63])

@@ -61,6 +61,21 @@ def test_a_shifted_convolution_equals_the_level_product(number, mode):
     )
 
 
+def test_sums_beyond_62_bits_are_exact():
+    def term(value):
+        return np.full((1, 3), value, np.int8)
+
+    weights = ShiftAddWeights(term(1), term(30), term(30))
+    x = np.full((1, 3), 2**31 - 1)
+    got = linear(x[:, :2], ShiftAddWeights(*(a[:, :2] for a in (term(1), term(30), term(-1)))),
+                 accumulator=Accumulator(64))  # fmt: skip
+    assert got.item() == 2 * 2**30 * (2**31 - 1)
+    with pytest.raises(OverflowError):
+        linear(x, weights, accumulator=Accumulator(64))
+    assert linear(-x, ShiftAddWeights(term(1), term(30), term(-1)),
+                  accumulator=Accumulator(64)).item() == -3 * 2**30 * (2**31 - 1)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("sign", "shift", "problem"), [(0, 1, "sign"), (1, -2, "shift"), (1, 31, "shift")]
 )
@@ -70,6 +85,11 @@ def test_terms_that_are_no_shifts_are_refused(sign, shift, problem):
 
     with pytest.raises(ValueError, match=problem):
         ShiftAddWeights(array(sign), array(shift), array(0))
+
+
+def test_terms_of_another_type_are_refused():
+    with pytest.raises(TypeError, match="signs and shifts are int8"):
+        ShiftAddWeights(*(np.ones((1, 1)),) * 3)
 
 
 def test_terms_of_different_shapes_are_refused():

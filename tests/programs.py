@@ -1,0 +1,78 @@
+"""Small networks and their integer programs, for the tests of execution."""
+
+import numpy as np
+
+from hwmodels.documents import convert
+from qsim.network.graph import Network
+from qsim.network.layers import Add, AveragePool, Conv, Flatten, Linear, MaxPool, Relu
+from qsim.network.weights import seeded_weights
+from qsim.precision import PrecisionDocument, resolve
+from qsim.program import Arithmetic, build
+
+EVERYTHING = 10**6  # checks every output of these small networks
+
+
+def residual_network(kernel=3, stride=1, groups=1):
+    """A stem, a block with a projected shortcut, a pooled head: every kind of layer and value."""
+    layers = (
+        Conv(name="stem", out_channels=4, kernel=3, padding=1),
+        Relu(name="relu"),
+        MaxPool(name="pool", kernel=2, padding=1, stride=2),
+        Conv(name="conv1", out_channels=4, kernel=kernel, stride=stride, padding=kernel // 2,
+             groups=groups),
+        Relu(name="relu1"),
+        Conv(name="conv2", out_channels=6, kernel=1, bias=False),
+        Conv(name="short", out_channels=6, kernel=1, stride=stride, inputs=("pool",)),
+        Add(name="add", inputs=("conv2", "short")),
+        Relu(name="relu2"),
+        AveragePool(name="mean"),
+        Flatten(name="flat"),
+        Linear(name="fc", out_features=3),
+    )  # fmt: skip
+    return Network("residual", (2, 7, 7), layers)
+
+
+def odd_network():
+    """Windows that are not square, strides that are not the window, four-sided padding, dilation,
+    sums that are flattened, and a relu of a sum as the result."""
+    layers = (
+        Conv(name="first", out_channels=3, kernel=(2, 3), stride=(1, 2), padding=(0, 1, 2, 3)),
+        MaxPool(name="pool", kernel=(3, 2), stride=(2, 1), padding=(1, 0)),
+        Conv(name="second", out_channels=4, kernel=2, dilation=(1, 2)),
+        Relu(name="relu"),
+        AveragePool(name="mean", kernel=(1, 2), stride=(2, 1)),
+        Conv(name="third", out_channels=2, kernel=1),
+        Flatten(name="flat"),
+        Linear(name="left", out_features=4),
+        Linear(name="right", out_features=4, inputs=("flat",)),
+        Add(name="sum", inputs=("left", "right")),
+        Relu(name="result"),
+    )
+    return Network("odd", (2, 6, 7), layers)
+
+
+def program_for(
+    network,
+    weights,
+    *,
+    activations=4,
+    signed=False,
+    weight_scale="per_channel",
+    seed=0,
+    layers=None,
+    values=None,
+    **arithmetic,
+):
+    """The program of a network with seeded weights (or ``values``), and two random images."""
+    data = {
+        "default": {
+            "weights": weights,
+            "activations": {"fixed": {"bits": activations, "signed": signed}},
+            "weight_scale": weight_scale,
+        },
+        "layers": layers or {},
+    }
+    precision = resolve(convert(data, PrecisionDocument, where="w"), network, where="w")
+    images = np.random.default_rng(seed).random((2, *network.input_shape), np.float32)
+    values = values or seeded_weights(network, seed)
+    return build(network, values, precision, images, Arithmetic(**arithmetic)), images

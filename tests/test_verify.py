@@ -1,0 +1,108 @@
+"""The check must notice whatever the run could get wrong: each fault here is put into the run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from programs import EVERYTHING, program_for, residual_network
+
+from qsim import execute as run
+from qsim.execute import Levels, Step, Sums, execute
+from qsim.network.graph import INPUT, Network
+from qsim.network.layers import Conv, Flatten, Linear
+from qsim.program import Program
+from qsim.verify import count_checked
+
+FORMATS = [
+    {"fixed": {"bits": 4}},
+    {"sp2": {"bits": 4}},
+    {"msq": {"bits": 4, "fixed_to_sp2": "1:1.5"}},
+]
+
+
+def differences(program, steps):
+    return count_checked(program, steps, EVERYTHING)[1]
+
+
+def spoiled(value):
+    """The tensor with its last integer off by one."""
+
+    def off(levels):
+        changed = levels.copy()
+        changed.flat[-1] += 1
+        return changed
+
+    if isinstance(value, Levels):
+        return Levels(off(value.levels), value.scale)
+    (levels, scale), *rest = value.terms
+    return Sums(((off(levels), scale), *rest), value.relu)
+
+
+@pytest.mark.parametrize("weights", FORMATS, ids=str)
+@pytest.mark.parametrize("requantize", ["onnx", "shift"])
+@pytest.mark.parametrize(
+    "name", ["input", "stem", "pool", "relu1", "add", "relu2", "mean", "flat", "fc"]
+)
+def test_one_wrong_integer_is_noticed(weights, requantize, name):
+    program, images = program_for(residual_network(), weights, requantize=requantize)
+    steps = execute(program, images)
+    step = steps[name]
+    same = step.unrounded is step.value
+    unrounded = spoiled(step.unrounded) if same else step.unrounded
+    steps[name] = Step(unrounded, unrounded if same else spoiled(step.value))
+    assert any(f"layer {name!r}" in sentence for sentence in differences(program, steps))
+
+
+def test_a_forgotten_relu_of_a_sum_is_noticed(monkeypatch):
+    program, images = program_for(residual_network(), FORMATS[0])
+    monkeypatch.setattr(run, "_relu", lambda x: x)
+    assert any("'relu2'" in sentence for sentence in differences(program, execute(program, images)))
+
+
+def test_a_wrong_scale_is_noticed(monkeypatch):
+    program, images = program_for(residual_network(), FORMATS[0])
+    right = Program.accumulator_scale
+    monkeypatch.setattr(
+        Program, "accumulator_scale", lambda self, node: right(self, node) * np.float32(2)
+    )
+    assert any("'stem'" in sentence for sentence in differences(program, execute(program, images)))
+
+
+def test_a_wrong_bias_is_noticed():
+    program, images = program_for(residual_network(), FORMATS[0])
+    none = {name: np.zeros_like(bias) for name, bias in program.biases.items()}
+    spoilt = replace(program, biases=none)
+    assert any("'stem'" in sentence for sentence in differences(spoilt, execute(spoilt, images)))
+
+
+def test_scales_that_a_flatten_mixes_up_are_noticed(monkeypatch):
+    layers = (
+        Conv(name="conv", out_channels=3, kernel=1),
+        Flatten(name="flat"),
+        Linear(name="fc", out_features=2),
+    )
+    signed = {"fc": {"activations": {"fixed": {"bits": 4}}}}
+    network = Network("n", (2, 3, 3), layers)
+    program, images = program_for(network, FORMATS[0], layers=signed)
+    assert differences(program, execute(program, images)) == []
+    monkeypatch.setattr(run.np, "repeat", np.tile)
+    assert any("'flat'" in sentence for sentence in differences(program, execute(program, images)))
+
+
+def test_a_wrong_rounding_of_a_float_layer_is_noticed():
+    layers = {"conv1": {"weights": "float"}}
+    program, images = program_for(residual_network(), FORMATS[0], layers=layers)
+    steps = execute(program, images)
+    assert differences(program, steps) == []
+    zeros = Levels(np.zeros_like(steps["relu1"].value.levels), steps["relu1"].value.scale)
+    steps["relu1"] = Step(steps["relu1"].unrounded, zeros)
+    assert any("'relu1'" in sentence for sentence in differences(program, steps))
+
+
+def test_as_many_values_are_sampled_as_asked_for():
+    program, images = program_for(residual_network(), FORMATS[0])
+    steps = execute(program, images)
+    layers, rounded = len(program.network.nodes), sum(map(program.rounds, program.formats))
+    assert count_checked(program, steps, 1)[0] == layers + rounded
+    assert INPUT in program.formats
+    assert count_checked(program, steps, 2)[0] == 2 * (layers + rounded)
