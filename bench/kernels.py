@@ -7,7 +7,9 @@ Run as ``python bench/kernels.py``. For every shape it prints the median rate of
   float32 BLAS    numpy's product of the gathered float32 patches with the weights (gathering them
                   is not timed), the honest peer: its sums are exact here too, below 2**24
 
-and the ratio of the first to the last. Results are compared with ``==`` before they are timed.
+and the ratio of the first to the last. Then a layer of few bits beside the level product: the whole
+convolution, gathering and packing of the input included, and the product of its patches alone.
+Results are compared with ``==`` before they are timed.
 """
 
 import statistics
@@ -16,9 +18,14 @@ import time
 import numpy as np
 
 from qsim.formats import Sp2
+from qsim.kernels.accumulator import Accumulator
+from qsim.kernels.affine_code import AffineCode
+from qsim.kernels.bit_serial import BitSerialWeights
 from qsim.kernels.layers import conv2d
 from qsim.kernels.level_product import LevelWeights
+from qsim.kernels.select_negate import SelectNegateWeights
 from qsim.kernels.shift_add import ShiftAddWeights
+from qsim.kernels.xnor_popcount import XnorPopcountWeights
 
 SHAPES = [  # in-channels, out-channels, kernel, stride, side of the input
     (3, 64, 7, 2, 224), (64, 64, 3, 1, 56), (64, 128, 3, 2, 56), (64, 128, 1, 2, 56),
@@ -48,6 +55,11 @@ def medians(*calls):
 
 
 def main():
+    print_resnet18()
+    print_few_bits()
+
+
+def print_resnet18():
     rng = np.random.default_rng(0)
     number = Sp2(4)
     print("GOPS (2 per multiply-accumulate)   level product   shift-add   float32 BLAS   ratio")
@@ -73,6 +85,38 @@ def main():
         ours, oracle, blas = (operations / s / 1e9 for s in seconds)
         shape = f"{channels} -> {rows}, {kernel} x {kernel} / {stride}, {side} x {side}"
         print(f"{shape:34} {ours:13.1f} {oracle:11.1f} {blas:14.1f} {ours / blas:7.2f}")
+
+
+def print_few_bits(channels=256, side=14):
+    rng = np.random.default_rng(0)
+    binary, two_bits = AffineCode(1, 2, -1), AffineCode(2, 2, -3)
+    signs = rng.choice([-1, 1], (channels, channels, 3, 3))
+    odd = 2 * rng.integers(0, 4, signs.shape) - 3
+    padding, register = (1, 1, 1, 1), Accumulator()
+    cases = {
+        "XNOR, -1 and +1": (XnorPopcountWeights(signs), [-1, 1]),
+        "bit-serial W1 A1": (BitSerialWeights(signs, binary), [0, 1]),
+        "bit-serial W1 A2": (BitSerialWeights(signs, binary), [0, 1, 2, 3]),
+        "bit-serial W2 A2": (BitSerialWeights(odd, two_bits), [0, 1, 2, 3]),
+        "select-negate, A4": (SelectNegateWeights(signs), list(range(16))),
+    }
+    print(f"\n{channels} -> {channels}, 3 x 3 / 1, {side} x {side}")
+    print("GOPS                     convolution   level product   ratio   patches   level   ratio")
+    for name, (weights, values) in cases.items():
+        x = rng.choice(values, (1, channels, side, side))
+        patches = rng.choice(np.array(values, np.int16), (1, side * side, channels * 9))
+        levels = LevelWeights(weights.levels)
+        assert (conv2d(x, weights, padding=padding) == conv2d(x, levels, padding=padding)).all()
+        assert (weights.dot(patches, register) == levels.dot(patches, register)).all()
+        seconds = medians(
+            *(lambda x=x, w=w: conv2d(x, w, padding=padding) for w in (weights, levels)),
+            *(lambda x=patches, w=w: w.dot(x, register) for w in (weights, levels)),
+        )
+        conv, of_levels, dot, dot_levels = (2 * patches.size * channels / s / 1e9 for s in seconds)
+        print(
+            f"{name:24} {conv:11.1f} {of_levels:15.1f} {conv / of_levels:7.2f}"
+            f" {dot:9.1f} {dot_levels:7.1f} {dot / dot_levels:7.2f}"
+        )
 
 
 if __name__ == "__main__":

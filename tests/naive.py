@@ -71,6 +71,53 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, bits, mode):
     ]
 
 
+def conv_reads(x_shape, w_shape, stride, padding, dilation, groups):
+    """Every (output, weight, input) whose product a convolution sums, by their indices."""
+    images, _, height, width = x_shape
+    rows, channels, kernel_h, kernel_w = w_shape
+    top, left, bottom, right = padding
+    tops = range(-top, height + bottom - dilation[0] * (kernel_h - 1), stride[0])
+    lefts = range(-left, width + right - dilation[1] * (kernel_w - 1), stride[1])
+    for n, o, (oy, y0), (ox, z0) in product(
+        range(images), range(rows), enumerate(tops), enumerate(lefts)
+    ):
+        first = o // (rows // groups) * channels
+        for c, i, j in product(range(channels), range(kernel_h), range(kernel_w)):
+            y, z = y0 + i * dilation[0], z0 + j * dilation[1]
+            if 0 <= y < height and 0 <= z < width:
+                yield (n, o, oy, ox), (o, c, i, j), (n, first + c, y, z)
+
+
+def input_gradient(g, w, x_shape, bits, mode, **geometry):
+    """By index of the input, the sum of g * w over the outputs that read it; absent if none does."""
+    products = {}
+    for output, weight, read in conv_reads(x_shape, w.shape, **geometry):
+        products.setdefault(read, []).append(int(g[output]) * int(w[weight]))
+    return {read: accumulate(terms, 0, bits, mode) for read, terms in products.items()}
+
+
+def weight_gradient(x, g, w_shape, bits, mode, **geometry):
+    """By image and index of the weight, the sum of g * x over the positions; absent if it has none."""
+    products = {}
+    for output, weight, read in conv_reads(x.shape, w_shape, **geometry):
+        products.setdefault((output[0], *weight), []).append(int(g[output]) * int(x[read]))
+    return {at: accumulate(terms, 0, bits, mode) for at, terms in products.items()}
+
+
+def packed(integers, plane):
+    """Words of 64 bits: bit ``plane`` of each integer, the first integer in the lowest bit."""
+    bits = [(int(v) // 2**plane) % 2 for v in integers]
+    return [
+        sum(2**b for b, bit in enumerate(bits[first : first + 64]) if bit)
+        for first in range(0, len(bits), 64)
+    ]
+
+
+def affine_levels(bits, step, offset):
+    """All levels of a code, in the order of the codes."""
+    return [step * code + offset for code in range(2**bits)]
+
+
 def shifted_weight(sign, shift_hi, shift_lo, absent=-1):
     """The integer that a sign and two shifts stand for."""
     return int(sign) * sum(2 ** int(s) for s in (shift_hi, shift_lo) if int(s) != absent)

@@ -1,12 +1,22 @@
 """Every legal input of the kernels, extremes and empty shapes included."""
 
+from functools import partial
+
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from qsim.kernels.accumulator import Accumulator
+from qsim.kernels.affine_code import AffineCode
+from qsim.kernels.bit_serial import BitSerialWeights
+from qsim.kernels.level_product import LevelWeights
+from qsim.kernels.select_negate import SelectNegateWeights
+from qsim.kernels.xnor_popcount import XnorPopcountWeights
 
+MODES = ("exact", "wrap", "saturate")
+ORDERLESS = ("exact", "wrap")  # of datapaths that add many products at once
+DEPTHS = (0, 1, 63, 64, 65, 128, 130)  # around whole words of bits
 LEVEL_LIMITS = (1, 7, 255, 2**15 - 1, 2**15, 2**31 - 1)
 
 
@@ -20,10 +30,10 @@ def levels(draw, shape, limit=None):
 
 
 @st.composite
-def register(draw, worst):
+def register(draw, worst, modes=MODES):
     """An accumulator that sums of up to ``worst`` do not break: exact only where it is safe."""
     assume(worst < 2**63)
-    mode = draw(st.sampled_from(["exact", "wrap", "saturate"]))
+    mode = draw(st.sampled_from(modes))
     smallest = worst.bit_length() + 1 if mode == "exact" else 2
     return Accumulator(draw(st.integers(max(smallest, 2), 64)), mode)
 
@@ -67,6 +77,73 @@ def conv_operands(draw):
     bias = draw(levels(w_shape[:1]))
     arguments["accumulator"] = draw(register(worst_sum(x, w, bias, int(np.prod(w_shape[1:])))))
     return x, w, bias, arguments
+
+
+@st.composite
+def conv_of(draw, x_levels, w_levels, modes=MODES):
+    """A convolution of levels from strategies that take a shape."""
+    x_shape, w_shape, arguments = draw(conv_shapes())
+    x, w = draw(x_levels(x_shape)), draw(w_levels(w_shape))
+    worst = worst_sum(x, w, np.zeros(0, int), int(np.prod(w_shape[1:])))
+    arguments["accumulator"] = draw(register(worst, modes))
+    return x, w, arguments
+
+
+@st.composite
+def linear_of(draw, x_levels, w_levels, modes=MODES):
+    """A linear layer, of a depth around whole words, of levels from strategies of a shape."""
+    images, rows, depth = (
+        *(draw(st.integers(0, 3)) for _ in range(2)),
+        draw(st.sampled_from(DEPTHS)),
+    )
+    x, w = draw(x_levels((images, depth))), draw(w_levels((rows, depth)))
+    worst = worst_sum(x, w, np.zeros(0, int), depth)
+    return x, w, {"accumulator": draw(register(worst, modes))}
+
+
+def binary(shape):
+    return arrays(np.int64, shape, elements=st.sampled_from([-1, 1]))
+
+
+def ternary(shape):
+    return arrays(np.int64, shape, elements=st.sampled_from([-1, 0, 1]))
+
+
+@st.composite
+def affine_codes(draw):
+    """Codes of every kind in use, and any other within 32 bits."""
+    bits = draw(st.sampled_from([1, 2, 3, 8, 16]))
+    most = 2**bits - 1
+    step = draw(st.one_of(st.sampled_from([1, 2, (2**32 - 2) // most]), st.integers(1, 99)))
+    lowest, highest = -(2**31 - 1), 2**31 - 1 - step * most
+    usual = [v for v in (0, -1, -most, -(most + 1) // 2) if lowest <= v <= highest]
+    offset = draw(st.one_of(st.sampled_from([*usual, lowest]), st.integers(lowest, highest)))
+    return AffineCode(bits, step, offset)
+
+
+def levels_of(code):
+    """A strategy of levels of a code for a shape, both ends likely."""
+    most = 2**code.bits - 1
+    codes = st.one_of(st.sampled_from([0, most]), st.integers(0, most))
+    elements = codes.map(lambda q: code.step * q + code.offset)
+    return lambda shape: arrays(np.int64, shape, elements=elements)
+
+
+@st.composite
+def datapaths(draw):
+    """A datapath by its class, and strategies of what it multiplies and of what it holds."""
+    x_code, code = draw(affine_codes()), draw(affine_codes())
+    serial = partial(BitSerialWeights, code=code, x_code=x_code)
+    return draw(
+        st.sampled_from(
+            [
+                (LevelWeights, levels, levels),
+                (SelectNegateWeights, levels, ternary),
+                (XnorPopcountWeights, binary, ternary),
+                (serial, levels_of(x_code), levels_of(code)),
+            ]
+        )
+    )
 
 
 def worst_sum(x, w, bias, depth):

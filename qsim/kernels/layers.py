@@ -1,8 +1,10 @@
 """Convolution and linear layers over levels, for any datapath of the weights.
 
 A datapath is an object with ``shape``, ``max_magnitude`` and ``dot``: LevelWeights multiplies,
-ShiftAddWeights shifts and adds. The order of the products, which matters to a saturating
-accumulator, is in-channel, kernel row, kernel column; the bias is added last.
+ShiftAddWeights shifts and adds, SelectNegateWeights adds and subtracts, XnorPopcountWeights and
+BitSerialWeights count bits. The order of the products, which matters to a saturating accumulator,
+is in-channel, kernel row, kernel column; the bias is added last. Bits are counted in no order, and
+refuse to saturate.
 """
 
 import numpy as np
