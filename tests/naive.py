@@ -197,6 +197,67 @@ def requantize_shift(total, shift, low, high):
     return min(max(half_even(Fraction(total, 2**shift)), low), high)
 
 
+def quantize_multiplier(real: Fraction):
+    """TFLite's 31-bit fraction and exponent of a positive real; zeros where it is too small."""
+    exponent = 0
+    while real >= Fraction(2) ** exponent:
+        exponent += 1
+    while real < Fraction(2) ** (exponent - 1):
+        exponent -= 1
+    scaled = real * Fraction(2) ** (31 - exponent)
+    multiplier = scaled.numerator // scaled.denominator
+    if scaled - multiplier >= Fraction(1, 2):
+        multiplier += 1
+    if multiplier == 2**31:
+        multiplier, exponent = 2**30, exponent + 1
+    return (0, 0) if exponent < -31 else (multiplier, exponent)
+
+
+def requantize_fixed(total, real: Fraction, low, high, rounding):
+    """The C code of TFLite and gemmlowp, division by division."""
+    multiplier, exponent = quantize_multiplier(real)
+    if rounding == "tflite":
+        level = half_up(Fraction(total * multiplier, 2**31) * Fraction(2) ** exponent)
+    else:
+        product = total * 2 ** max(exponent, 0) * multiplier
+        nudge = 2**30 if product >= 0 else 1 - 2**30
+        product = int(Fraction(product + nudge, 2**31))  # cut towards zero
+        value = Fraction(product, 2 ** max(-exponent, 0))
+        away = rounding == "tflite-reference" and value < 0
+        level = -half_up(-value) if away else half_up(value)
+    return min(max(level, low), high)
+
+
+def half_up(value: Fraction) -> int:
+    """The nearest integer, a half to the larger one."""
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+
+
+def threshold_level(total, thresholds, falling, low):
+    """``low`` and one more for each threshold reached."""
+    return low + sum(int(t) >= total if falling else int(t) <= total for t in thresholds)
+
+
+def affine_level(total, multiplier: Fraction, offset: Fraction, low, high):
+    value = multiplier * total + offset
+    return min(max(value.numerator // value.denominator, low), high)
+
+
+def is_rounded_line(thresholds, lowest, highest):
+    """Whether a rising line, rounded up, reaches the thresholds: every two of them must allow it.
+
+    Those that all or none of ``lowest .. highest`` reach bound the line from one side.
+    """
+    steps_above, steps_below = [Fraction(0)], []
+    for (i, first), (j, second) in product(enumerate(thresholds), repeat=2):
+        if i == j or first <= lowest or second > highest:
+            continue
+        # first - 1 < step * i + start and step * j + start <= second
+        step = Fraction(second - (first - 1), j - i)
+        (steps_below if j > i else steps_above).append(step)
+    return not steps_below or max(steps_above) < min(steps_below)
+
+
 def nearest_level(value: Fraction, levels, ties):
     """The nearest of ``levels``; of two as near the even or the smaller in magnitude."""
     levels = [int(level) for level in levels]

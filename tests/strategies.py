@@ -176,3 +176,42 @@ def positive_scales(draw, shape=()):
     powers = st.integers(-12, 6).map(lambda e: float(2.0**e))
     free = st.floats(2.0**-12, 64, width=32)
     return draw(arrays(np.float32, shape, elements=st.one_of(powers, free)))
+
+
+@st.composite
+def real_multipliers(draw, shape):
+    """Float64 multipliers: powers of two and their neighbours, few bits so that ties occur, any."""
+    powers = st.integers(-36, 29).map(lambda e: 2.0**e)
+    beside = st.tuples(powers, st.sampled_from([0.0, np.inf])).map(
+        lambda p: float(np.nextafter(*p))
+    )
+    few_bits = st.tuples(st.integers(1, 63), st.integers(-37, 0)).map(lambda p: p[0] * 2.0 ** p[1])
+    free = st.floats(2.0**-36, 2.0**29)
+    return draw(arrays(np.float64, shape, elements=st.one_of(powers, beside, few_bits, free)))
+
+
+@st.composite
+def int32_sums(draw, multiplier):
+    """A sum that a multiplier leaves within int32, its levels often a half or beside one."""
+    shifted_left = multiplier >= 0.9
+    largest = int((2**30 - 1) / multiplier) if shifted_left else 2**31 - 1
+    smallest = -largest if shifted_left else -(2**31)
+    halves = st.integers(-129, 129).map(lambda k: round((k + 0.5) / multiplier))
+    near_halves = st.tuples(halves, st.integers(-1, 1)).map(sum)
+    ends = st.sampled_from([smallest, smallest + 1, 0, largest - 1, largest])
+    total = draw(st.one_of(near_halves, ends, st.integers(-40, 40), st.integers(smallest, largest)))
+    return min(max(total, smallest), largest)
+
+
+@st.composite
+def thresholds(draw, max_levels=6):
+    """Rising thresholds per channel, which channels fall, and sums that hit them or lie beside."""
+    images, channels, inner, count = (draw(st.integers(0, n)) for n in (2, 3, 3, max_levels))
+    steps = draw(levels((channels, count), draw(st.sampled_from([2, 9, 2**24, 2**62]))))
+    values = np.sort(steps, axis=1)
+    falling = draw(arrays(bool, channels))
+    near = st.tuples(st.sampled_from([0, *values.flat]), st.integers(-1, 1)).map(
+        lambda p: sum(map(int, p))
+    )
+    sums = draw(arrays(np.int64, (images, channels, inner), elements=near))
+    return sums, values, falling, draw(st.integers(-8, 8))

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from qsim.kernels.accumulator import as_integers, magnitude
+from qsim.kernels.channels import by_channel, check_limits, check_per_channel
 
 MAX_RIGHT_SHIFT = 62
 LARGEST_SCALED = 2.0**120  # well within float32, so that no sum of terms leaves it
@@ -33,18 +34,18 @@ def requantize_float(
     Raises ValueError on shapes, multipliers or limits outside these, OverflowError on a product
     beyond 2**120.
     """
-    _check_limits(low, high)
+    check_limits(low, high)
     shape = terms[0][0].shape
-    total = np.zeros(_by_channel(terms[0][0]).shape, np.float32)
+    total = np.zeros(by_channel(terms[0][0]).shape, np.float32)
     for sums, multiplier in terms:
-        _check_term(sums, shape, multiplier)
+        check_per_channel(sums, shape, multiplier)
         if multiplier.dtype != np.float32:
             raise TypeError(f"a multiplier is float32, not {multiplier.dtype}")
         if not ((multiplier > 0) & (multiplier < np.inf)).all():
             raise ValueError("a multiplier must be positive and finite")
         if magnitude(sums) * float(multiplier.max(initial=0)) > LARGEST_SCALED:
             raise OverflowError("a sum times its multiplier is too large for float32")
-        _add_scaled(_by_channel(sums), np.ascontiguousarray(multiplier), total)
+        _add_scaled(by_channel(sums), np.ascontiguousarray(multiplier), total)
     levels = np.empty(total.shape, np.int32)
     _round_half_even(total, levels, np.float32(low), np.float32(high))
     return levels.reshape(shape)
@@ -59,13 +60,13 @@ def requantize_shift(sums: np.ndarray, shift: np.ndarray, low: int, high: int) -
 
     Raises ValueError on shapes, shifts or limits outside these.
     """
-    _check_limits(low, high)
-    _check_term(sums, sums.shape, shift)
+    check_limits(low, high)
+    check_per_channel(sums, sums.shape, shift)
     if shift.size and (shift.min() < 0 or shift.max() > MAX_RIGHT_SHIFT):
         raise ValueError(f"a shift is 0 to {MAX_RIGHT_SHIFT} to the right, not {shift}")
-    by_channel = _by_channel(sums)
-    levels = np.empty(by_channel.shape, np.int32)
-    _shift_half_even(by_channel, as_integers(shift, np.int64), levels, low, high)
+    by_channels = by_channel(sums)
+    levels = np.empty(by_channels.shape, np.int32)
+    _shift_half_even(by_channels, as_integers(shift, np.int64), levels, low, high)
     return levels.reshape(sums.shape)
 
 
@@ -81,9 +82,9 @@ def add_aligned(
     """
     shape = terms[0][0].shape
     common = np.zeros(shape[1:2], np.int64)
-    total = np.zeros(_by_channel(terms[0][0]).shape, np.int64)
+    total = np.zeros(by_channel(terms[0][0]).shape, np.int64)
     for sums, shift in terms:
-        _check_term(sums, shape, shift)
+        check_per_channel(sums, shape, shift)
         common = np.maximum(common, shift)
     worst = [0] * len(common)
     for sums, shift in terms:
@@ -92,23 +93,8 @@ def add_aligned(
             worst[channel] += magnitude(sums[:, channel]) << int(up[channel])
         if max(worst, default=0) >= 2**63:
             raise OverflowError("the scales of an addition lie too far apart for 64 bits")
-        total += _by_channel(sums) << np.minimum(up, 63)[None, :, None]  # 63 and more: sums of 0
+        total += by_channel(sums) << np.minimum(up, 63)[None, :, None]  # 63 and more: sums of 0
     return total.reshape(shape), common
-
-
-def _by_channel(sums: np.ndarray) -> np.ndarray:
-    inner = int(np.prod(sums.shape[2:]))
-    return as_integers(sums, np.int64).reshape(*sums.shape[:2], inner)
-
-
-def _check_limits(low: int, high: int) -> None:
-    if not -(2**24) <= low <= high <= 2**24:
-        raise ValueError(f"levels from {low} to {high} are no range within 24 bits")
-
-
-def _check_term(sums: np.ndarray, shape: tuple[int, ...], per_channel: np.ndarray) -> None:
-    if sums.ndim < 2 or sums.shape != shape or per_channel.shape != shape[1:2]:
-        raise ValueError(f"{sums.shape} with {per_channel.shape} does not fit {shape}")
 
 
 @njit(cache=True, nogil=True)
