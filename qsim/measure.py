@@ -8,6 +8,7 @@ import numpy as np
 from qsim import datasets
 from qsim.errors import QsimError
 from qsim.execute import Step, execute, real
+from qsim.kernels.accumulator import magnitude
 from qsim.network.graph import Network
 from qsim.network.layers import shape_text
 from qsim.network.reference import image_batches, run_float
@@ -15,7 +16,7 @@ from qsim.network.weights import Weights
 from qsim.precision import Precision
 from qsim.program import Program, build
 from qsim.verify import count_checked
-from qsim.workload import Workload
+from qsim.workload import ExecuteDocument, Workload
 
 CALIBRATION_IMAGES = 256  # of a dataset, unless another number is asked for
 
@@ -66,15 +67,45 @@ def measure(
     """
     document = workload.document.execute
     dataset = _dataset(workload, network)
-    images, labels = dataset.images, dataset.labels
     progress("calibrating", 0, 1)
     program = build(network, weights, precision, dataset.calibration, document)
+    seen = _run(program, dataset, document, progress)
+    accuracy = float_accuracy = None
+    if dataset.labels is not None:
+        accuracy = _accuracy(seen.outputs, dataset.labels)
+        float_accuracy = _accuracy(seen.float_outputs, dataset.labels)
+    return Execution(
+        images=len(dataset.images),
+        weights_source=_weights_source(workload),
+        images_source=document.dataset or f"seeded uniform images (seed {document.seed})",
+        checked_outputs=seen.checked,
+        differences=seen.differences,
+        accuracy=accuracy,
+        float_accuracy=float_accuracy,
+        float_layers=[name for name, quantized in program.weights.items() if quantized is None],
+        layers=[_layer_sums(program, name, *ends) for name, ends in seen.extremes.items()],
+        outputs=np.concatenate(seen.outputs),
+    )
+
+
+@dataclass
+class _Seen:
+    """What the batches so far have shown; ``extremes`` are the lowest and highest sum by layer."""
+
+    outputs: list[np.ndarray] = field(default_factory=list)
+    float_outputs: list[np.ndarray] = field(default_factory=list)
+    extremes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+    checked: int = 0
+
+
+def _run(
+    program: Program, dataset: datasets.Dataset, document: ExecuteDocument, progress: Progress
+) -> _Seen:
+    network, images = program.network, dataset.images
     batches = image_batches(network, len(images))
-    steps_in_all = len(batches) * len(network.nodes)
     per_batch = -(-document.check_per_layer // len(batches))  # so that every batch is looked at
-    sums = _SumsSeen(program)
-    outputs, float_outputs, done = [], [], 0
-    checked, differences = 0, []
+    seen, done, steps_in_all = _Seen(), 0, len(batches) * len(network.nodes)
 
     def on_layer(name: str) -> None:
         nonlocal done
@@ -83,26 +114,27 @@ def measure(
 
     for number, batch in enumerate(batches):
         steps = execute(program, images[batch], on_layer)
-        sums.add(steps)
         progress("checking", done, steps_in_all)
-        part = count_checked(program, steps, per_batch, document.seed + number)
-        checked, differences = checked + part[0], differences + part[1]
-        outputs.append(real(steps[network.output].value))
-        if labels is not None:
-            float_outputs.append(run_float(network, weights, images[batch])[network.output])
-    result = np.concatenate(outputs)
-    return Execution(
-        images=len(images),
-        weights_source=_weights_source(workload),
-        images_source=document.dataset or f"seeded uniform images (seed {document.seed})",
-        checked_outputs=checked,
-        differences=differences,
-        accuracy=None if labels is None else _accuracy(result, labels),
-        float_accuracy=None if labels is None else _accuracy(np.concatenate(float_outputs), labels),
-        float_layers=[name for name, quantized in program.weights.items() if quantized is None],
-        layers=sums.table(),
-        outputs=result,
-    )
+        checked, differences = count_checked(program, steps, per_batch, document.seed + number)
+        seen.checked += checked
+        seen.differences += differences
+        seen.outputs.append(real(steps[network.output].value))
+        _stretch(seen.extremes, program, steps)
+        if dataset.labels is not None:
+            tensors = run_float(network, program.real, images[batch])
+            seen.float_outputs.append(tensors[network.output])
+    return seen
+
+
+def _stretch(
+    extremes: dict[str, tuple[int, int]], program: Program, steps: dict[str, Step]
+) -> None:
+    """Let the extremes of every integer layer take in the sums of a batch."""
+    for name in program.biases:
+        [(sums, _)] = steps[name].unrounded.terms
+        lowest, highest = int(sums.min()), int(sums.max())
+        low, high = extremes.get(name, (lowest, highest))
+        extremes[name] = (min(low, lowest), max(high, highest))
 
 
 def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
@@ -118,9 +150,11 @@ def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
     except QsimError as error:
         raise QsimError(f"{where}.dataset: {error}") from None
     others = dataset.images if dataset.calibration is None else dataset.calibration
-    images = _first(dataset.images, document.images, network, f"{where}.images")
+    _check_shape(dataset.images, network, f"{where}.dataset")
+    _check_shape(others, network, f"{where}.dataset")
+    images = _first(dataset.images, document.images, f"{where}.images")
     wanted = document.calibration_images or min(CALIBRATION_IMAGES, len(others))
-    calibration = _first(others, wanted, network, f"{where}.calibration_images")
+    calibration = _first(others, wanted, f"{where}.calibration_images")
     labels = None
     if dataset.labels is not None:
         labels = dataset.labels[: len(images)]
@@ -128,13 +162,16 @@ def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
     return datasets.Dataset(images, labels, calibration)
 
 
-def _first(images: np.ndarray, count: int | None, network: Network, where: str) -> np.ndarray:
-    """The first ``count`` images (None: all)."""
+def _check_shape(images: np.ndarray, network: Network, where: str) -> None:
     if images.shape[1:] != tuple(network.input_shape) or not len(images):
         raise QsimError(
             f"{where}: {len(images)} images of shape {images.shape[1:]} do not fit network"
             f" {network.name}, which reads {tuple(network.input_shape)}"
         )
+
+
+def _first(images: np.ndarray, count: int | None, where: str) -> np.ndarray:
+    """The first ``count`` images (None: all)."""
     if count is not None and count > len(images):
         raise QsimError(f"{where}: {count} images asked for, the dataset has {len(images)}")
     return images[:count]
@@ -161,43 +198,25 @@ def _weights_source(workload: Workload) -> str:
     return f"seeded random weights (seed {workload.document.execute.seed})"
 
 
-def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    return float((outputs.argmax(axis=1) == labels).mean())
+def _accuracy(outputs: list[np.ndarray], labels: np.ndarray) -> float:
+    return float((np.concatenate(outputs).argmax(axis=1) == labels).mean())
 
 
-class _SumsSeen:
-    """Extremes of every layer's sums over the batches."""
-
-    def __init__(self, program: Program):
-        self._program = program
-        self._extremes: dict[str, tuple[int, int]] = {}
-
-    def add(self, steps: dict[str, Step]) -> None:
-        for name in self._program.biases:
-            [(sums, _)] = steps[name].unrounded.terms
-            lowest, highest = int(sums.min()), int(sums.max())
-            low, high = self._extremes.get(name, (lowest, highest))
-            self._extremes[name] = (min(low, lowest), max(high, highest))
-
-    def table(self) -> list[LayerSums]:
-        return [self._layer(name, *extremes) for name, extremes in self._extremes.items()]
-
-    def _layer(self, name: str, lowest: int, highest: int) -> LayerSums:
-        weights = self._program.weights[name]
-        node = self._program.network.nodes[name]
-        depth = int(np.prod(weights.levels.shape[1:]))
-        max_x = self._program.formats[node.inputs[0]].max_magnitude
-        largest_bias = int(np.abs(self._program.biases[name]).max())
-        worst = depth * max_x * weights.format.max_magnitude + largest_bias
-        return LayerSums(
-            layer=name,
-            depth=depth,
-            lowest_sum=lowest,
-            highest_sum=highest,
-            accumulator_bits_seen=_signed_bits(lowest, highest),
-            accumulator_bits_worst_case=_signed_bits(-worst, worst),
-        )
+def _layer_sums(program: Program, name: str, lowest: int, highest: int) -> LayerSums:
+    weights = program.weights[name]
+    depth = int(np.prod(weights.levels.shape[1:]))
+    max_x = program.formats[program.network.nodes[name].inputs[0]].max_magnitude
+    worst = depth * max_x * weights.format.max_magnitude + magnitude(program.biases[name])
+    return LayerSums(
+        layer=name,
+        depth=depth,
+        lowest_sum=lowest,
+        highest_sum=highest,
+        accumulator_bits_seen=_signed_bits(lowest, highest),
+        accumulator_bits_worst_case=_signed_bits(-worst, worst),
+    )
 
 
 def _signed_bits(lowest: int, highest: int) -> int:
+    """The bits of a two's complement register that holds both."""
     return 1 + max((-lowest - 1).bit_length() if lowest < 0 else 0, highest.bit_length())

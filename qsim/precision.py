@@ -91,14 +91,17 @@ def rounded_tensors(network: Network) -> set[str]:
         if keeps_levels(node, rounded):
             rounded.add(name)
             continue
-        is_sum = isinstance(node.layer, Add) or _relu_of_sum(network, node)
-        carries_on = Relu if isinstance(node.layer, Add) else () if is_sum else _ON_ACCUMULATORS
-        if len(readers) > 1 or not isinstance(reader.layer, carries_on):
+        if len(readers) > 1 or not isinstance(reader.layer, _carried_on_by(network, node)):
             rounded.add(name)
     return rounded
 
 
-_ON_ACCUMULATORS = (Relu, Add, MaxPool, Flatten)
+def _carried_on_by(network: Network, node: Node) -> tuple[type, ...]:
+    """The kinds of layer that can go on with a layer's sums in the accumulator: a sum of several
+    terms is rounded once, after its relu."""
+    if isinstance(node.layer, Add):
+        return (Relu,)
+    return () if _relu_of_sum(network, node) else (Relu, Add, MaxPool, Flatten)
 
 
 def keeps_levels(node: Node, rounded: set[str]) -> bool:

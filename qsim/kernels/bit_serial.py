@@ -12,10 +12,11 @@ from numba import njit
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.kernels.affine_code import AffineCode, unsigned_code
 from qsim.kernels.bit_planes import pack_planes, refuse_saturation
+from qsim.kernels.datapath import HeldLevels
 
 
 @dataclass(frozen=True)
-class BitSerialWeights:
+class BitSerialWeights(HeldLevels):
     """Weights and inputs whose levels have affine codes, multiplied bit plane by bit plane.
 
     levels   an integer array (rows, ...), levels of ``code``
@@ -24,22 +25,11 @@ class BitSerialWeights:
     Raises ValueError on a weight that is no level of its code.
     """
 
-    levels: np.ndarray
     code: AffineCode
     x_code: AffineCode | None = None
 
     def __post_init__(self):
         self.code.encode(self.levels)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the weights."""
-        return self.levels.shape
-
-    @cached_property
-    def max_magnitude(self) -> int:
-        """The largest absolute level."""
-        return magnitude(self.levels)
 
     @cached_property
     def _planes(self) -> np.ndarray:

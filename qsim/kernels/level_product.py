@@ -7,26 +7,15 @@ import numpy as np
 from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
+from qsim.kernels.datapath import HeldLevels
 
 INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class LevelWeights:
+class LevelWeights(HeldLevels):
     """Weights given as levels: an integer array (rows, ...), each level within 32 bits signed."""
-
-    levels: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the weights."""
-        return self.levels.shape
-
-    @cached_property
-    def max_magnitude(self) -> int:
-        """The largest absolute level."""
-        return magnitude(self.levels)
 
     @cached_property
     def _int16(self) -> np.ndarray:

@@ -6,28 +6,17 @@ import numpy as np
 from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
+from qsim.kernels.datapath import HeldLevels
 
 
 @dataclass(frozen=True)
-class SelectNegateWeights:
+class SelectNegateWeights(HeldLevels):
     """Weights -1, 0 and +1: an integer array (rows, ...). Raises ValueError on anything else."""
-
-    levels: np.ndarray
 
     def __post_init__(self):
         if magnitude(self.levels) > 1:
             largest = magnitude(self.levels)
             raise ValueError(f"a ternary weight is -1, 0 or +1, not {largest} in magnitude")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the weights."""
-        return self.levels.shape
-
-    @property
-    def max_magnitude(self) -> int:
-        """The largest absolute weight."""
-        return magnitude(self.levels)
 
     def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
         """As ``LevelWeights.dot``, by selecting, negating and adding."""

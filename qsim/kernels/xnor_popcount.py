@@ -12,29 +12,18 @@ from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
 from qsim.kernels.bit_planes import pack_planes, refuse_saturation
+from qsim.kernels.datapath import HeldLevels
 
 
 @dataclass(frozen=True)
-class XnorPopcountWeights:
+class XnorPopcountWeights(HeldLevels):
     """Binary weights -1 and +1, or ternary ones with 0: an integer array (rows, ...).
 
     Raises ValueError on anything else.
     """
 
-    levels: np.ndarray
-
     def __post_init__(self):
         _check_ternary("weight", self.levels)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the weights."""
-        return self.levels.shape
-
-    @cached_property
-    def max_magnitude(self) -> int:
-        """The largest absolute weight."""
-        return magnitude(self.levels)
 
     @cached_property
     def _planes(self) -> np.ndarray:
