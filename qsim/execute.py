@@ -109,7 +109,7 @@ def _read(program: Program, images: np.ndarray) -> Step:
         )
     if isinstance(number, Float):
         return Step(images, number.quantize(images))
-    if not number.signed and images.min(initial=0) < 0:
+    if isinstance(number, Fixed) and not number.signed and images.min(initial=0) < 0:
         raise QsimError(
             f"the images have negative values but the input of network {program.network.name} is"
             " read as unsigned; give its first layer"
@@ -216,7 +216,7 @@ def _round(program: Program, tensor: str, value: Value) -> Value:
 
 
 def _rounded(program: Program, tensor: str, value: Value) -> Value:
-    number: Fixed | Float = program.formats[tensor]
+    number = program.formats[tensor]
     if isinstance(number, Float):
         return real(value).astype(np.float32)
     scale = program.scales[tensor]

@@ -8,11 +8,12 @@ import msgspec
 
 from hwmodels.documents import nearest
 from qsim.errors import WorkloadError
-from qsim.formats import Fixed, Float, from_document
+from qsim.formats import Affine, Fixed, Float, from_document
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
 
 FormatDocument = str | dict[str, Any]
+ActivationFormat = Fixed | Affine | Float
 
 
 class LayerPrecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +48,7 @@ class Precision:
 
     weights: dict[str, Any]
     scale_per_channel: dict[str, bool]
-    activations: dict[str, Fixed | Float]
+    activations: dict[str, ActivationFormat]
 
 
 def resolve(document: PrecisionDocument, network: Network, *, where: str) -> Precision:
@@ -142,18 +143,18 @@ class _Choice:
         number = from_document(document, where=at)
         if key == "weights" and isinstance(number, Fixed) and not number.signed:
             raise WorkloadError(f"{at}: weights are signed; leave out signed: false")
-        if key == "activations" and not isinstance(number, Fixed | Float):
+        if key == "activations" and not isinstance(number, ActivationFormat):
             raise WorkloadError(
-                f"{at}: activations are fixed or float; other formats are for weights"
+                f"{at}: activations are fixed, affine or float; other formats are for weights"
             )
         return number
 
 
 def _tensor_formats(
     network: Network, chosen: dict[str, _Choice], default: _Choice
-) -> dict[str, Fixed | Float]:
+) -> dict[str, ActivationFormat]:
     rounded = rounded_tensors(network)
-    formats: dict[str, Fixed | Float] = {}
+    formats: dict[str, ActivationFormat] = {}
     for name in (INPUT, *network.nodes):
         if name not in rounded:
             continue

@@ -12,13 +12,13 @@ import numpy as np
 
 from qsim.calibrate import RANGE_RULES, next_power_of_two, observe, power_of_two
 from qsim.errors import WeightsError, WorkloadError
-from qsim.formats import Fixed, Float, Quantized
+from qsim.formats import AffineGrid, Fixed, Float, Quantized
 from qsim.formats.base import ScaleRule
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
 from qsim.network.weights import Weights
-from qsim.precision import Precision, keeps_levels
+from qsim.precision import ActivationFormat, Precision, keeps_levels
 
 LARGEST_BIAS = 2**24  # levels, so that float32 holds them
 
@@ -53,7 +53,7 @@ class Program:
     weights     by layer with products: levels and scales, or None where the layer is computed in
                 floating point
     biases      by layer with integer products: int64 (rows,), in the accumulator's scale
-    formats     by rounded tensor
+    formats     by rounded tensor, an affine one with its zero point
     scales      by rounded tensor that is not float: float32, of shape ()
     """
 
@@ -61,7 +61,7 @@ class Program:
     real: Weights
     weights: dict[str, Quantized | None]
     biases: dict[str, np.ndarray]
-    formats: dict[str, Fixed | Float]
+    formats: dict[str, Fixed | AffineGrid | Float]
     scales: dict[str, np.ndarray]
     arithmetic: Arithmetic
 
@@ -87,10 +87,9 @@ def build(
     Raises WorkloadError when a tensor with negative values is read as unsigned, or the accumulator
     could overflow and is exact; WeightsError when the float network overflows.
     """
-    formats, rule = precision.activations, arithmetic.scale_rule
     seen = observe(network, weights, images)
     _check_finite(network, seen)
-    scales = _activation_scales(network, formats, seen, rule)
+    formats, scales = _activations(network, precision.activations, seen, arithmetic.scale_rule)
     quantized = {
         node.name: _quantize_weights(node, weights, precision, scales, arithmetic)
         for node in network.product_nodes
@@ -106,20 +105,26 @@ def build(
     return program
 
 
-def _activation_scales(
-    network: Network, formats: dict, tensors: dict[str, np.ndarray], rule: ScaleRule
-) -> dict[str, np.ndarray]:
-    """The scale of every rounded tensor that is not float; one that keeps its source's levels keeps
-    its scale."""
-    scales = {}
-    for name, number in formats.items():
+def _activations(
+    network: Network,
+    asked: dict[str, ActivationFormat],
+    tensors: dict[str, np.ndarray],
+    rule: ScaleRule,
+) -> tuple[dict[str, Fixed | AffineGrid | Float], dict[str, np.ndarray]]:
+    """The format of every rounded tensor, and the scale of those that are not float; one that keeps
+    its source's levels keeps both."""
+    formats, scales = {}, {}
+    for name, number in asked.items():
         _check_sign(network, name, number)
+        kept = name != INPUT and keeps_levels(network.nodes[name], set(asked))
+        source = network.nodes[name].inputs[0] if kept else name
         if isinstance(number, Float):
-            continue
-        kept = name != INPUT and keeps_levels(network.nodes[name], set(formats))
-        source = network.nodes[name].inputs[0] if kept else None
-        scales[name] = scales[source] if kept else rule(tensors[name], number, None)
-    return scales
+            formats[name] = number
+        elif kept:
+            formats[name], scales[name] = formats[source], scales[source]
+        else:
+            formats[name], scales[name] = number.bind(tensors[name], rule)
+    return formats, scales
 
 
 def _check_finite(network: Network, tensors: dict[str, np.ndarray]) -> None:
@@ -131,7 +136,7 @@ def _check_finite(network: Network, tensors: dict[str, np.ndarray]) -> None:
             )
 
 
-def _check_sign(network: Network, name: str, number: Fixed | Float) -> None:
+def _check_sign(network: Network, name: str, number: ActivationFormat) -> None:
     unsigned = isinstance(number, Fixed) and not number.signed
     if unsigned and not _never_negative(network, name):
         readers = ", ".join(node.name for node in network.readers[name])

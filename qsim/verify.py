@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from qsim.execute import Levels, Step, Sums, Value
+from qsim.formats import AffineGrid
 from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
@@ -163,6 +164,8 @@ def _multiply(number, code: int, level: int) -> int:
     if number.datapath == "shift_add":
         sign, *shifts = _shifts(number, code)
         return sign * sum(level << shift for shift in shifts if shift >= 0)
+    if isinstance(number, AffineGrid):
+        return level * (code - number.zero_point)
     negative = number.signed and code >> (number.bits - 1)
     return level * (code - 2**number.bits if negative else code)
 

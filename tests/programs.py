@@ -63,11 +63,14 @@ def program_for(
     values=None,
     **arithmetic,
 ):
-    """The program of a network with seeded weights (or ``values``), and two random images."""
+    """The program of a network with seeded weights (or ``values``), and two random images;
+    ``activations`` is a format or the bits of fixed point."""
+    if isinstance(activations, int):
+        activations = {"fixed": {"bits": activations, "signed": signed}}
     data = {
         "default": {
             "weights": weights,
-            "activations": {"fixed": {"bits": activations, "signed": signed}},
+            "activations": activations,
             "weight_scale": weight_scale,
         },
         "layers": layers or {},

@@ -40,7 +40,7 @@ def write(folder, document, name="w.yaml"):
     return path
 
 
-@pytest.mark.parametrize("name", ["digits-msq", "digits-fixed4", "digits-sp2"])
+@pytest.mark.parametrize("name", [n for n in shipped.workloads() if n.startswith("digits")])
 def test_digits_are_bit_exact_and_within_3_points_of_float(capsys, name):
     status, out, err = qsim(capsys, "evaluate", name, "--format", "json")
     assert (status, err) == (0, "")

@@ -24,6 +24,7 @@ from qsim.verify import count_checked
 WEIGHTS = [
     {"fixed": {"bits": 4}},
     {"fixed": {"bits": 8, "full_range": True}},
+    {"affine": {"bits": 8}},
     {"sp2": {"bits": 4}},
     {"sp2": {"bits": 8}},
     {"power_of_two": {"bits": 4}},
@@ -79,6 +80,29 @@ def test_every_integer_of_an_odd_program_is_confirmed(weights, seed, weight_scal
     steps = execute(program, images - 0.5)
     assert count_checked(program, steps, EVERYTHING)[1] == []
     assert (real(steps["result"].value) >= 0).all()
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(WEIGHTS), st.integers(1, 8), st.integers(0, 2**16), ARITHMETIC)
+def test_every_integer_of_an_affine_program_is_confirmed(weights, bits, seed, arithmetic):
+    for network, offset in ((odd_network(), 0.5), (residual_network(), 0.2)):
+        program, images = program_for(
+            network, weights, activations={"affine": {"bits": bits}}, seed=seed, **arithmetic
+        )
+        steps = execute(program, images - np.float32(offset))
+        assert count_checked(program, steps, EVERYTHING)[1] == []
+
+
+def test_affine_activations_reach_beyond_zero_on_both_sides():
+    program, images = program_for(
+        odd_network(), {"affine": {"bits": 8}}, activations={"affine": {"bits": 8}}
+    )
+    grids = {name: program.formats[name] for name in ("pool", "flat")}
+    assert all(0 < grid.zero_point < 255 for grid in grids.values())
+    steps = execute(program, images)
+    for name, grid in grids.items():
+        levels = steps[name].value.levels
+        assert grid.min_level <= levels.min() < 0 < levels.max() <= grid.max_level
 
 
 def test_odd_windows_compute_the_float_networks_function():

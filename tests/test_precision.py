@@ -116,7 +116,7 @@ def test_sums_are_rounded_once_after_their_relu():
         ({}, {"weights": {"fixed": {"bits": "four"}}}, "bits: expected int, got text"),
         ({}, {"weights": {"fixed": 4}}, "expected a mapping of parameters"),
         ({}, {"weights": {"fixed": {}, "sp2": {}}}, "expected one format"),
-        ({}, {"activations": {"sp2": {"bits": 4}}}, "activations are fixed or float"),
+        ({}, {"activations": {"sp2": {"bits": 4}}}, "activations are fixed, affine or float"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_by_key(layers, default, problem):

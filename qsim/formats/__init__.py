@@ -4,6 +4,7 @@ import dataclasses
 
 from hwmodels.documents import convert, nearest
 from qsim.errors import QsimError
+from qsim.formats.affine import Affine, AffineGrid, QuantizedAffine
 from qsim.formats.base import Format, Quantized
 from qsim.formats.fixed import Fixed
 from qsim.formats.msq import Msq, QuantizedRows
@@ -12,11 +13,12 @@ from qsim.formats.real import Float
 from qsim.formats.sp2 import Sp2
 
 __all__ = [
-    "FORMATS", "Fixed", "Float", "Format", "Msq", "PowerOfTwo", "Quantized", "QuantizedRows", "Sp2",
-    "describe", "from_document",
+    "FORMATS", "Affine", "AffineGrid", "Fixed", "Float", "Format", "Msq", "PowerOfTwo", "Quantized",
+    "QuantizedAffine", "QuantizedRows", "Sp2", "describe", "from_document",
 ]  # fmt: skip
 
 FORMATS = {
+    "affine": Affine,
     "fixed": Fixed,
     "float": Float,
     "msq": Msq,

@@ -87,9 +87,14 @@ class Format(ABC):
         return self.min_level < 0
 
     @property
+    def alpha_level(self) -> int:
+        """The level that stands for the largest magnitude: the largest one."""
+        return self.max_level
+
+    @property
     def unit(self) -> Fraction:
-        """What one step of the levels is worth when the largest level stands for 1."""
-        return Fraction(1, self.max_level)
+        """What one step of the levels is worth when ``alpha_level`` stands for 1."""
+        return Fraction(1, self.alpha_level)
 
     def rows_by_datapath(self, rows: int) -> dict[str, int]:
         """How many of ``rows`` rows of weights are multiplied, and how many shifted and added."""
@@ -133,6 +138,10 @@ class Format(ABC):
         scale = positive(scale)
         return Quantized(self, self.nearest(real / scale.astype(np.float64)), scale)
 
+    def bind(self, real: np.ndarray, rule: "ScaleRule") -> "tuple[Format, np.ndarray]":
+        """This format and the scale, float32 of shape (), that ``rule`` finds for ``real``."""
+        return self, rule(real, self, None)
+
     def encode(self, levels: np.ndarray) -> np.ndarray:
         """The code of each level; of several, the smallest. Raises ValueError on no level."""
         levels = np.asarray(levels)
@@ -164,6 +173,14 @@ class Format(ABC):
         return self.decode(codes) * positive(scale).astype(np.float64)
 
 
+class UniformFormat(Format):
+    """A format whose levels are consecutive integers."""
+
+    def nearest(self, x: np.ndarray) -> np.ndarray:
+        """The nearest integer within the range, int32; a tie goes to the even one."""
+        return np.clip(np.rint(x), self.min_level, self.max_level).astype(np.int32)
+
+
 ScaleRule = Callable[[np.ndarray, Format, int | None], np.ndarray]
 
 
@@ -184,9 +201,9 @@ def alpha_of(real: np.ndarray, axis: int | None) -> np.ndarray:
 
 
 def scale_of(alpha: np.ndarray, number: Format) -> np.ndarray:
-    """The scale, float32, at which the largest level stands for ``alpha``; 1 where alpha is 0."""
+    """The scale, float32, at which ``alpha_level`` stands for ``alpha``; 1 where alpha is 0."""
     smallest = np.finfo(np.float32).tiny
-    scale = np.where(alpha > 0, np.maximum(alpha / number.max_level, smallest), 1.0)
+    scale = np.where(alpha > 0, np.maximum(alpha / number.alpha_level, smallest), 1.0)
     with np.errstate(over="ignore"):  # an overflow to infinity is refused by positive()
         return scale.astype(np.float32)
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsim.formats.base import INVALID, Format, check_bits
+from qsim.formats.base import INVALID, UniformFormat, check_bits
 
 
 @dataclass(frozen=True)
-class Fixed(Format):
+class Fixed(UniformFormat):
     """Consecutive integers of ``bits`` bits, 1 to 16.
 
     unsigned            0 .. 2**bits - 1
@@ -44,7 +44,3 @@ class Fixed(Format):
         half = 2 ** (self.bits - 1)
         levels = np.where(codes < half, codes, codes - 2 * half)
         return levels if self.full_range else np.where(codes == half, INVALID, levels)
-
-    def nearest(self, x: np.ndarray) -> np.ndarray:
-        """The nearest integer within the range, int32; a tie goes to the even one."""
-        return np.clip(np.rint(x), self.min_level, self.max_level).astype(np.int32)

@@ -1,0 +1,123 @@
+"""Affine: consecutive levels around a zero point, for data that is not symmetric about 0."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qsim.formats.base import (
+    Quantized,
+    ScaleRule,
+    UniformFormat,
+    check_bits,
+    finite,
+    largest_magnitude,
+    positive,
+)
+from qsim.formats.fixed import Fixed
+
+
+@dataclass(frozen=True)
+class AffineGrid(UniformFormat):
+    """The levels of one zero point: ``code - zero_point`` for codes 0 .. 2**bits - 1.
+
+    Ties go to the even level.
+    """
+
+    bits: int
+    zero_point: int
+
+    datapath = "multiply"
+
+    def __post_init__(self):
+        check_bits(self.bits, 1, 16, "an affine grid")
+        if not 0 <= self.zero_point < 2**self.bits:
+            raise ValueError(f"a zero point of {self.bits} bits is not {self.zero_point}")
+
+    @property
+    def alpha_level(self) -> int:
+        """The level that stands for the largest magnitude: the one farthest from 0, on its side."""
+        return self.max_magnitude
+
+    def code_table(self) -> np.ndarray:
+        return np.arange(2**self.bits, dtype=np.int64) - self.zero_point
+
+
+@dataclass(frozen=True)
+class QuantizedAffine(Quantized):
+    """A quantized tensor whose levels are codes less a zero point, int32, broadcastable to them."""
+
+    zero_point: np.ndarray
+
+    @property
+    def codes(self) -> np.ndarray:
+        return (self.levels + self.zero_point).astype(
+            np.uint8 if self.format.bits <= 8 else np.uint16
+        )
+
+    def row_format(self, row: int) -> AffineGrid:
+        zero_points = np.broadcast_to(self.zero_point.reshape(-1), self.levels.shape[:1])
+        return AffineGrid(self.format.bits, int(zero_points[row]))
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``bits``-bit codes (1 to 16) of levels code - zero point; the zero point follows the data.
+
+    The range is widened to contain 0, so that 0 has a code. The scale is found for the values less
+    the lowest of them, on 2**bits - 1 steps; the zero point is -lowest / scale rounded to the
+    nearest integer, a half to the even one, within the codes. Levels round to the nearest, ties to
+    the even one. Source: Krishnamoorthi (arXiv 1806.08342), section 2.1, eq. 1-3.
+    """
+
+    bits: int
+
+    datapath = "multiply"
+
+    def __post_init__(self):
+        check_bits(self.bits, 1, 16, "affine")
+
+    @property
+    def max_magnitude(self) -> int:
+        """The largest absolute level of any zero point."""
+        return 2**self.bits - 1
+
+    def rows_by_datapath(self, rows: int) -> dict[str, int]:
+        """All rows are multiplied."""
+        return {"multiply": rows, "shift_add": 0}
+
+    def quantize(
+        self,
+        real: np.ndarray,
+        *,
+        scale: "np.ndarray | ScaleRule | None" = None,
+        axis: int | None = None,
+    ) -> QuantizedAffine:
+        """``real`` rounded to the nearest levels; arguments and errors as ``Format.quantize``."""
+        real = finite(real)
+        rows, shape = _rows(real, axis)
+        with_zero = np.concatenate([rows, np.zeros((len(rows), 1), rows.dtype)], axis=1)
+        lowest = with_zero.min(axis=1, keepdims=True).astype(np.float64)
+        if scale is None or callable(scale):
+            rule, above = scale or largest_magnitude, Fixed(self.bits, signed=False)
+            scale = rule(with_zero - lowest, above, None if axis is None else 0).reshape(shape)
+        scale, lowest = positive(scale), lowest.reshape(shape)
+        last = 2**self.bits - 1
+        exact = scale.astype(np.float64)
+        zero_point = np.clip(np.rint(-lowest / exact), 0, last).astype(np.int32)
+        levels = np.clip(np.rint(real / exact), -zero_point, last - zero_point).astype(np.int32)
+        return QuantizedAffine(self, levels, scale, zero_point)
+
+    def bind(self, real: np.ndarray, rule: ScaleRule) -> tuple[AffineGrid, np.ndarray]:
+        """The grid and the scale, float32 of shape (), that ``rule`` finds for ``real``."""
+        quantized = self.quantize(real, scale=rule)
+        return AffineGrid(self.bits, int(quantized.zero_point)), quantized.scale
+
+
+def _rows(real: np.ndarray, axis: int | None) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The values that share a scale, as rows, and the shape in which the scales broadcast."""
+    if axis is None:
+        return real.reshape(1, real.size), ()
+    first = np.moveaxis(real, axis, 0)
+    shape = [1] * real.ndim
+    shape[axis] = real.shape[axis]
+    return first.reshape(len(first), int(np.prod(first.shape[1:]))), tuple(shape)
