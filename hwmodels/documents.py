@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,27 +49,40 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _explain(message: str, data: object, record: type) -> str:
     """msgspec's complaint in the words of a document: its key path first, then the remedy."""
     problem, _, place = message.partition(" - at `")
-    place = place.rstrip("`")
-    if "[...]" in place:  # msgspec does not say which key of a mapping
-        place = place.replace("[...]", f".{_guilty_key(message, place, data, record)}", 1)
-    path = place.removeprefix("$").removeprefix(".")
-    at = f"{path}: " if path else ""
+    steps = _steps(message, place.rstrip("`"), data, record)
+    at = f"{_path_text(steps)}: " if steps else ""
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem):
-        known = _keys_of(_member(*_type_at(path, data, record)))
+        known = _keys_of(_member(*_type_at(steps, data, record)))
         return f"{at}unknown key {unknown[1]!r}; {nearest(unknown[1], known)}"
     if missing := re.fullmatch(r"Object missing required field `(.*)`", problem):
         return f"{at}key {missing[1]!r} is missing"
     if invalid := re.fullmatch(r"Invalid (?:enum )?value '?(.*?)'?", problem):
-        remedy = nearest(invalid[1], _values_at(path, data, record))
+        remedy = nearest(invalid[1], _values_at(steps, data, record))
         return f"{at}unknown value {invalid[1]!r}; {remedy}"
+    if "matching regex" in problem:  # the only pattern is that of names
+        return f"{at}a name has 1 to 100 characters, none of them blank or unprintable"
     return f"{at}{_in_words(problem)}"
 
 
-def _guilty_key(message: str, place: str, data: Any, record: type) -> str:
-    """The key of the mapping at the first ``[...]`` of ``place`` whose value the message means."""
-    steps = list(_steps(place.removeprefix("$").partition("[...]")[0]))
+def _steps(message: str, place: str, data: Any, record: type) -> list[str | int]:
+    """The keys and indices that lead to ``place``, as msgspec writes it: ``$.a[0][...].b``, with
+    the guilty key of the mapping where it has ``[...]``."""
+    steps: list[str | int] = []
+    for name, index, any_key in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]|(\[\.\.\.\])", place):
+        key = _guilty_key(message, steps, data, record) if any_key else None
+        steps.append(key or name or int(index))
+    return steps
 
-    def only(key: str, inner: Any, rest: list) -> Any:
+
+def _path_text(steps: list[str | int]) -> str:
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return text.removeprefix(".")
+
+
+def _guilty_key(message: str, steps: list[str | int], data: Any, record: type) -> str:
+    """The key of the mapping at ``steps`` whose value the message means."""
+
+    def only(key: str, inner: Any, rest: list[str | int]) -> Any:
         if not rest:
             return {key: inner[key]}
         copy = inner.copy()
@@ -88,15 +101,10 @@ def _guilty_key(message: str, place: str, data: Any, record: type) -> str:
     return "*"
 
 
-def _steps(path: str) -> Iterator[str | int]:
-    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
-        yield name or int(index)
-
-
-def _type_at(path: str, data: Any, record: type) -> tuple[inspect.Type, Any]:
-    """The type that a record has at ``path``, following ``data``, and the data there."""
+def _type_at(steps: list[str | int], data: Any, record: type) -> tuple[inspect.Type, Any]:
+    """The type that a record has at ``steps``, following ``data``, and the data there."""
     info = inspect.type_info(record)
-    for step in _steps(path):
+    for step in steps:
         info = _member(info, data)
         if isinstance(info, inspect.DictType):
             info = info.value_type
@@ -129,14 +137,14 @@ def _keys_of(info: inspect.Type) -> list[str]:
     return tag + [field.encode_name for field in info.fields]
 
 
-def _values_at(path: str, data: Any, record: type) -> list[str]:
+def _values_at(steps: list[str | int], data: Any, record: type) -> list[str]:
     """The values that a key may have: the tags of a union, or the choices of a literal."""
-    around, _, key = path.rpartition(".")
-    outer, _ = _type_at(around, data, record)
-    tags = [t.tag for t in getattr(outer, "types", ()) if getattr(t, "tag_field", None) == key]
+    outer, _ = _type_at(steps[:-1], data, record)
+    members = getattr(outer, "types", ())
+    tags = [t.tag for t in members if getattr(t, "tag_field", None) == steps[-1]]
     if tags:
         return tags
-    info = _member(*_type_at(path, data, record))
+    info = _member(*_type_at(steps, data, record))
     return [str(value) for value in getattr(info, "values", ())]
 
 

@@ -62,13 +62,14 @@ def departures(
     blocks = ("bat", "blk_in", "blk_out_fixed", "blk_out_sp2", "clock_hz")
     pairs += [(key, getattr(design, key), getattr(published, key)) for key in blocks]
     for key in ("weight_bits", "activation_bits"):
-        pairs.append((key, int(work.column(key).max()), getattr(table, key)))
+        widths = {int(bits) for bits in work.column(key)} | {getattr(design, key)}
+        pairs += [(key, bits, getattr(table, key)) for bits in sorted(widths)]
     fixed, sp2 = (Fraction(part) for part in published.fixed_to_sp2.split(":"))
     rows, share = work.column("out_channels"), float(sp2 / (fixed + sp2))
     off = np.abs(work.column("rows_shift_add") - share * rows).max()
     pairs.append(("rows of SP2 off the ratio", int(off), 0))
     return [
-        f"{key} is {ours:,g}, published {theirs:,g}"
+        f"{key} is {ours:,.12g}, published {theirs:,.12g}"
         if not isinstance(ours, str)
         else f"{key} is {ours}, published {theirs}"
         for key, ours, theirs in pairs

@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,12 @@ import numpy as np
 from qsim.errors import QsimError
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: Path, check_names: Callable[[Set[str]], None] = lambda names: None
+) -> dict[str, np.ndarray]:
     """The arrays of the ``.npz`` file at ``path``, by name; nothing in it is executed.
+
+    check_names   called with the names before any array is unpacked, to refuse them
 
     Raises QsimError when it cannot be read or holds anything but plain arrays.
     """
@@ -19,10 +24,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             arrays = np.load(file, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise QsimError(f"{path}: is a single array; expected an .npz file of arrays")
+            check_names(set(arrays.files))
             return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise QsimError(f"{path}: no such file") from None
     except MemoryError:
         raise QsimError(f"{path}: claims arrays that are larger than the memory") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise QsimError(f"{path}: not a readable .npz file of plain arrays: {error}") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        raise QsimError(
+            f"{path}: not a readable .npz file of plain arrays, as numpy.savez writes it"
+        ) from None

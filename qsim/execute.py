@@ -110,10 +110,11 @@ def _read(program: Program, images: np.ndarray) -> Step:
     if isinstance(number, Float):
         return Step(images, number.quantize(images))
     if isinstance(number, Fixed) and not number.signed and images.min(initial=0) < 0:
+        readers = ", ".join(node.name for node in program.network.readers[INPUT])
         raise QsimError(
             f"the images have negative values but the input of network {program.network.name} is"
-            " read as unsigned; give its first layer"
-            f" activations: {{fixed: {{bits: {number.bits}}}}}"
+            f" read as unsigned; under precision.layers give each layer that reads it ({readers})"
+            f" activations: {{fixed: {{bits: {max(number.bits, 2)}}}}}"
         )
     scale = program.scales[INPUT]
     return Step(images, Levels(number.quantize(images, scale=scale).levels, scale))
@@ -123,8 +124,12 @@ def _compute(program: Program, node: Node, inputs: list[Value]) -> Value:
     """The value of a layer before it is rounded."""
     x = inputs[0]
     in_float = any(isinstance(value, np.ndarray) for value in inputs)
-    if in_float or (node.has_products and program.weights[node.name] is None):
-        return float_layer(node, program.real, [real(v).astype(np.float32) for v in inputs])
+    if in_float or (node.has_products and node.name not in program.biases):
+        weights = program.real
+        if node.has_products and program.weights[node.name] is not None:
+            held = program.weights[node.name].real.astype(np.float32)
+            weights = weights | {f"{node.name}.weight": held}
+        return float_layer(node, weights, [real(v).astype(np.float32) for v in inputs])
     match node.layer:
         case Conv() | Linear():
             sums = _product(program, node, x)

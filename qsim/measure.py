@@ -50,6 +50,7 @@ class Execution:
     float_layers: list[str]
     layers: list[LayerSums]
     outputs: np.ndarray = field(repr=False)
+    program: Program = field(repr=False)
 
     @property
     def bit_exact(self) -> bool | None:
@@ -82,9 +83,10 @@ def measure(
         differences=seen.differences,
         accuracy=accuracy,
         float_accuracy=float_accuracy,
-        float_layers=[name for name, quantized in program.weights.items() if quantized is None],
+        float_layers=[name for name in program.weights if name not in program.biases],
         layers=[_layer_sums(program, name, *ends) for name, ends in seen.extremes.items()],
         outputs=np.concatenate(seen.outputs),
+        program=program,
     )
 
 

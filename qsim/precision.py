@@ -64,6 +64,7 @@ def resolve(document: PrecisionDocument, network: Network, *, where: str) -> Pre
                 f"{where}.layers: {pattern!r} matches no layer of network {network.name} (batch"
                 f" norms are folded away); {nearest(pattern, network.nodes)}"
             )
+    _check_effects(document, network, where)
     chosen = {name: _Choice(document, name, where) for name in network.nodes}
     default = _Choice(document, None, where)
     products = [node.name for node in network.product_nodes]
@@ -113,6 +114,21 @@ def keeps_levels(node: Node, rounded: set[str]) -> bool:
 def _relu_of_sum(network: Network, node: Node) -> bool:
     source = network.nodes.get(node.inputs[0])
     return isinstance(node.layer, Relu) and source is not None and isinstance(source.layer, Add)
+
+
+def _check_effects(document: PrecisionDocument, network: Network, where: str) -> None:
+    """Refuse what is said of a layer by its full name and could not change anything."""
+    rounded = rounded_tensors(network)
+    for name in document.layers.keys() & network.nodes.keys():
+        stated, node = document.layers[name], network.nodes[name]
+        for key in ("weights", "weight_scale"):
+            if getattr(stated, key) is not None and not node.has_products:
+                raise WorkloadError(f"{where}.layers.{name}.{key}: layer {name!r} has no weights")
+        if stated.activations is not None and rounded.isdisjoint(node.inputs):
+            raise WorkloadError(
+                f"{where}.layers.{name}.activations: layer {name!r} reads sums that are not"
+                " rounded; name the layer that reads its result"
+            )
 
 
 class _Choice:
@@ -182,6 +198,6 @@ def _demanding(network: Network, tensor: str, chosen: dict[str, _Choice]) -> lis
         averages = isinstance(reader.layer, AveragePool)
         if reader.has_products or averages or chosen[reader.name].singled_out("activations"):
             names.append(reader.name)
-        elif isinstance(reader.layer, MaxPool | Flatten):
+        if isinstance(reader.layer, MaxPool | Flatten):
             names += _demanding(network, reader.name, chosen)
     return names

@@ -5,6 +5,7 @@ sums with a scale per channel. Biases are integers in the accumulator's scale.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import msgspec
@@ -50,9 +51,10 @@ class Program:
 
     network     with batch norms folded
     real        its float32 weights and biases
-    weights     by layer with products: levels and scales, or None where the layer is computed in
-                floating point
-    biases      by layer with integer products: int64 (rows,), in the accumulator's scale
+    weights     by layer with products: levels and scales, or None where they are float
+    biases      by layer with integer products: int64 (rows,), in the accumulator's scale; other
+                layers with products are computed in floating point, with the values that their
+                weights stand for
     formats     by rounded tensor, an affine one with its zero point
     scales      by rounded tensor that is not float: float32, of shape ()
     """
@@ -91,13 +93,13 @@ def build(
     _check_finite(network, seen)
     formats, scales = _activations(network, precision.activations, seen, arithmetic.scale_rule)
     quantized = {
-        node.name: _quantize_weights(node, weights, precision, scales, arithmetic)
+        node.name: _quantize_weights(node, weights, precision, (formats, scales), arithmetic)
         for node in network.product_nodes
     }
     biases = {
         node.name: _bias_levels(node, weights, quantized[node.name], scales)
         for node in network.product_nodes
-        if quantized[node.name] is not None
+        if quantized[node.name] is not None and node.inputs[0] in scales
     }
     program = Program(network, weights, quantized, biases, formats, scales, arithmetic)
     for name in biases:
@@ -115,7 +117,7 @@ def _activations(
     its source's levels keeps both."""
     formats, scales = {}, {}
     for name, number in asked.items():
-        _check_sign(network, name, number)
+        _check_sign(network, name, number, tensors[name])
         kept = name != INPUT and keeps_levels(network.nodes[name], set(asked))
         source = network.nodes[name].inputs[0] if kept else name
         if isinstance(number, Float):
@@ -136,19 +138,19 @@ def _check_finite(network: Network, tensors: dict[str, np.ndarray]) -> None:
             )
 
 
-def _check_sign(network: Network, name: str, number: ActivationFormat) -> None:
+def _check_sign(network: Network, name: str, number: ActivationFormat, real: np.ndarray) -> None:
     unsigned = isinstance(number, Fixed) and not number.signed
-    if unsigned and not _never_negative(network, name):
+    if unsigned and (not _never_negative(network, name) or real.min(initial=0) < 0):
         readers = ", ".join(node.name for node in network.readers[name])
         raise WorkloadError(
             f"precision: tensor {name!r} of network {network.name} can be negative but is read as"
             f" unsigned; under precision.layers give each layer that reads it ({readers})"
-            f" activations: {{fixed: {{bits: {number.bits}}}}}"
+            f" activations: {{fixed: {{bits: {max(number.bits, 2)}}}}}"
         )
 
 
 def _never_negative(network: Network, name: str) -> bool:
-    """Whether a tensor cannot be negative; the input is taken at its word and checked when read."""
+    """Whether a tensor cannot be negative; the input is taken at its word where it is read."""
     if name == INPUT or isinstance(network.nodes[name].layer, Relu):
         return True
     node = network.nodes[name]
@@ -157,15 +159,23 @@ def _never_negative(network: Network, name: str) -> bool:
 
 
 def _quantize_weights(
-    node: Node, weights: Weights, precision: Precision, scales: dict, arithmetic: Arithmetic
+    node: Node,
+    weights: Weights,
+    precision: Precision,
+    activations: tuple[dict, dict],
+    arithmetic: Arithmetic,
 ) -> Quantized | None:
+    formats, scales = activations
     number = precision.weights[node.name]
-    if isinstance(number, Float) or node.inputs[0] not in scales:
+    if isinstance(number, Float):
         return None
     axis = 0 if precision.scale_per_channel[node.name] else None
     weight = weights[f"{node.name}.weight"]
     quantized = number.quantize(weight, scale=arithmetic.scale_rule, axis=axis)
-    lowest = _lowest_scale(node, weights, scales, quantized.scale)
+    if node.inputs[0] not in scales:
+        return quantized
+    room = _bias_room(node, quantized, formats[node.inputs[0]], arithmetic.accumulator)
+    lowest = _lowest_scale(node, weights, scales[node.inputs[0]], quantized, room)
     if (quantized.scale >= lowest).all():
         return quantized
     raised = np.maximum(quantized.scale, lowest)
@@ -174,15 +184,30 @@ def _quantize_weights(
     return number.quantize(weight, scale=raised, axis=axis)
 
 
-def _lowest_scale(node: Node, weights: Weights, scales: dict, like: np.ndarray) -> np.ndarray:
-    """The scale, shaped as ``like``, at which a row's bias is LARGEST_BIAS levels: a row whose
-    weights are nearly nothing beside its bias (a pruned channel) takes this one."""
-    bias = weights.get(f"{node.name}.bias", np.zeros(1, np.float32)).astype(np.float64)
-    lowest = np.abs(bias) / (scales[node.inputs[0]].astype(np.float64) * LARGEST_BIAS)
-    if like.ndim == 0:
-        return lowest.max().astype(np.float32)
-    rows = np.broadcast_to(lowest, like.shape[:1])
-    return rows.reshape(-1, *(1,) * (like.ndim - 1)).astype(np.float32)
+def _bias_room(node: Node, weights: Quantized, x_format, accumulator: Accumulator) -> int:
+    """The most levels of a bias: LARGEST_BIAS, or what the products leave of an exact register."""
+    products = (
+        prod(weights.levels.shape[1:]) * x_format.max_magnitude * weights.format.max_magnitude
+    )
+    left = accumulator.high - products
+    return min(LARGEST_BIAS, left) if accumulator.mode == "exact" and left > 0 else LARGEST_BIAS
+
+
+def _lowest_scale(
+    node: Node, weights: Weights, in_scale: np.ndarray, quantized: Quantized, room: int
+) -> np.ndarray:
+    """The scale, shaped as that of ``quantized``, that a row of next to nothing takes (a pruned
+    channel): 2**-24 of the layer's largest, or that at which its bias is ``room`` levels."""
+    rows = len(quantized.levels)
+    bias = np.abs(weights.get(f"{node.name}.bias", np.zeros(rows)).astype(np.float64))
+    per_row = np.broadcast_to(quantized.scale.reshape(-1), (rows,)).astype(np.float64)
+    is_zero = ~quantized.levels.reshape(rows, -1).any(axis=1)
+    largest = np.where(is_zero, 0.0, per_row).max(initial=0.0)
+    with np.errstate(over="ignore"):
+        by_bias = bias / (in_scale.astype(np.float64) * room)
+        by_bias = (by_bias * (1 + 2.0**-22)).astype(np.float32)  # more than two roundings take
+    lowest = np.maximum(by_bias, np.float32(largest * 2.0**-24))
+    return lowest.max() if quantized.scale.ndim == 0 else lowest.reshape(quantized.scale.shape)
 
 
 def _sum_scale(node: Node, weights: Quantized, scales: dict[str, np.ndarray]) -> np.ndarray:

@@ -94,6 +94,8 @@ class Workload:
         if name is None:
             return None
         if name.endswith(".npz"):
+            if not (self.folder / name).exists():
+                raise WorkloadError(f"{self.path}: weights: {self.folder / name}: no such file")
             return self.folder / name
         if name not in shipped.weights():
             raise WorkloadError(
@@ -133,7 +135,10 @@ def _find(name: str) -> Path:
 
 def _network_path(path: Path, network: str) -> Path:
     if network.endswith((".yaml", ".yml")):
-        return path.parent / network
+        table = path.parent / network
+        if not table.exists():
+            raise WorkloadError(f"{path}: network: {table}: no such file")
+        return table
     if network not in shipped.networks():
         raise WorkloadError(
             f"{path}: network: unknown network {network!r}; {nearest(network, shipped.networks())}"

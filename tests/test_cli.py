@@ -290,7 +290,11 @@ DATASETS = {
     "2 images of shape (1, 7, 7) do not fit": {"images": np.zeros((2, 1, 7, 7))},
     "0 images of shape (1, 8, 8) do not fit": {"images": np.zeros((0, 1, 8, 8))},
     "unknown array 'label'; did you mean 'labels'": {"label": np.array([0, 1])},
-    "the images have negative values": {"images": np.full((2, 1, 8, 8), -1.0)},
+    "tensor 'input' of network digits-cnn can be negative": {"images": np.full((2, 1, 8, 8), -1.0)},
+    "the images have negative values": {
+        "images": np.full((2, 1, 8, 8), -1.0),
+        "calibration": np.ones((2, 1, 8, 8)),
+    },
 }
 
 

@@ -154,8 +154,47 @@ def test_integer_weights_that_read_a_float_tensor_are_computed_in_float():
     program, images = program_for(
         residual_network(), {"fixed": {"bits": 4}}, layers={"fc": {"activations": "float"}}
     )
-    assert program.weights["fc"] is None
-    assert isinstance(execute(program, images)["fc"].value, np.ndarray)
+    assert "fc" not in program.biases
+    steps = execute(program, images)
+    weights = program.weights["fc"].real.astype(np.float32)
+    assert (weights != program.real["fc.weight"]).any()
+    expected = steps["flat"].value @ weights.T + program.real["fc.bias"]
+    np.testing.assert_allclose(steps["fc"].value, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_nearly_dead_channel_is_executed_in_every_arithmetic():
+    network = residual_network()
+    for factor, bias in ((1e-20, 0), (1e-38, 0), (1e-30, 1e-30)):
+        values = seeded_weights(network, 0)
+        values["conv1.weight"][2] *= np.float32(factor)
+        values["conv1.bias"][2] = bias
+        for requantize in ("onnx", "shift"):
+            program, images = program_for(
+                network, {"fixed": {"bits": 4}}, values=values, requantize=requantize
+            )
+            assert count_checked(program, execute(program, images), EVERYTHING)[1] == []
+
+
+def test_a_pruned_channel_fits_a_narrow_exact_accumulator():
+    network = residual_network()
+    values = seeded_weights(network, 0)
+    values["conv1.weight"][2] *= np.float32(1e-30)
+    program, images = program_for(
+        network, {"fixed": {"bits": 4}}, values=values, accumulator=Accumulator(16)
+    )
+    assert abs(program.biases["conv1"][2]) > 2**14
+    assert count_checked(program, execute(program, images), EVERYTHING)[1] == []
+
+
+def test_negative_calibration_is_not_read_as_unsigned():
+    network = residual_network()
+    program, images = program_for(network, {"fixed": {"bits": 4}})
+    data = {
+        "default": {"weights": WEIGHTS[0], "activations": {"fixed": {"bits": 4, "signed": False}}}
+    }
+    precision = resolve(convert(data, PrecisionDocument, where="w"), network, where="w")
+    with pytest.raises(WorkloadError, match="tensor 'input'"):
+        build(network, program.real, precision, -images, Arithmetic())
 
 
 def test_a_sum_is_unsigned_only_where_all_its_branches_are():

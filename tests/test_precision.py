@@ -69,6 +69,11 @@ def test_a_pool_passes_its_readers_format_back():
     assert both["r"] == both["p"] == both["f"] == Fixed(8, signed=False)
     with pytest.raises(InputError, match="'d' and 'l' read the same tensor 'r'"):
         resolved(network, {"l": eight})
+    three = {"activations": {"fixed": {"bits": 3, "signed": False}}}
+    with pytest.raises(InputError, match="'d' and 'l' read the same tensor 'r'"):
+        resolved(network, {"d": eight, "p": eight, "l": three})
+    with pytest.raises(InputError, match="'d' and 'p' read the same tensor 'r'"):
+        resolved(network, {"d": eight, "p": three, "l": eight})
 
 
 def test_what_an_addition_alone_reads_can_be_singled_out():
@@ -108,6 +113,9 @@ def test_sums_are_rounded_once_after_their_relu():
     [
         ({"convx": {}}, {}, "w.layers: 'convx' matches no layer"),
         ({"bn1": {}}, {}, "w.layers: 'bn1' matches no layer of network digits-cnn .batch norms"),
+        ({"relu1": {"weights": WEIGHTS}}, {}, "w.layers.relu1.weights: layer 'relu1' has no weights"),
+        ({"relu1": {"weight_scale": "per_tensor"}}, {}, "layer 'relu1' has no weights"),
+        ({"relu1": {"activations": ACTIVATIONS}}, {}, "'relu1' reads sums that are not rounded"),
         ({}, {"weights": None}, "w.default.weights: is missing"),
         ({}, {"activations": None}, "w.default.activations: is missing"),
         ({}, {"weights": "sp3"}, "w.default.weights: unknown format 'sp3'; did you mean 'sp2'"),

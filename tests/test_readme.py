@@ -33,9 +33,11 @@ def test_the_shown_documents_are_read(tmp_path):
 
 
 def test_the_shown_python_runs(capsys):
-    [code] = blocks("python")
-    exec(code, {})
+    sweep, integers = blocks("python")
+    exec(sweep, {})
     assert capsys.readouterr().out.endswith("(64, 64)\n")
+    exec(integers, {})
+    assert "(5, 16, 8, 8)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", FORMATS)

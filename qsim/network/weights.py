@@ -21,8 +21,7 @@ def read_weights(path: Path, network: Network) -> Weights:
     shape, not floating point, holds NaN or infinity, or belongs to no layer.
     """
     wanted = {key: shape for node in network.nodes.values() for key, shape in node.arrays.items()}
-    arrays = read_arrays(path)
-    _check_names(path, arrays.keys(), wanted, network.name)
+    arrays = read_arrays(path, lambda names: _check_names(path, names, wanted, network.name))
     return {key: _checked(path, key, arrays[key], shape) for key, shape in wanted.items()}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from qsim.price import Pricing
 from qsim.report.records import layer_rows
@@ -31,7 +32,9 @@ def layer_figure(pricing: Pricing, title: str) -> Figure:
     overall = 100 * float(pricing.cost.utilization)
     utilization.axvline(overall, color="black", linewidth=1, label=f"network: {overall:.1f} %")
     latency.set_yticks(places, [row["layer"] for row in rows], parse_math=False)
+    latency.margins(y=0.5 / len(rows))
     latency.invert_yaxis()
+    latency.xaxis.set_major_locator(MaxNLocator(5))
     latency.set_xlabel("latency per image [ms]")
     utilization.set_xlabel("PE utilization [% of peak]")
     utilization.set_xlim(0, 100)

@@ -165,10 +165,10 @@ def _layer_table(pricing: Pricing, evaluation: Evaluation) -> Table:
     seen = {layer.layer: layer for layer in execution.layers} if execution else {}
     unit, factor = _time_unit(max(row["latency_s"] for row in rows))
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("layer", overflow="fold")
-    headings = ["MACs", "rows fixed+SP2", f"latency {unit}", "share", "PE util.", "bound by"]
-    for heading in headings + (["sum bits seen/worst"] if seen else []):
-        table.add_column(heading, justify="right", min_width=6)
+    table.add_column("layer", no_wrap=True)
+    headings = ["MACs", "rows DSP+LUT", f"latency {unit}", "share", "PE util.", "bound by"]
+    for heading in headings + (["sum bits used/max"] if seen else []):
+        table.add_column(heading, justify="right", min_width=5)
     for row in rows:
         cells = [
             _count(row["macs"]),
@@ -206,7 +206,7 @@ def _count(number: int) -> str:
     """A count to four significant digits, in thousands, millions or billions."""
     for letter, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= factor:
-            return f"{number / factor:#.4g} {letter}"
+            return f"{number / factor:#.4g}{letter}"
     return f"{number}"
 
 

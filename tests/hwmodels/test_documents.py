@@ -60,6 +60,11 @@ def read(tmp_path, text):
         ("name: a\ninner: {count: x}\n", "inner.count: expected int, got text"),
         ("name: a\ninner: {cont: 1}\n", "inner: unknown key 'cont'; did you mean 'count'"),
         ("name: a\nby_name: {b: {cont: 1}}\n", "unknown key 'cont'; did you mean 'count'"),
+        (
+            "name: a\nby_name: {ok: {}, a.b.c: {cont: 1}}\n",
+            "by_name.a.b.c: unknown key 'cont'; did you",
+        ),
+        ("name: a\nby_name: {a.b: {count: x}}\n", "by_name.a.b.count: expected int, got text"),
         ("name: a\nrows: [{type: two, widht: 1}]\n", r"rows\[0\]: unknown key 'widht'; known are"),
         ("name: a\nrows: [{type: one, widht: 1}]\n", "did you mean 'width'"),
         (

@@ -40,7 +40,9 @@ def test_the_published_design_does_not_depart(priced):
         ({"blk_in": 8}, "blk_in is 8, published 16"),
         ({"blk_out_fixed": 8}, "blk_out_fixed is 8, published 16"),
         ({"blk_out_sp2": 32}, "blk_out_sp2 is 32, published 24"),
-        ({"clock_hz": 2e8}, "clock_hz is 2e+08, published 1e+08"),
+        ({"clock_hz": 100000001.0}, "clock_hz is 100,000,001, published 100,000,000"),
+        ({"weight_bits": 8}, "weight_bits is 8, published 4"),
+        ({"activation_bits": 5}, "activation_bits is 5, published 4"),
     ],
 )
 def test_another_design_departs_in_words(priced, changes, words):
@@ -58,6 +60,12 @@ def test_another_design_departs_in_words(priced, changes, words):
 def test_another_precision_departs_in_words(priced, change, words):
     work = WorkTable(tuple(replace(layer, **change) for layer in priced.work))
     assert any(words in sentence for sentence in differences(priced, work=work))
+
+
+def test_one_layer_of_other_bits_departs(priced):
+    first, *others = priced.work.layers
+    work = WorkTable((replace(first, weight_bits=3), *others))
+    assert "weight_bits is 3, published 4" in differences(priced, work=work)
 
 
 def test_every_cell_belongs_to_a_design_and_a_network():
