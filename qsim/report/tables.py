@@ -164,11 +164,11 @@ def _layer_table(pricing: Pricing, evaluation: Evaluation) -> Table:
     execution, rows = evaluation.execution, layer_rows(pricing)
     seen = {layer.layer: layer for layer in execution.layers} if execution else {}
     unit, factor = _time_unit(max(row["latency_s"] for row in rows))
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("layer", no_wrap=True)
     headings = ["MACs", "rows DSP+LUT", f"latency {unit}", "share", "PE util.", "bound by"]
     for heading in headings + (["sum bits used/max"] if seen else []):
-        table.add_column(heading, justify="right", min_width=5)
+        table.add_column(heading, justify="right", min_width=7)
     for row in rows:
         cells = [
             _count(row["macs"]),
