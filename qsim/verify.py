@@ -210,7 +210,8 @@ def _rounded(program: Program, tensor: str, source: Element | Fraction) -> int:
     else:
         total = np.float32(0)
         for sums, scale in source.terms:
-            total = total + np.float32(sums) * (np.float32(scale) / np.float32(out_scale))
+            rounded = np.int64(sums).astype(np.float32)  # once, not by way of float64
+            total = total + rounded * (np.float32(scale) / np.float32(out_scale))
         level = round(float(total))  # Python rounds a half to the even integer
     if isinstance(source, Element) and source.relu:
         low = max(low, 0)

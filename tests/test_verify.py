@@ -99,6 +99,20 @@ def test_a_wrong_rounding_of_a_float_layer_is_noticed():
     assert any("'relu1'" in sentence for sentence in differences(program, steps))
 
 
+def test_sums_beyond_float64_are_rounded_to_float32_once():
+    layers = (Conv(name="a", out_channels=1, kernel=1), Conv(name="b", out_channels=1, kernel=1))
+    network = Network("n", (1, 1, 1), layers)
+    program, images = program_for(network, FORMATS[0], signed=True)
+    steps = execute(program, images[:1])
+    scale = np.full(1, program.scales["a"] * np.float32(2.0**-55), np.float32)
+    total = 2**54 + 2**30 + 1  # just above half a level; float64 would make it a half
+    sums = Sums(((np.full((1, 1, 1, 1), total), scale),))
+    rounded = Levels(np.ones((1, 1, 1, 1), np.int32), program.scales["a"])
+    steps["a"] = Step(sums, rounded)
+    found = [sentence for sentence in differences(program, steps) if "'a'" in sentence]
+    assert len(found) == 1  # the sum that was put in, and not its rounding
+
+
 def test_as_many_values_are_sampled_as_asked_for():
     program, images = program_for(residual_network(), FORMATS[0])
     steps = execute(program, images)
