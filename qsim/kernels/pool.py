@@ -52,8 +52,8 @@ def average_pool(
     return divide(sum_pool(x, kernel, stride=stride), kernel[0] * kernel[1])
 
 
-def divide_half_even(sums: np.ndarray, divisor: int) -> np.ndarray:
-    """``sums / divisor`` (divisor > 0) rounded to the nearest integer, a half to the even one."""
+def divide_half_even(sums: np.ndarray, divisor: int | np.ndarray) -> np.ndarray:
+    """``sums / divisor`` (1 .. 2**62, int64) rounded to the nearest integer, a half to the even."""
     quotient, rest = np.divmod(sums, divisor)  # floor, rest in 0 .. divisor - 1
     up = (2 * rest > divisor) | ((2 * rest == divisor) & (quotient % 2 == 1))
     return quotient + up
