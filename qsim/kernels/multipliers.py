@@ -15,7 +15,7 @@ import numpy as np
 def onnx_multiplier(
     x_scale: np.float32, weight_scale: np.ndarray, y_scale: np.float32
 ) -> np.ndarray:
-    """``(x_scale * weight_scale) / y_scale`` in float32, step by step; fbgemm and XNNPACK do so too."""
+    """``x_scale * weight_scale / y_scale``, both steps in float32, as fbgemm and XNNPACK do too."""
     x_scale, weight_scale, y_scale = _float32(x_scale, weight_scale, y_scale)
     return (x_scale * weight_scale) / y_scale
 
@@ -38,8 +38,8 @@ def tflite_multiplier(
 def tflite_dense_multiplier(
     x_scale: np.float32, weight_scale: np.ndarray, y_scale: np.float32
 ) -> np.ndarray:
-    """``x_scale * weight_scale`` in float32, divided by ``y_scale`` in float64: of dense layers with
-    one weight scale."""
+    """``x_scale * weight_scale`` in float32, divided by ``y_scale`` in float64: of dense layers
+    with one weight scale."""
     x_scale, weight_scale, y_scale = _float32(x_scale, weight_scale, y_scale)
     return (x_scale * weight_scale).astype(np.float64) / y_scale.astype(np.float64)
 

@@ -27,6 +27,18 @@ def cast_narrow(values: np.ndarray, bits: int, *, signed: bool) -> np.ndarray:
     return _signed_or_not(values.astype(np.int64) & (2**bits - 1), bits, signed)
 
 
+def widen_narrow(integers: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Integers of 2 or 4 bits as numbers of a wider type, every value kept.
+
+    Raises ValueError on an integer that neither a signed nor an unsigned word of 4 bits holds, and
+    on one below 0 for an unsigned type; TypeError on anything but integers.
+    """
+    _check_fits(integers, 4)
+    if np.dtype(dtype).kind == "u" and integers.size and integers.min() < 0:
+        raise ValueError(f"{integers.min()} has no place in {np.dtype(dtype)}")
+    return integers.astype(dtype)
+
+
 def pack_narrow(integers: np.ndarray, bits: int) -> np.ndarray:
     """The bytes, uint8 of one dimension, that hold integers of 2 or 4 bits, signed or not.
 
@@ -34,10 +46,7 @@ def pack_narrow(integers: np.ndarray, bits: int) -> np.ndarray:
     of that width holds, TypeError on anything but integers.
     """
     _check_width(bits)
-    if integers.dtype.kind not in "iu":
-        raise TypeError(f"what is packed are integers, not {integers.dtype}")
-    if integers.size and not -(2 ** (bits - 1)) <= integers.min() <= integers.max() < 2**bits:
-        raise ValueError(f"{integers.min()} .. {integers.max()} do not fit {bits} bits")
+    _check_fits(integers, bits)
     per_byte = 8 // bits
     words = integers.astype(np.int64).reshape(-1) & (2**bits - 1)
     words = np.pad(words, (0, -words.size % per_byte)).reshape(-1, per_byte)
@@ -70,3 +79,10 @@ def _signed_or_not(words: np.ndarray, bits: int, signed: bool) -> np.ndarray:
 def _check_width(bits: int) -> None:
     if bits not in WIDTHS:
         raise ValueError(f"narrow integers have 2 or 4 bits, not {bits}")
+
+
+def _check_fits(integers: np.ndarray, bits: int) -> None:
+    if integers.dtype.kind not in "iu":
+        raise TypeError(f"narrow integers are integers, not {integers.dtype}")
+    if integers.size and not -(2 ** (bits - 1)) <= integers.min() <= integers.max() < 2**bits:
+        raise ValueError(f"{integers.min()} .. {integers.max()} do not fit {bits} bits")

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qsim.kernels.narrow_integers import cast_narrow, pack_narrow, unpack_narrow
+from qsim.kernels.narrow_integers import (
+    cast_narrow,
+    pack_narrow,
+    unpack_narrow,
+    widen_narrow,
+)
 
 WIDTHS = st.sampled_from([2, 4])
 SHAPES = st.lists(st.integers(0, 5), max_size=3).map(tuple)
@@ -52,6 +57,23 @@ def test_what_is_packed_is_unpacked(operands):
     integers, bits, signed = operands
     back = unpack_narrow(pack_narrow(integers, bits), integers.shape, bits, signed=signed)
     np.testing.assert_array_equal(back, integers)
+
+
+@given(narrow(), st.sampled_from([np.int8, np.uint8, np.float16, np.float32]))
+def test_a_wider_type_keeps_every_value(operands, dtype):
+    integers, _, _ = operands
+    if dtype is np.uint8 and (integers < 0).any():
+        with pytest.raises(ValueError, match="has no place in uint8"):
+            widen_narrow(integers, dtype)
+        return
+    wide = widen_narrow(integers, dtype)
+    assert wide.dtype == dtype
+    assert [int(v) for v in wide.flat] == [int(v) for v in integers.flat]
+
+
+def test_what_is_not_narrow_is_not_widened():
+    with pytest.raises(ValueError, match="do not fit 4 bits"):
+        widen_narrow(np.array([16]), np.float32)
 
 
 def test_other_widths_are_refused():
