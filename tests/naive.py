@@ -336,10 +336,10 @@ def matmul(left, right):
 
 
 def add_float(a, b, codes, low, high):
-    """Codes are (scale, zero point); two fused multiply-adds, each rounded once."""
+    """Codes are (scale, zero point); three fused multiply-adds, each rounded once."""
     (scale_a, zero_a), (scale_b, zero_b), (scale_y, zero_y) = codes
     ratio_a, ratio_b = float32(scale_a / scale_y), float32(scale_b / scale_y)
-    zeros = float32(float32(ratio_a * zero_a) + float32(ratio_b * zero_b))
+    zeros = float32(ratio_a * zero_a + float32(ratio_b * zero_b))
     rest = float32(zero_y - zeros)
     total = float32(a * ratio_a + float32(b * ratio_b + rest))
     return min(max(half_even(total), low), high)

@@ -41,7 +41,7 @@ def add_float(
 
     With the ratios ``ra = a.scale / y.scale`` and ``rb = b.scale / y.scale``,
 
-        rest = y.zero_point - (ra * a.zero_point + rb * b.zero_point)
+        rest = y.zero_point - fma(ra, a.zero_point, rb * b.zero_point)
         sum  = fma(a, ra, fma(b, rb, rest))
 
     in float32, ``fma`` rounding once, every other step by itself; the sum goes to the nearest
@@ -66,7 +66,7 @@ def add_float(
         worst = 2.0**17 * (float(ratio_a) + float(ratio_b)) + 2.0**16
     if worst > LARGEST_SUM:
         raise OverflowError("a code times the ratio of its scale to the result's is beyond 2**31")
-    zeros = ratio_a * np.float32(code_a.zero_point) + ratio_b * np.float32(code_b.zero_point)
+    zeros = _fused(code_a.zero_point, ratio_a, ratio_b * np.float32(code_b.zero_point))
     rest = np.float32(code_y.zero_point) - zeros
     out = np.empty(a.size, np.int32)
     flat_a, flat_b = (as_integers(v, np.int32).reshape(-1) for v in (a, b))

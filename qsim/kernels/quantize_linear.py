@@ -17,7 +17,7 @@ from numba import njit
 from qsim.kernels.accumulator import as_integers
 from qsim.kernels.channels import check_limits
 
-INT32_MAX = 2**31 - 1
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 
 def quantize_linear(
@@ -82,9 +82,9 @@ def dequantize_linear(
     scales, zeros = runs.per_run(_checked(scale)), runs.per_run(zero_point)
     real = np.empty(runs.shape, np.float32)
     with np.errstate(over="ignore"):  # an infinite product is refused below
-        furthest = _dequantize(runs.split(codes), scales, zeros, real)
-    if furthest > INT32_MAX:
-        raise OverflowError(f"a code {furthest} away from its zero point does not fit 32 bits")
+        lowest, highest = _dequantize(runs.split(codes), scales, zeros, real)
+    if lowest < INT32_MIN or highest > INT32_MAX:
+        raise OverflowError(f"codes {lowest} .. {highest} from their zero point do not fit 32 bits")
     if not np.isfinite(real).all():
         raise OverflowError("a code times its scale is too large for float32")
     return runs.join(real)
@@ -177,7 +177,10 @@ class _Runs:
 
 
 def _int32(integers: np.ndarray) -> np.ndarray:
-    return as_integers(integers, np.int32).reshape(integers.shape)  # of no dimension too
+    wide = as_integers(integers, np.int64).reshape(integers.shape)  # of no dimension too
+    if wide.size and not INT32_MIN <= wide.min() <= wide.max() <= INT32_MAX:
+        raise OverflowError(f"codes {wide.min()} .. {wide.max()} do not fit 32 bits")
+    return wide.astype(np.int32)
 
 
 def _checked(scale: np.ndarray) -> np.ndarray:
@@ -202,12 +205,12 @@ def _quantize(real, scale, zero_point, codes, low, high):
 def _dequantize(codes, scale, zero_point, real):
     """codes (R, L) int32, scale (R,) float32, zero_point (R,) int32, real (R, L) float32.
 
-    Returns the largest distance of a code from its zero point.
+    Returns the smallest and the largest difference, and 0 if it lies beyond them.
     """
-    furthest = np.int64(0)
+    lowest, highest = np.int64(0), np.int64(0)
     for r in range(codes.shape[0]):
         for i in range(codes.shape[1]):
             difference = np.int64(codes[r, i]) - np.int64(zero_point[r])
-            furthest = max(furthest, abs(difference))
+            lowest, highest = min(lowest, difference), max(highest, difference)
             real[r, i] = np.float32(difference) * scale[r]
-    return furthest
+    return lowest, highest

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from qsim.kernels.activation_product import matmul
+from qsim.kernels.add_float import ScaledCode, add_float
 from qsim.kernels.layers import conv2d
 from qsim.kernels.level_product import LevelWeights
-from qsim.kernels.multipliers import onnx_multiplier
+from qsim.kernels.multipliers import onnx_average_multiplier, onnx_multiplier
 from qsim.kernels.narrow_integers import cast_narrow, widen_narrow
+from qsim.kernels.pool import sum_pool
 from qsim.kernels.quantize_linear import dequantize_linear, quantize_linear, range_to_code
 from qsim.kernels.requantize import requantize_float
 
@@ -155,6 +157,25 @@ def _qlinear_matmul(inputs, attributes, out_type):
     ]
 
 
+def _qlinear_add(inputs, attributes, out_type):
+    a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = inputs
+    pairs = ((a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero))
+    codes = tuple(ScaledCode(np.float32(scale), int(zero)) for scale, zero in pairs)
+    return [_typed(add_float(a, b, codes, *out_type.limits), out_type)]
+
+
+def _qlinear_global_average_pool(inputs, attributes, out_type):
+    x, x_scale, x_zero, y_scale, y_zero = inputs
+    last = bool(attributes.get("channels_last", 0))
+    levels = _levels(np.moveaxis(x, -1, 1) if last else x, x_zero)
+    window = levels.shape[2:]
+    multiplier = onnx_average_multiplier(x_scale, window[0] * window[1], y_scale)
+    per_channel = np.broadcast_to(multiplier, levels.shape[1:2])
+    (low, high), zero = out_type.limits, int(y_zero)
+    pooled = requantize_float([(sum_pool(levels, window), per_channel)], low - zero, high - zero)
+    return [_typed((np.moveaxis(pooled, 1, -1) if last else pooled) + zero, out_type)]
+
+
 def _cast(inputs, attributes, out_type):
     """To or from 2 or 4 bits; ``out_type`` is an integer type or a float dtype."""
     if isinstance(out_type, np.dtype) or out_type.bits >= 8:
@@ -170,7 +191,9 @@ OPERATORS = {
     "DequantizeLinear": _dequantize_linear,
     "DynamicQuantizeLinear": _dynamic_quantize_linear,
     "MatMulInteger": _matmul_integer,
+    "QLinearAdd": _qlinear_add,
     "QLinearConv": _qlinear_conv,
+    "QLinearGlobalAveragePool": _qlinear_global_average_pool,
     "QLinearMatMul": _qlinear_matmul,
     "QuantizeLinear": _quantize_linear,
 }

@@ -171,8 +171,19 @@ def test_zero_points_that_are_no_codes_are_refused(zero_point):
         quantize_linear(np.ones(1, np.float32), ONE, np.array(zero_point), 0, 255)
 
 
+def test_the_extremes_of_32_bits_are_codes():
+    codes = np.array([-(2**31), 2**31 - 1])
+    assert dequantize_linear(codes, ONE, NO_ZEROS).tolist() == [-(2.0**31), 2.0**31]
+
+
+@pytest.mark.parametrize("code", [-(2**31) - 1, 2**31])
+def test_codes_beyond_32_bits_are_refused(code):
+    with pytest.raises(OverflowError, match="do not fit 32 bits"):
+        dequantize_linear(np.array([code]), ONE, NO_ZEROS)
+
+
 def test_results_beyond_their_type_are_refused():
-    with pytest.raises(OverflowError, match="2147483648 away from its zero point"):
+    with pytest.raises(OverflowError, match="2147483648 from their zero point"):
         dequantize_linear(np.array([2**31 - 1]), ONE, np.array(-1))
     with pytest.raises(OverflowError, match="too large for float32"):
         dequantize_linear(np.array([2]), np.array(3e38, np.float32), NO_ZEROS)
