@@ -53,12 +53,12 @@ def test_a_sequence_stays_within_the_stated_bound_of_the_real_cell(seed):
         assert np.abs(h).max() > 4 * level  # the bound tells something
 
 
-def still_cell(bias_of_h=None):
+def still_cell(bias_of_h=None, bias_of_x=None):
     """A cell of one unit without inputs, whose products are 0 but for a bias in levels of the
     gates."""
     sigmoid_table, tanh_table, _ = recurrent_cells.tables(recurrent_cells.WIDE)
     same = rescale([sigmoid_table.x.scale] * 3, sigmoid_table.x.scale)
-    of_x = GateProduct(LevelWeights(np.zeros((3, 0), int)), same)
+    of_x = GateProduct(LevelWeights(np.zeros((3, 0), int)), same, bias_of_x)
     of_h = GateProduct(LevelWeights(np.zeros((3, 1), int)), same, bias_of_h)
     return make_gru(Gates(of_x, of_h, sigmoid_table, tanh_table), fixed_point(8, 7))
 
@@ -74,6 +74,14 @@ def test_the_reset_gate_comes_after_the_recurrent_product_and_its_bias():
     cell = still_cell(np.array([0, 0, 2**12]))
     got = gru_step(cell, np.zeros((1, 0), int), np.zeros((1, 1), int))
     assert got.tolist() == [[30]]  # of 0.231 * 128 = 29.6
+
+
+@pytest.mark.parametrize(("bias", "after"), [(2**15 - 1, 100), (-(2**15), -128)])
+def test_the_sums_of_the_gates_saturate(bias, after):
+    """At +8 the update gate keeps the state, at -8 it takes the candidate, which is -1."""
+    both = np.full(3, bias)
+    got = gru_step(still_cell(both, both), np.zeros((1, 0), int), np.full((1, 1), 100))
+    assert got.tolist() == [[after]]
 
 
 def test_weights_of_another_number_of_gates_are_refused():
