@@ -1,5 +1,4 @@
 from dataclasses import replace
-from fractions import Fraction
 
 import naive_recurrent as naive
 import numpy as np
@@ -132,30 +131,8 @@ def test_weights_of_another_number_of_gates_are_refused():
         make_lstm(gates, recurrent_cells.tables(recurrent_cells.WIDE)[2], h_grid)
 
 
-def test_tables_that_do_not_fit_are_refused():
-    gates, *_, h_grid = recurrent_cells.small_cell(4, np.random.default_rng(0))
-    _, narrow_tanh, narrow = recurrent_cells.tables(recurrent_cells.NARROW)
-    with pytest.raises(ValueError, match="gives the unit format"):
-        make_lstm(gates, narrow, h_grid)
-    with pytest.raises(ValueError, match="read one format"):
-        replace(gates, tanh=narrow_tanh)
-    with pytest.raises(ValueError, match="not of the same gates"):
-        replace(gates, of_x=replace(gates.of_x, weights=LevelWeights(np.zeros((8, 4), int))))
-    flat = GateProduct(LevelWeights(np.zeros((12, 4, 1), int)), gates.of_x.to_gate)
-    with pytest.raises(ValueError, match="are matrices"):
-        replace(gates, of_x=flat)
-
-
 def test_a_sum_beyond_32_bits_is_refused():
     cell = still_cell(np.full(4, 2**31))
     one = np.ones((1, 1), int)
     with pytest.raises(OverflowError, match="a bias of 2147483648 does not fit"):
         lstm_step(cell, np.zeros((1, 0), int), one, one)
-
-
-def test_a_scale_that_is_no_power_of_two_has_no_fraction_bits():
-    grid = fixed_point(8, 3)
-    assert grid.fraction_bits == 3
-    for scale in (Fraction(3, 8), Fraction(2), Fraction(1, 3)):
-        with pytest.raises(ValueError, match=r"is not 2[*][*]-n"):
-            _ = replace(grid, scale=scale).fraction_bits
