@@ -343,3 +343,39 @@ def add_float(a, b, codes, low, high):
     rest = float32(zero_y - zeros)
     total = float32(a * ratio_a + float32(b * ratio_b + rest))
     return min(max(half_even(total), low), high)
+
+
+def half_away(value: Fraction) -> int:
+    """The nearest integer, a half away from zero."""
+    return -half_up(-value) if value < 0 else half_up(value)
+
+
+def add_fixed(a, b, scales, low, high, addition):
+    """Levels; scales are fractions, each a float32."""
+    x, y, out = scales
+    if addition == "xnnpack":
+        ratios = [float32(x / out), float32(y / out)]
+        shift = 20
+        while max(ratios) * 2**shift >= 2**21:
+            shift -= 1
+        while max(ratios) * 2**shift < 2**20:
+            shift += 1
+        total = half_up(Fraction(sum(
+            level * half_even(ratio * 2**shift)
+            for level, ratio in zip((a, b), ratios, strict=True)
+        ), 2**shift))  # fmt: skip
+        return min(max(total, low), high)
+    larger = 2 * max(x, y)
+    inner = "tflite" if addition == "tflite-builtin" else "tflite-reference"
+    everything = -(2**40), 2**40
+    total = sum(
+        requantize_fixed(level * 2**20, Fraction(float(scale / larger)), *everything, inner)
+        for level, scale in ((a, x), (b, y))
+    )
+    outer = Fraction(float(larger / (2**20 * out)))
+    return requantize_fixed(total, outer, low, high, "tflite-reference")
+
+
+def requantize_double(total, multiplier, low, high):
+    """A Python float is a float64, and the product of two is rounded once."""
+    return min(max(half_away(Fraction(float(total) * multiplier)), low), high)

@@ -78,9 +78,24 @@ def requantize_fixed(
     sum outside int32, and where a runtime's int32 would overflow, which C leaves undefined: in the
     result (tflite), or in the sum shifted to the left before the product (the other two).
     """
+    check_limits(low, high)
+    return _scale(sums, real_multiplier, low, high, rounding)
+
+
+def scale_fixed(sums: np.ndarray, real_multiplier: np.ndarray, *, rounding: str) -> np.ndarray:
+    """``sums * real_multiplier`` rounded as ``rounding`` says, int32, not clipped.
+
+    A step of an arithmetic that goes on with integers, such as TFLite's addition. Arguments and
+    errors as ``requantize_fixed``.
+    """
+    return _scale(sums, real_multiplier, INT32_MIN, INT32_MAX, rounding)
+
+
+def _scale(
+    sums: np.ndarray, real_multiplier: np.ndarray, low: int, high: int, rounding: str
+) -> np.ndarray:
     if rounding not in ROUNDINGS:
         raise ValueError(f"a rounding is one of {', '.join(ROUNDINGS)}, not {rounding!r}")
-    check_limits(low, high)
     check_per_channel(sums, sums.shape, real_multiplier)
     multiplier, shift = quantize_multiplier(real_multiplier)
     multiplier = multiplier.astype(np.int64)
