@@ -17,19 +17,28 @@ def hold(total, bits, mode):
     return total
 
 
-def accumulate(products, bias, bits, mode):
+def accumulate(products, bias, bits, mode, partial=None):
+    """``partial``: products to a group, bits and mode of the register that sums a group first."""
+    if partial is not None:
+        count, *narrow = partial
+        groups = [products[i : i + count] for i in range(0, len(products), count)]
+        products = [accumulate(group, 0, *narrow) for group in groups]
     total = 0
     for term in products:
         total = hold(total + term, bits, mode)
     return hold(total + bias, bits, mode)
 
 
-def linear(x, w, bias, bits, mode):
+def linear(x, w, bias, bits, mode, partial=None):
     images, depth = x.shape
     return [
         [
             accumulate(
-                [int(w[n, k]) * int(x[m, k]) for k in range(depth)], int(bias[n]), bits, mode
+                [int(w[n, k]) * int(x[m, k]) for k in range(depth)],
+                int(bias[n]),
+                bits,
+                mode,
+                partial,
             )
             for n in range(w.shape[0])
         ]
@@ -37,7 +46,30 @@ def linear(x, w, bias, bits, mode):
     ]
 
 
-def conv2d(x, w, bias, stride, padding, dilation, groups, bits, mode):
+def matmul(x, y, bits, mode, partial=None):
+    """By index, the elements of a matrix product; leading axes are aligned at their ends."""
+    batch = [max(sizes, key=lambda n: (n != 1, n)) for sizes in aligned(x.shape[:-2], y.shape[:-2])]
+
+    def within(at, shape):
+        return tuple(
+            0 if n == 1 else i for i, n in zip(at[len(at) - len(shape) :], shape, strict=True)
+        )
+
+    sums = {}
+    for *at, i, j in product(*map(range, (*batch, x.shape[-2], y.shape[-1]))):
+        a, b = within(at, x.shape[:-2]), within(at, y.shape[:-2])
+        terms = [int(x[(*a, i, k)]) * int(y[(*b, k, j)]) for k in range(x.shape[-1])]
+        sums[(*at, i, j)] = accumulate(terms, 0, bits, mode, partial)
+    return sums
+
+
+def aligned(a, b):
+    """Pairs of sizes of two shapes aligned at their ends, 1 where one has none."""
+    most = max(len(a), len(b))
+    return list(zip((1,) * (most - len(a)) + a, (1,) * (most - len(b)) + b, strict=True))
+
+
+def conv2d(x, w, bias, stride, padding, dilation, groups, bits, mode, partial=None):
     images, _, height, width = x.shape
     rows, channels, kernel_h, kernel_w = w.shape
     top, left, bottom, right = padding
@@ -60,7 +92,7 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, bits, mode):
             )
             for c, i, j in product(range(channels), range(kernel_h), range(kernel_w))
         ]
-        return accumulate(products, int(bias[o]), bits, mode)
+        return accumulate(products, int(bias[o]), bits, mode, partial)
 
     return [
         [
@@ -72,7 +104,8 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, bits, mode):
 
 
 def conv_reads(x_shape, w_shape, stride, padding, dilation, groups):
-    """Every (output, weight, input) whose product a convolution sums, by their indices."""
+    """Every (output, weight, input) whose product a convolution sums, by their indices; the input
+    is None where it is padding."""
     images, _, height, width = x_shape
     rows, channels, kernel_h, kernel_w = w_shape
     top, left, bottom, right = padding
@@ -84,24 +117,26 @@ def conv_reads(x_shape, w_shape, stride, padding, dilation, groups):
         first = o // (rows // groups) * channels
         for c, i, j in product(range(channels), range(kernel_h), range(kernel_w)):
             y, z = y0 + i * dilation[0], z0 + j * dilation[1]
-            if 0 <= y < height and 0 <= z < width:
-                yield (n, o, oy, ox), (o, c, i, j), (n, first + c, y, z)
+            inside = 0 <= y < height and 0 <= z < width
+            yield (n, o, oy, ox), (o, c, i, j), (n, first + c, y, z) if inside else None
 
 
 def input_gradient(g, w, x_shape, bits, mode, **geometry):
     """By index of the input, the sum of g * w over the outputs that read it; absent if none does."""
     products = {}
     for output, weight, read in conv_reads(x_shape, w.shape, **geometry):
-        products.setdefault(read, []).append(int(g[output]) * int(w[weight]))
+        if read is not None:
+            products.setdefault(read, []).append(int(g[output]) * int(w[weight]))
     return {read: accumulate(terms, 0, bits, mode) for read, terms in products.items()}
 
 
-def weight_gradient(x, g, w_shape, bits, mode, **geometry):
+def weight_gradient(x, g, w_shape, bits, mode, partial=None, **geometry):
     """By image and index of the weight, the sum of g * x over the positions; absent if it has none."""
     products = {}
     for output, weight, read in conv_reads(x.shape, w_shape, **geometry):
-        products.setdefault((output[0], *weight), []).append(int(g[output]) * int(x[read]))
-    return {at: accumulate(terms, 0, bits, mode) for at, terms in products.items()}
+        term = 0 if read is None else int(g[output]) * int(x[read])
+        products.setdefault((output[0], *weight), []).append(term)
+    return {at: accumulate(terms, 0, bits, mode, partial) for at, terms in products.items()}
 
 
 def packed(integers, plane):

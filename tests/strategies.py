@@ -7,7 +7,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qsim.kernels.accumulator import Accumulator
+from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.kernels.affine_code import AffineCode
 from qsim.kernels.bit_serial import BitSerialWeights
 from qsim.kernels.level_product import LevelWeights
@@ -30,12 +30,31 @@ def levels(draw, shape, limit=None):
 
 
 @st.composite
-def register(draw, worst, modes=MODES):
-    """An accumulator that sums of up to ``worst`` do not break: exact only where it is safe."""
+def register(draw, worst, modes=MODES, split=None):
+    """An accumulator that sums of up to ``worst`` do not break: exact only where it is safe.
+
+    ``split``, a depth and the largest product, lets it have a partial register. What counts bits in
+    no order may then saturate: the sums of the partial register have an order.
+    """
     assume(worst < 2**63)
+    partial = None if split is None else draw(st.one_of(st.none(), partials(*split, modes)))
+    orderless = tuple(modes) == ORDERLESS
+    mode = draw(st.sampled_from(MODES if orderless and partial is not None else modes))
+    return Accumulator(draw(register_bits(worst, mode)), mode, partial)
+
+
+@st.composite
+def partials(draw, depth, largest, modes=MODES):
+    """A partial register that products of up to ``largest`` do not break."""
+    products = draw(st.one_of(st.sampled_from([1, 2, 63, 64, 2**40]), st.integers(1, depth + 1)))
     mode = draw(st.sampled_from(modes))
-    smallest = worst.bit_length() + 1 if mode == "exact" else 2
-    return Accumulator(draw(st.integers(max(smallest, 2), 64)), mode)
+    return Partial(products, draw(register_bits(min(products, depth) * largest, mode)), mode)
+
+
+def register_bits(worst, mode):
+    """Widths of a register that sums of up to ``worst`` do not break, the narrowest likely."""
+    smallest = max(worst.bit_length() + 1, 2) if mode == "exact" else 2
+    return st.one_of(st.just(smallest), st.integers(smallest, 64))
 
 
 @st.composite
@@ -43,7 +62,7 @@ def linear_operands(draw):
     images, depth, rows = (draw(st.integers(0, 5)) for _ in range(3))
     x, w = draw(levels((images, depth))), draw(levels((rows, depth)))
     bias = draw(levels((rows,)))
-    return x, w, bias, draw(register(worst_sum(x, w, bias, depth)))
+    return x, w, bias, draw(sums_register(x, w, bias, depth))
 
 
 @st.composite
@@ -75,7 +94,7 @@ def conv_operands(draw):
     x_shape, w_shape, arguments = draw(conv_shapes())
     x, w = draw(levels(x_shape)), draw(levels(w_shape))
     bias = draw(levels(w_shape[:1]))
-    arguments["accumulator"] = draw(register(worst_sum(x, w, bias, int(np.prod(w_shape[1:])))))
+    arguments["accumulator"] = draw(sums_register(x, w, bias, int(np.prod(w_shape[1:]))))
     return x, w, bias, arguments
 
 
@@ -84,8 +103,8 @@ def conv_of(draw, x_levels, w_levels, modes=MODES):
     """A convolution of levels from strategies that take a shape."""
     x_shape, w_shape, arguments = draw(conv_shapes())
     x, w = draw(x_levels(x_shape)), draw(w_levels(w_shape))
-    worst = worst_sum(x, w, np.zeros(0, int), int(np.prod(w_shape[1:])))
-    arguments["accumulator"] = draw(register(worst, modes))
+    none = np.zeros(0, int)
+    arguments["accumulator"] = draw(sums_register(x, w, none, int(np.prod(w_shape[1:])), modes))
     return x, w, arguments
 
 
@@ -97,8 +116,7 @@ def linear_of(draw, x_levels, w_levels, modes=MODES):
         draw(st.sampled_from(DEPTHS)),
     )
     x, w = draw(x_levels((images, depth))), draw(w_levels((rows, depth)))
-    worst = worst_sum(x, w, np.zeros(0, int), depth)
-    return x, w, {"accumulator": draw(register(worst, modes))}
+    return x, w, {"accumulator": draw(sums_register(x, w, np.zeros(0, int), depth, modes))}
 
 
 def binary(shape):
@@ -144,6 +162,12 @@ def datapaths(draw):
             ]
         )
     )
+
+
+def sums_register(x, w, bias, depth, modes=MODES):
+    """An accumulator of sums of products, some with a partial register."""
+    split = depth, worst_sum(x, w, np.zeros(0, int), 1)
+    return register(worst_sum(x, w, bias, depth), modes, split)
 
 
 def worst_sum(x, w, bias, depth):

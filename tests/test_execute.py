@@ -11,7 +11,7 @@ from programs import EVERYTHING, odd_network, program_for, residual_network
 
 from hwmodels.documents import convert
 from qsim.errors import QsimError, WeightsError, WorkloadError
-from qsim.execute import Levels, execute, multipliers, real, shifts
+from qsim.execute import execute
 from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import Network
 from qsim.network.layers import Add, Conv, Relu
@@ -19,6 +19,8 @@ from qsim.network.reference import run_float
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
 from qsim.program import Arithmetic, build
+from qsim.requantize import multipliers, shifts
+from qsim.values import Levels, real
 from qsim.verify import count_checked
 
 WEIGHTS = [
@@ -131,7 +133,7 @@ def test_weight_scales_are_one_for_each_row_or_one_for_all():
 
 def test_biases_are_the_nearest_integers_in_the_scale_of_the_sums():
     program, _ = program_for(residual_network(), {"fixed": {"bits": 4}})
-    scale = program.accumulator_scale(program.network.nodes["stem"])
+    [scale] = program.accumulator_scales(program.network.nodes["stem"])
     for bias, s, level in zip(
         program.real["stem.bias"], scale, program.biases["stem"], strict=True
     ):

@@ -41,20 +41,20 @@ class BitSerialWeights(HeldLevels):
         rows = self.levels.reshape(self.shape[0], int(np.prod(self.shape[1:])))
         return self.code.encode(rows).sum(axis=1, dtype=np.int64)
 
-    def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
-        """As ``LevelWeights.dot``, of ``x`` levels of its code, and 0 where it is padding.
+    def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
+        """As ``Datapath.dot``, of ``x`` levels of its code, and 0 where it is padding.
 
         A weight s * p + o (step, code, offset) times an input t * q + u makes four sums, of which
         two are one sum of levels: s * t * sum(p * q) + u * s * sum(p) + o * sum(x). Padding that
         has no code is left out of the first two, as q = 0 and by a plane that masks p.
 
-        Raises ValueError on another level and on an accumulator that saturates, OverflowError
-        where ``accumulator.check`` does.
+        Raises ValueError on another level and on a register that saturates, OverflowError
+        where ``register.check`` does.
         """
-        refuse_saturation(accumulator)
+        refuse_saturation(register)
         groups, _, depth = x.shape
         w = self.levels.reshape(groups, self.shape[0] // groups, depth)
-        accumulator.check(depth, magnitude(x), self.max_magnitude)
+        register.check(depth, magnitude(x), self.max_magnitude)
         code = self.x_code or unsigned_code(x)
         padding = 0 not in code and not x.all()
 
@@ -68,7 +68,7 @@ class BitSerialWeights(HeldLevels):
             out += code.offset * self._code_sums.reshape(*w.shape[:2], 1)
         out *= self.code.step
         out += self.code.offset * x.sum(axis=2, dtype=np.int64)[:, None, :]
-        return accumulator.add_bias(out, None)
+        return register.add_bias(out, None)
 
     def _sums_of_products(self, x_codes: np.ndarray, bits: int) -> np.ndarray:
         """Of the codes of the weights and unsigned codes (groups, columns, depth) of inputs."""

@@ -43,11 +43,14 @@ def input_gradient(
     datapath   holds the weights, and multiplies g; neither meets a level of padding
     returns    int64 of x_shape; an input that no weight reads has gradient 0
 
-    Raises ValueError on shapes that do not fit and on an accumulator that saturates, because the
-    sums have no stated order; OverflowError where ``Accumulator.check`` does.
+    Raises ValueError on shapes that do not fit and on an accumulator that saturates or has a
+    partial register, because the sums have no stated order; OverflowError where
+    ``Accumulator.check`` does.
     """
     if accumulator.mode == "saturate":
         raise ValueError("an input gradient adds in no order that an accumulator could saturate in")
+    if accumulator.partial is not None:
+        raise ValueError("an input gradient adds in no order that a partial register could take")
     _check_images(x_shape, g.shape, groups)
     if weights.shape[:-2] != (g.shape[1], x_shape[1] // groups):
         raise ValueError(f"weights {weights.shape} do not lead from {x_shape} to {g.shape}")
@@ -84,7 +87,8 @@ def weight_gradient(
     datapath   holds g of an image, and multiplies x and its padding, which is level 0
     returns    (images, out_channels, in_channels // groups, kernel_h, kernel_w) int64
 
-    The order of the products is output row, output column. Raises ValueError on shapes that do not
+    The order of the products is output row, output column; those of padding count as products of 0
+    in a partial register. Raises ValueError on shapes that do not
     fit, OverflowError where ``Accumulator.check`` does.
     """
     _check_images(x.shape, g.shape, groups)

@@ -1,10 +1,10 @@
 """Convolution and linear layers over levels, for any datapath of the weights.
 
-A datapath is an object with ``shape``, ``max_magnitude`` and ``dot``: LevelWeights multiplies,
-ShiftAddWeights shifts and adds, SelectNegateWeights adds and subtracts, XnorPopcountWeights and
-BitSerialWeights count bits. The order of the products, which matters to a saturating accumulator,
-is in-channel, kernel row, kernel column; the bias is added last. Bits are counted in no order, and
-refuse to saturate.
+A datapath has what ``Datapath`` says: LevelWeights multiplies, ShiftAddWeights shifts and adds,
+SelectNegateWeights adds and subtracts, XnorPopcountWeights and BitSerialWeights count bits. The
+order of the products, which matters to an accumulator that saturates or has a partial register, is
+in-channel, kernel row, kernel column; the bias is added last. Bits are counted in no order, and
+refuse to saturate; the sums of a partial register have one, and may.
 """
 
 import numpy as np

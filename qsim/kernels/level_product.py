@@ -25,31 +25,25 @@ class LevelWeights(HeldLevels):
     def _int32(self) -> np.ndarray:
         return as_integers(self.levels, np.int32)
 
-    def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
-        """Products of every row of weights with every row of ``x``, within each group.
-
-        x        (groups, columns, depth), integers within 32 bits signed
-        returns  (groups, rows // groups, columns) int64; groups take the rows in turn
-
-        Raises OverflowError where ``accumulator.check`` does.
-        """
+    def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
+        """As ``Datapath.dot``, by multiplying."""
         groups, columns, depth = x.shape
         grouped = (groups, self.shape[0] // groups, depth)
         max_x, max_w = magnitude(x), self.max_magnitude
-        accumulator.check(depth, max_x, max_w)
+        register.check(depth, max_x, max_w)
         out = np.zeros((*grouped[:2], columns), np.int64)
         if out.size == 0 or depth == 0:
             return out
         narrow = max(max_x, max_w) <= INT16_MAX and depth * max_x * max_w <= INT32_MAX
-        if narrow and accumulator.mode != "saturate":
+        if narrow and register.mode != "saturate":
             _dot_int32(self._int16.reshape(grouped), as_integers(x, np.int16), out)
-            return accumulator.add_bias(out, None)
+            return register.add_bias(out, None)
         w, x = self._int32.reshape(grouped), as_integers(x, np.int32)
-        if accumulator.mode == "saturate":
-            _dot_saturating(w, x, out, accumulator.low, accumulator.high)
+        if register.mode == "saturate":
+            _dot_saturating(w, x, out, register.low, register.high)
         else:
             _dot_int64(w, x, out)
-        return accumulator.add_bias(out, None)
+        return register.add_bias(out, None)
 
 
 @njit(cache=True, nogil=True)

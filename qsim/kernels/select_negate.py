@@ -18,18 +18,18 @@ class SelectNegateWeights(HeldLevels):
             largest = magnitude(self.levels)
             raise ValueError(f"a ternary weight is -1, 0 or +1, not {largest} in magnitude")
 
-    def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
-        """As ``LevelWeights.dot``, by selecting, negating and adding."""
+    def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
+        """As ``Datapath.dot``, by selecting, negating and adding."""
         groups, columns, depth = x.shape
         x = as_integers(x, np.int32)
-        accumulator.check(depth, magnitude(x), self.max_magnitude)
+        register.check(depth, magnitude(x), self.max_magnitude)
         w = as_integers(self.levels, np.int8).reshape(groups, self.shape[0] // groups, depth)
         out = np.zeros((*w.shape[:2], columns), np.int64)
-        if accumulator.mode == "saturate":
-            _dot_saturating(w, x, out, accumulator.low, accumulator.high)
+        if register.mode == "saturate":
+            _dot_saturating(w, x, out, register.low, register.high)
         else:
             _dot(w, x, out)
-        return accumulator.add_bias(out, None)
+        return register.add_bias(out, None)
 
 
 @njit(cache=True, nogil=True)

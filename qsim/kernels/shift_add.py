@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
+from qsim.kernels.datapath import Datapath, columns_of
 
 ABSENT = -1  # shift of a term that is zero
 MAX_SHIFT = 30  # so that a shifted 32-bit activation fits 62 bits
 
 
 @dataclass(frozen=True)
-class ShiftAddWeights:
+class ShiftAddWeights(Datapath):
     """Weights ``sign * (2**shift_hi + 2**shift_lo)``, a term with shift ABSENT being zero.
 
     sign                 int8 (rows, ...), -1 or +1
@@ -47,22 +49,29 @@ class ShiftAddWeights:
         """The largest absolute weight."""
         return magnitude(_power(self.shift_hi) + _power(self.shift_lo))
 
-    def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
-        """As ``LevelWeights.dot``, by shifts and additions."""
+    def columns(self, start: int, stop: int) -> Self:
+        return ShiftAddWeights(
+            sign=columns_of(self.sign, start, stop),
+            shift_hi=columns_of(self.shift_hi, start, stop),
+            shift_lo=columns_of(self.shift_lo, start, stop),
+        )
+
+    def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
+        """As ``Datapath.dot``, by shifts and additions."""
         groups, columns, depth = x.shape
         x = as_integers(x, np.int32)
-        accumulator.check(depth, magnitude(x), self.max_magnitude)
+        register.check(depth, magnitude(x), self.max_magnitude)
         out = np.zeros((groups, self.shape[0] // groups, columns), np.int64)
         if out.size == 0 or depth == 0:
             return out
-        saturate = accumulator.mode == "saturate"
-        low, high = (accumulator.low, accumulator.high) if saturate else (-(2**63), 2**63 - 1)
+        saturate = register.mode == "saturate"
+        low, high = (register.low, register.high) if saturate else (-(2**63), 2**63 - 1)
         terms = [
             np.ascontiguousarray(a, np.int8).reshape(groups, self.shape[0] // groups, depth)
             for a in (self.sign, self.shift_hi, self.shift_lo)
         ]
         _dot(*terms, x.astype(np.int64), out, low, high)
-        return accumulator.add_bias(out, None)
+        return register.add_bias(out, None)
 
 
 def _power(shift: np.ndarray) -> np.ndarray:

@@ -30,17 +30,17 @@ class XnorPopcountWeights(HeldLevels):
         rows = self.levels.reshape(1, len(self.levels), int(np.prod(self.shape[1:])))
         return pack_planes(as_integers(rows, np.int8), 2)
 
-    def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
-        """As ``LevelWeights.dot``, of ``x`` -1 and +1, and 0 where it is padding.
+    def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
+        """As ``Datapath.dot``, of ``x`` -1 and +1, and 0 where it is padding.
 
-        Raises ValueError on another level and on an accumulator that saturates, OverflowError
-        where ``accumulator.check`` does.
+        Raises ValueError on another level and on a register that saturates, OverflowError
+        where ``register.check`` does.
         """
-        refuse_saturation(accumulator)
+        refuse_saturation(register)
         _check_ternary("input", x)
         groups, columns, depth = x.shape
         rows = self.levels.reshape(groups, self.shape[0] // groups, depth).shape[1]
-        accumulator.check(depth, magnitude(x), self.max_magnitude)
+        register.check(depth, magnitude(x), self.max_magnitude)
         out = np.zeros((groups, rows, columns), np.int64)
         # The two lowest bits of -1, 0 and +1 are 11, 00 and 01: not zero, and negative.
         x_mask, x_negative = pack_planes(as_integers(x, np.int8), 2)
@@ -48,7 +48,7 @@ class XnorPopcountWeights(HeldLevels):
         with np.errstate(over="ignore"):  # the product in _popcount wraps around, interpreted too
             w_full, x_full = _without_zero(w_mask, depth), _without_zero(x_mask, depth)
             _dot(w_mask, w_negative, w_full, x_mask, x_negative, x_full, out, depth)
-        return accumulator.add_bias(out, None)
+        return register.add_bias(out, None)
 
 
 def _check_ternary(name: str, levels: np.ndarray) -> None:

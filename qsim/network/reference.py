@@ -4,6 +4,7 @@ All of it is float32 in a stated order of additions, so that the ranges found on
 with them the integers, are those of every machine.
 """
 
+from collections.abc import Callable, Mapping
 from math import prod
 
 import numpy as np
@@ -28,11 +29,27 @@ from qsim.network.weights import Weights
 BATCH_BYTES = 2**27
 
 
-def run_float(network: Network, weights: Weights, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Every tensor of the network in float32, by name, for ``images`` (images, *input_shape)."""
-    tensors = {INPUT: images.astype(np.float32)}
-    for node in network.nodes.values():
-        tensors[node.name] = float_layer(node, weights, [tensors[name] for name in node.inputs])
+TensorFunction = Callable[[np.ndarray], np.ndarray]
+
+
+def run_float(
+    network: Network,
+    weights: Weights,
+    images: np.ndarray,
+    functions: Mapping[str, TensorFunction] = {},
+) -> dict[str, np.ndarray]:
+    """Every tensor of the network in float32, by name, for ``images`` (images, *input_shape).
+
+    functions   by tensor, what it goes through once it is made
+    """
+    tensors = {}
+    for name in (INPUT, *network.nodes):
+        if name == INPUT:
+            tensor = images.astype(np.float32)
+        else:
+            node = network.nodes[name]
+            tensor = float_layer(node, weights, [tensors[source] for source in node.inputs])
+        tensors[name] = functions[name](tensor) if name in functions else tensor
     return tensors
 
 

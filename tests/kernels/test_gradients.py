@@ -4,10 +4,11 @@ import naive
 import numpy as np
 import pytest
 import strategies
+from exactness import registers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsim.kernels.accumulator import Accumulator
+from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.kernels.affine_code import AffineCode
 from qsim.kernels.bit_serial import BitSerialWeights
 from qsim.kernels.gradients import (
@@ -62,9 +63,10 @@ def test_a_weight_gradient_equals_the_naive_sums_of_each_image(data, path):
     worst = strategies.worst_sum(x, g, np.zeros(0, int), shape[2] * shape[3])
     ordered = datapath is LevelWeights
     modes = strategies.MODES if ordered else strategies.ORDERLESS
-    register = data.draw(strategies.register(worst, modes))
+    split = shape[2] * shape[3], strategies.worst_sum(x, g, np.zeros(0, int), 1)
+    register = data.draw(strategies.register(worst, modes, split))
     got = weight_gradient(x, g, w_shape[2:], **geometry, accumulator=register, datapath=datapath)
-    expected = naive.weight_gradient(x, g, w_shape, register.bits, register.mode, **geometry)
+    expected = naive.weight_gradient(x, g, w_shape, **registers(register), **geometry)
     np.testing.assert_array_equal(got, dense(expected, (x_shape[0], *w_shape)))
 
 
@@ -149,10 +151,13 @@ def test_a_weight_gradient_that_could_overflow_is_refused():
         weight_gradient(x, g, (1, 1), accumulator=Accumulator(11))
 
 
-def test_an_input_gradient_does_not_saturate():
+@pytest.mark.parametrize(
+    "accumulator", [Accumulator(8, "saturate"), Accumulator(8, partial=Partial(1, 8))], ids=str
+)
+def test_an_input_gradient_does_not_saturate_and_has_no_partial_sums(accumulator):
     one = np.ones((1, 1, 1, 1), int)
     with pytest.raises(ValueError, match="in no order"):
-        input_gradient(one, one, (1, 1, 1, 1), accumulator=Accumulator(8, "saturate"))
+        input_gradient(one, one, (1, 1, 1, 1), accumulator=accumulator)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import naive
 import numpy as np
 import pytest
 import strategies
+from exactness import registers
 from hypothesis import given
 
 from qsim.kernels.accumulator import Accumulator
@@ -13,8 +14,8 @@ from qsim.kernels.level_product import LevelWeights
 def test_a_convolution_equals_the_naive_sum(operands):
     x, w, bias, arguments = operands
     got = conv2d(x, LevelWeights(w), bias, **arguments)
-    accumulator = arguments.pop("accumulator")
-    expected = naive.conv2d(x, w, bias, **arguments, bits=accumulator.bits, mode=accumulator.mode)
+    accumulator = registers(arguments.pop("accumulator"))
+    expected = naive.conv2d(x, w, bias, **arguments, **accumulator)
     np.testing.assert_array_equal(got, np.array(expected, np.int64).reshape(got.shape))
 
 

@@ -2,6 +2,7 @@ import naive
 import numpy as np
 import pytest
 import strategies
+from exactness import registers
 from hypothesis import given
 
 from qsim.kernels.accumulator import Accumulator
@@ -13,7 +14,7 @@ from qsim.kernels.level_product import LevelWeights
 def test_linear_equals_the_naive_sum(operands):
     x, w, bias, accumulator = operands
     got = linear(x, LevelWeights(w), bias, accumulator=accumulator)
-    expected = naive.linear(x, w, bias, accumulator.bits, accumulator.mode)
+    expected = naive.linear(x, w, bias, **registers(accumulator))
     np.testing.assert_array_equal(got, np.array(expected, np.int64).reshape(got.shape))
 
 

@@ -2,6 +2,7 @@ import naive
 import numpy as np
 import pytest
 import strategies
+from exactness import registers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ def shift_operands(draw):
     w = w.reshape(w_shape).astype(np.int64)
     depth = int(np.prod(w_shape[1:]))
     none = np.zeros(w_shape[:1], np.int64)
-    arguments["accumulator"] = draw(strategies.register(strategies.worst_sum(x, w, none, depth)))
+    arguments["accumulator"] = draw(strategies.sums_register(x, w, none, depth))
     return x, terms, w, arguments
 
 
@@ -30,9 +31,9 @@ def shift_operands(draw):
 def test_shifting_and_adding_equals_the_naive_sum(operands):
     x, terms, w, arguments = operands
     got = conv2d(x, ShiftAddWeights(*terms), **arguments)
-    accumulator = arguments.pop("accumulator")
+    accumulator = registers(arguments.pop("accumulator"))
     none = np.zeros(len(w), int)
-    expected = naive.conv2d(x, w, none, **arguments, bits=accumulator.bits, mode=accumulator.mode)
+    expected = naive.conv2d(x, w, none, **arguments, **accumulator)
     np.testing.assert_array_equal(got, np.array(expected, np.int64).reshape(got.shape))
 
 
