@@ -363,13 +363,6 @@ def packed_bytes(integers, bits):
     return [int(digits[first : first + 8][::-1], 2) for first in range(0, len(digits), 8)]
 
 
-def matmul(left, right):
-    return [
-        [sum(int(row[k]) * int(right[k][n]) for k in range(len(row))) for n in range(len(right[0]))]
-        for row in left
-    ]
-
-
 def add_float(a, b, codes, low, high):
     """Codes are (scale, zero point); three fused multiply-adds, each rounded once."""
     (scale_a, zero_a), (scale_b, zero_b), (scale_y, zero_y) = codes

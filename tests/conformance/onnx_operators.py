@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsim.kernels.activation_product import matmul
 from qsim.kernels.add_float import ScaledCode, add_float
 from qsim.kernels.layers import conv2d
 from qsim.kernels.level_product import LevelWeights
+from qsim.kernels.matmul import matmul
 from qsim.kernels.multipliers import onnx_average_multiplier, onnx_multiplier
 from qsim.kernels.narrow_integers import cast_narrow, widen_narrow
 from qsim.kernels.pool import sum_pool
