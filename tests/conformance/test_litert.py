@@ -33,7 +33,7 @@ from qsim.kernels.multipliers import onnx_multiplier, tflite_dense_multiplier, t
 from qsim.kernels.requantize import requantize_float
 from qsim.kernels.requantize_double import requantize_double
 
-EXAMPLES = settings(max_examples=150)
+EXAMPLES = settings(max_examples=300)
 FAMILIES = pytest.mark.parametrize("family", models.FAMILIES)
 LANES = 8  # channels that the builtin depthwise kernel takes at a time
 LOW, HIGH = -128, 127
