@@ -10,22 +10,33 @@ from qsim.formats import Float
 from qsim.formats.base import finite
 from qsim.kernels.layers import conv2d, linear
 from qsim.kernels.level_product import LevelWeights
+from qsim.kernels.matmul import matmul
 from qsim.kernels.pool import average_pool, max_pool, sum_pool
 from qsim.kernels.scale_map import scale_map
+from qsim.kernels.softmax import softmax
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     Add,
     AveragePool,
+    Clip,
+    Concat,
     Conv,
     Flatten,
+    HardTanh,
     Linear,
+    MatMul,
     MaxPool,
     Relu,
+    Relu6,
+    Sigmoid,
+    Softmax,
+    Tanh,
     border,
     pair,
 )
 from qsim.network.reference import float_layer
 from qsim.program import Program
+from qsim.table_layers import table_of
 from qsim.values import Levels, Step, Sums, Value, real
 
 
@@ -85,8 +96,18 @@ def _compute(program: Program, node: Node, read: list[Step]) -> Value:
             return _product(program, node, read[0])
         case Relu():
             return _relu(x)
+        case Clip() | Relu6() | HardTanh():
+            low, high = node.layer.bounds
+            sums = sums_of(x)
+            return replace(sums, low=max(sums.low, low), high=min(sums.high, high))
+        case Sigmoid() | Tanh() | Softmax():
+            return _tabled(program, node, x)
+        case MatMul(transposed=transposed):
+            return _activation_product(program, inputs, transposed)
         case Add():
             return Sums(tuple(term for value in inputs for term in sums_of(value).terms))
+        case Concat():
+            return _joined(inputs)
         case MaxPool(kernel=kernel, stride=stride, padding=padding):
             geometry = {"stride": pair(stride or kernel), "padding": border(padding)}
             return _on_levels(x, lambda v: max_pool(v, pair(kernel), **geometry))
@@ -156,6 +177,32 @@ def _relu(x: Levels | Sums) -> Levels | Sums:
     if isinstance(x, Levels) or (x.uniform and x.offset is None):
         return _on_levels(x, lambda levels: np.maximum(levels, 0))
     return replace(x, low=max(x.low, 0.0))
+
+
+def _activation_product(program: Program, inputs: list[Levels], transposed: bool) -> Sums:
+    x, y = inputs
+    accumulator = program.arithmetic.accumulator
+    sums = matmul(x.levels, y.levels, transposed=transposed, accumulator=accumulator)
+    scale = np.float64(x.scale) * np.float64(y.scale)
+    return Sums(((sums, np.full(sums.shape[1], scale)),))
+
+
+def _tabled(program: Program, node: Node, x: Levels) -> Sums:
+    """What a table makes of levels, at the scale of the table's results."""
+    number, scale = program.formats[node.inputs[0]], float(x.scale)
+    table = table_of(node.layer, number.min_level, number.max_level, scale)
+    if isinstance(node.layer, Softmax):
+        levels, out_scale = softmax(x.levels, table, node.layer.bits), 2.0**-node.layer.bits
+    else:
+        levels, out_scale = table(x.levels), float(table.y.scale)
+    return Sums(((levels, np.full(levels.shape[1], out_scale)),))
+
+
+def _joined(inputs: list[Levels]) -> Sums:
+    """Rounded tensors one after another, each channel with its scale."""
+    levels = np.concatenate([x.levels for x in inputs], axis=1).astype(np.int64)
+    counts = [x.levels.shape[1] for x in inputs]
+    return Sums(((levels, np.repeat([np.float64(x.scale) for x in inputs], counts)),))
 
 
 def _average(program: Program, node: Node, x: Levels) -> Sums:

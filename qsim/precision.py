@@ -3,7 +3,7 @@
 from collections.abc import Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -11,7 +11,17 @@ from hwmodels.documents import nearest
 from qsim.errors import WorkloadError
 from qsim.formats import FORMATS, BinaryActivations, Facts, Ttq, from_document
 from qsim.network.graph import INPUT, Network, Node
-from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    Clipping,
+    Concat,
+    Flatten,
+    MatMul,
+    MaxPool,
+    Relu,
+    Tabled,
+)
 
 FormatDocument = str | dict[str, Any]
 
@@ -101,8 +111,9 @@ def rounded_tensors(
     """The tensors that are rounded to an activation format; the others stay in the accumulator.
 
     Rounded are the network's input, what a layer with products or an average pool reads, what
-    several layers read, sums of several terms (or relu of one) that anything but a relu reads, and
-    what a max pool or flatten makes of rounded tensors. The network's output is not rounded.
+    several layers read, sums of several terms (or relu of one) that anything but a relu reads, what
+    tables and products of two tensors read and make, and what a max pool or flatten makes of
+    rounded tensors. The network's output is not rounded. A clip counts as a relu.
 
     several         layers with products whose sums have several terms, as additions have
     round_addends   whether everything that an addition reads is rounded too
@@ -127,8 +138,12 @@ def _carried_on_by(network: Network, node: Node, several: Set[str]) -> tuple[typ
     """The kinds of layer that can go on with a layer's sums in the accumulator: a sum of several
     terms is rounded once, after its relu."""
     if isinstance(node.layer, Add) or node.name in several:
-        return (Relu,)
-    return () if _relu_of_sum(network, node, several) else (Relu, Add, MaxPool, Flatten)
+        return (Relu, *get_args(Clipping))
+    if isinstance(node.layer, Concat | MatMul | Tabled) or _bound_of_sum(network, node, several):
+        return ()
+    if isinstance(node.layer, Clipping):
+        return (MaxPool, Flatten)
+    return (Relu, *get_args(Clipping), Add, MaxPool, Flatten)
 
 
 def keeps_levels(node: Node, rounded: set[str]) -> bool:
@@ -136,9 +151,10 @@ def keeps_levels(node: Node, rounded: set[str]) -> bool:
     return isinstance(node.layer, MaxPool | Flatten) and node.inputs[0] in rounded
 
 
-def _relu_of_sum(network: Network, node: Node, several: Set[str]) -> bool:
+def _bound_of_sum(network: Network, node: Node, several: Set[str]) -> bool:
+    """Whether the layer bounds a sum of several terms."""
     source = network.nodes.get(node.inputs[0])
-    if not isinstance(node.layer, Relu) or source is None:
+    if not isinstance(node.layer, Relu | Clipping) or source is None:
         return False
     return isinstance(source.layer, Add) or source.name in several
 
@@ -253,8 +269,8 @@ def _demanding(network: Network, tensor: str, chosen: dict[str, _Choice]) -> lis
     or an average, or that are singled out, and theirs where a max pool or flatten passes it on."""
     names = []
     for reader in network.readers[tensor]:
-        averages = isinstance(reader.layer, AveragePool)
-        if reader.has_products or averages or chosen[reader.name].singled_out("activations"):
+        reads_levels = isinstance(reader.layer, AveragePool | MatMul | Tabled)
+        if reader.has_products or reads_levels or chosen[reader.name].singled_out("activations"):
             names.append(reader.name)
         if isinstance(reader.layer, MaxPool | Flatten):
             names += _demanding(network, reader.name, chosen)

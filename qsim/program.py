@@ -27,7 +27,18 @@ from qsim.formats.base import ScaleRule
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.fold import Unfolded
 from qsim.network.graph import INPUT, Network, Node
-from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    Clipping,
+    Concat,
+    Flatten,
+    MatMul,
+    MaxPool,
+    Relu,
+    Sigmoid,
+    Softmax,
+)
 from qsim.network.weights import Weights
 from qsim.precision import Precision, keeps_levels
 from qsim.requantize import REQUANTIZERS, Name, Requantizer
@@ -182,8 +193,8 @@ def build(
         if quantized[node.name] is not None and node.inputs[0] in scales
     }
     program = replace(draft, biases=biases)
-    for name in biases:
-        _check_accumulator(program, network.nodes[name])
+    for node in network.nodes.values():
+        _check_accumulator(program, node)
     _check_powers_of_two(program)
     if arithmetic.integer_only:
         _check_integer_only(program)
@@ -227,7 +238,7 @@ def _check_finite(network: Network, tensors: dict[str, np.ndarray]) -> None:
 
 
 def _check_sign(network: Network, name: str, number: Facts, real: np.ndarray) -> None:
-    if isinstance(number, BinaryActivations) and _never_negative(network, name):
+    if isinstance(number, BinaryActivations) and _never_negative(network, name) and real.min() >= 0:
         raise WorkloadError(
             f"precision: tensor {name!r} of network {network.name} is never negative, so its sign"
             " is always +1; a network of xnor_activations has batch norms and no relu before them"
@@ -243,10 +254,12 @@ def _check_sign(network: Network, name: str, number: Facts, real: np.ndarray) ->
 
 def _never_negative(network: Network, name: str) -> bool:
     """Whether a tensor cannot be negative; the input is taken at its word where it is read."""
-    if name == INPUT or isinstance(network.nodes[name].layer, Relu):
+    if name == INPUT or isinstance(network.nodes[name].layer, Relu | Sigmoid | Softmax):
         return True
     node = network.nodes[name]
-    passes_on = isinstance(node.layer, MaxPool | AveragePool | Flatten | Add)
+    if isinstance(node.layer, Clipping) and node.layer.bounds[0] >= 0:
+        return True
+    passes_on = isinstance(node.layer, MaxPool | AveragePool | Flatten | Add | Concat | Clipping)
     return passes_on and all(_never_negative(network, source) for source in node.inputs)
 
 
@@ -346,19 +359,28 @@ def _bias_levels(draft: Program, node: Node) -> np.ndarray:
 
 
 def _check_accumulator(program: Program, node: Node) -> None:
-    accumulator = program.arithmetic.accumulator
-    weights = program.weights[node.name]
-    max_x = program.formats[node.inputs[0]].max_magnitude
-    bias = magnitude(program.biases[node.name])
-    for term in weights.terms:
-        depth = prod(term.levels.shape[1:])
+    for operands in _largest_operands(program, node):
         try:
-            accumulator.check(depth, max_x, weights.format.max_magnitude, bias)
+            program.arithmetic.accumulator.check(*operands)
         except OverflowError as error:
             raise WorkloadError(
                 f"execute.accumulator: layer {node.name!r}: {error}; give it more bits, or mode"
                 " wrap or saturate"
             ) from None
+
+
+def _largest_operands(program: Program, node: Node) -> list[tuple[int, int, int, int]]:
+    """Of each integer product of a layer: its depth, and the largest magnitudes of what it
+    multiplies and of its bias."""
+    formats = [program.formats.get(name) for name in node.inputs]
+    if isinstance(node.layer, MatMul) and Float not in map(type, formats):
+        x, y = formats
+        return [(node.input_shapes[0][-1], x.max_magnitude, y.max_magnitude, 0)]
+    if node.name not in program.biases:
+        return []
+    weights, bias = program.weights[node.name], magnitude(program.biases[node.name])
+    max_x, max_w = formats[0].max_magnitude, weights.format.max_magnitude
+    return [(prod(term.levels.shape[1:]), max_x, max_w, bias) for term in weights.terms]
 
 
 def _check_powers_of_two(program: Program) -> None:

@@ -111,6 +111,7 @@ class Tflite(Requantizer):
 class Thresholds(Requantizer):
     """Comparisons alone: where the exact value scale * sum + bias crosses from level to level."""
 
+    round_addends = True
     bias_in_offset = True
     summary = "integer thresholds of the exact activation (DoReFa-Net 2.8, FINN)"
 
@@ -212,8 +213,7 @@ def _one_integer(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
     for levels, other in others:
         if not np.array_equal(other, scale):
             raise ValueError(
-                "thresholds compare one integer, and the terms of an addition here have different"
-                " scales"
+                "thresholds compare one integer, and this sum has terms of different scales"
             )
         first = first + levels
     return first, scale

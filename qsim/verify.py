@@ -6,20 +6,28 @@ from functools import cache
 
 import numpy as np
 
-from qsim import verify_rounding
+from qsim import verify_rounding, verify_tables
 from qsim.formats import AffineGrid, Format, Quantized, QuantizedGroups, QuantizedTtq
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.dorefa import OddLevels
-from qsim.kernels.accumulator import Accumulator
+from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     AveragePool,
+    Clip,
+    Concat,
     Conv,
     Flatten,
+    HardTanh,
     Linear,
+    MatMul,
     MaxPool,
     Relu,
+    Relu6,
     Side,
+    Sigmoid,
+    Softmax,
+    Tanh,
     border,
     pair,
 )
@@ -99,6 +107,15 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
                 return replace(before, low=max(before.low, 0.0))
             [(total, scale)] = before.terms
             return replace(before, terms=((max(total, 0), scale),))
+        case Clip() | Relu6() | HardTanh():
+            before, (low, high) = element(x, at), layer.bounds
+            return replace(before, low=max(before.low, low), high=min(before.high, high))
+        case Sigmoid() | Tanh() | Softmax():
+            return _tabled_again(program, node, x, at)
+        case MatMul():
+            return _matmul_again(program, node, inputs, at)
+        case Concat():
+            return _part_of(inputs, at)
         case MaxPool():
             values = _window(x, layer.kernel, layer.stride, layer.padding, at)
             return max(values, key=lambda value: value.terms[0][0])
@@ -116,6 +133,38 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
     return Element(tuple(term for each in elements for term in each.terms))
 
 
+def _tabled_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
+    layer, number = node.layer, program.formats[node.inputs[0]]
+    levels = (number.min_level, number.max_level, float(x.scale))
+    if isinstance(layer, Softmax):
+        row = [int(level) for level in x.levels[at[:-1]]]
+        level = verify_tables.softmax_value(layer, row, at[-1], *levels)
+        return Element(((level, 2.0**-layer.bits),))
+    level = verify_tables.table_value(layer, int(x.levels[at]), *levels)
+    return Element(((level, 2.0**-layer.fraction_bits),))
+
+
+def _matmul_again(program: Program, node: Node, inputs, at: tuple[int, ...]) -> Element:
+    x, y = inputs
+    *before, row, column = at
+    held = y.levels[tuple(before)]
+    others = held[column] if node.layer.transposed else held[:, column]
+    register = Register(program.arithmetic.accumulator)
+    for a, b in zip(x.levels[(*before, row)], others, strict=True):
+        register.add(int(a) * int(b))
+    return Element(((register.total(), float(np.float64(x.scale) * np.float64(y.scale))),))
+
+
+def _part_of(inputs: list[Levels], at: tuple[int, ...]) -> Element:
+    """The value of a concatenation, from the tensor that it is of."""
+    image, channel, *rest = at
+    for x in inputs:
+        if channel < x.levels.shape[1]:
+            break
+        channel -= x.levels.shape[1]
+    return element(x, (image, channel, *rest))
+
+
 def _product_again(program: Program, node: Node, read: Step, at: tuple[int, ...]) -> Element:
     image, row = at[:2]
     weights, accumulator = program.weights[node.name], program.arithmetic.accumulator
@@ -124,15 +173,19 @@ def _product_again(program: Program, node: Node, read: Step, at: tuple[int, ...]
         np.float64(program.scales[node.inputs[0]]) * np.float64(scale * np.abs(factor))
         for scale in _row_scales(weights, row)
     ]
-    totals = [0] * len(scales)
+    registers = [Register(accumulator) for _ in scales]
     for key, level in _operands(node, read.value.levels[image], row, at[2:]):
         key = key if isinstance(key, tuple) else (key,)
         number, term = _weight_format(weights, row, key[0])
         code = _code(number, int(weights.levels[(row, *key)]))
         product = _multiply(number, code, level if factor >= 0 else -level)
-        if isinstance(weights, QuantizedTtq):
+        if isinstance(
+            weights, QuantizedTtq
+        ):  # each term meets every weight, those not its own as 0
             term = int(weights.levels[(row, *key)] < 0)
-        totals[term] = _hold(accumulator, totals[term] + product)
+            registers[1 - term].add(0)
+        registers[term].add(product)
+    totals = [register.total() for register in registers]
     bias = program.real.get(f"{node.name}.bias")
     bias = 0.0 if bias is None else float(bias[row])
     if program.arithmetic.requantizer.bias_in_offset:
@@ -206,8 +259,8 @@ def _operands(node: Node, levels: np.ndarray, row: int, position: tuple[int, ...
         for i in range(kernel_h):
             for j in range(kernel_w):
                 y, z = _place(node, position, (i, j))
-                if 0 <= y < height and 0 <= z < width:
-                    yield (c, i, j), int(levels[first + c, y, z])
+                inside = 0 <= y < height and 0 <= z < width
+                yield (c, i, j), int(levels[first + c, y, z]) if inside else 0
 
 
 def _multiply(number, code: int, level: int) -> int:
@@ -233,12 +286,41 @@ def _shifts(number, code: int) -> tuple[int, ...]:
     return tuple(int(part) for part in number.shifts(np.array(code)))
 
 
-def _hold(accumulator: Accumulator, total: int) -> int:
-    """What the register keeps of ``total``."""
-    if accumulator.mode == "saturate":
-        return min(max(total, accumulator.low), accumulator.high)
-    if accumulator.mode == "wrap":
-        return (total - accumulator.low) % 2**accumulator.bits + accumulator.low
+class Register:
+    """The accumulator, an addition at a time, with its partial register where it has one."""
+
+    def __init__(self, accumulator: Accumulator):
+        self._wide, self._sum = accumulator, 0
+        self._partial, self._part, self._count = accumulator.partial, 0, 0
+
+    def add(self, product: int) -> None:
+        """Add one more product."""
+        if self._partial is None:
+            self._sum = _hold(self._wide, self._sum + product)
+            return
+        self._part = _hold(self._partial, self._part + product)
+        self._count += 1
+        if self._count == self._partial.products:
+            self._pass_on()
+
+    def total(self) -> int:
+        """The sum of all products so far."""
+        if self._count:
+            self._pass_on()
+        return self._sum
+
+    def _pass_on(self) -> None:
+        self._sum = _hold(self._wide, self._sum + self._part)
+        self._part = self._count = 0
+
+
+def _hold(register: Accumulator | Partial, total: int) -> int:
+    """What a register keeps of ``total``."""
+    half = 2 ** (register.bits - 1)
+    if register.mode == "saturate":
+        return min(max(total, -half), half - 1)
+    if register.mode == "wrap":
+        return (total + half) % (2 * half) - half
     return total
 
 

@@ -16,11 +16,19 @@ from qsim.network.layers import (
     Add,
     AveragePool,
     BatchNorm,
+    Clip,
+    Concat,
     Conv,
     Flatten,
+    HardTanh,
     Linear,
+    MatMul,
     MaxPool,
     Relu,
+    Relu6,
+    Sigmoid,
+    Softmax,
+    Tanh,
     border,
     pair,
 )
@@ -79,6 +87,18 @@ def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.n
             return _batch_norm(x, layer.epsilon, **parameters)
         case Relu():
             return np.maximum(x, 0)
+        case Clip() | Relu6() | HardTanh():
+            return np.clip(x, *np.float32(layer.bounds))
+        case Sigmoid():
+            return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
+        case Tanh():
+            return np.tanh(x.astype(np.float64)).astype(np.float32)
+        case Softmax():
+            return _softmax(x)
+        case MatMul():
+            return _matmul(x, inputs[1], layer.transposed)
+        case Concat():
+            return np.concatenate(inputs, axis=1)
         case MaxPool():
             top, left, bottom, right = border(layer.padding)
             edges = ((0, 0), (0, 0), (top, bottom), (left, right))
@@ -110,6 +130,22 @@ def _convolution(x: np.ndarray, layer: Conv, weight: np.ndarray, bias: np.ndarra
             out[image, group] = matmul_in_order(rows[group], columns[group])
     out = out.reshape(images, len(weight), out_h, out_w)
     return out if bias is None else out + bias[:, None, None]
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    """Along the last axis, in float64 and rounded to float32."""
+    terms = np.exp(x.astype(np.float64) - x.max(axis=-1, keepdims=True))
+    return (terms / terms.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _matmul(x: np.ndarray, y: np.ndarray, transposed: bool) -> np.ndarray:
+    """Matrix by matrix, in the order of the depth."""
+    right = np.swapaxes(y, -1, -2) if transposed else y
+    matrices = zip(x.reshape(-1, *x.shape[-2:]), right.reshape(-1, *right.shape[-2:]), strict=True)
+    products = [
+        matmul_in_order(np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in matrices
+    ]
+    return np.array(products, np.float32).reshape(*x.shape[:-1], right.shape[-1])
 
 
 def _windows(x: np.ndarray, kernel, stride, dilation=1) -> np.ndarray:
