@@ -417,3 +417,21 @@ def requantize_real_bias(total, bias: Fraction, scales, one_scale, low, high):
     multiplier = float32(product / out)
     scaled = float32(float32(float32(Fraction(total)) + steps) * multiplier)
     return min(max(half_even(scaled), low), high)
+
+
+def fixed_point_level(value: Fraction, bits, signed, overflow, rounding):
+    """The word that keeps a value in steps of the last bit, by what each rounding is said to do."""
+    below = value.numerator // value.denominator
+    above = below if value == below else below + 1
+    nearer = {below, above} if 2 * value == below + above else {half_even(value)}
+    chosen = {
+        "half_even": half_even(value),
+        "half_up": max(nearer),
+        "half_away": max(nearer, key=abs),
+        "floor": below,
+        "ceil": above,
+        "toward_zero": min(below, above, key=abs),
+    }[rounding]
+    if overflow == "wrap":
+        return hold(chosen, bits, "wrap") if signed else chosen % 2**bits
+    return min(max(chosen, -(2 ** (bits - 1)) if signed else 0), 2 ** (bits - signed) - 1)
