@@ -8,7 +8,7 @@ from math import ceil, floor, frexp, inf
 
 import numpy as np
 
-from qsim.formats import Format, Hwgq
+from qsim.formats import FixedPoint, Format, Hwgq
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.unit_interval import UnitInterval
 from qsim.values import Element
@@ -25,19 +25,24 @@ def level_of_real(x: float, number: Format, scale: float) -> int:
 def level_of_sums(element: Element, number: Format, scale: float, requantize: str) -> int:
     """The level of an unrounded value by the arithmetic called ``requantize``."""
     if requantize == "onnx":
-        level = _decide(Fraction(float(_float32_total(element, scale))), number)
+        x = Fraction(float(_float32_total(element, scale)))
     elif requantize in ("shift", "thresholds"):
         total = sum(Fraction(sums) * Fraction(by) for sums, by in element.terms)
-        level = _decide((total + Fraction(element.offset)) / Fraction(scale), number)
+        x = (total + Fraction(element.offset)) / Fraction(scale)
     else:
-        [(sums, by)] = element.terms
-        level = fixed_point_product(sums, by / scale, requantize)
-        level = min(max(level, number.min_level), number.max_level)
-    if element.low != -inf:
-        level = max(level, _decide(Fraction(element.low / scale), number))
-    if element.high != inf:
-        level = min(level, _decide(Fraction(element.high / scale), number))
-    return level
+        x = Fraction(_fixed_point_level(element, scale, requantize))
+    low, high = element.low / scale, element.high / scale
+    if requantize not in ("onnx", "shift", "thresholds"):  # a level, so its bounds are levels too
+        low = low if low == -inf else _decide(Fraction(low), number)
+        high = high if high == inf else _decide(Fraction(high), number)
+    x = x if low == -inf else max(x, Fraction(low))
+    x = x if high == inf else min(x, Fraction(high))
+    return _decide(x, number)
+
+
+def _fixed_point_level(element: Element, scale: float, rounding: str) -> int:
+    [(sums, by)] = element.terms
+    return fixed_point_product(sums, by / scale, rounding)
 
 
 def fixed_point_product(total: int, real_multiplier: float, rounding: str) -> int:
@@ -80,4 +85,22 @@ def _decide(x: Fraction, number: Format) -> int:
         return 1 if x >= 0 else -1
     if isinstance(number, Hwgq):
         return 0 if x <= 0 else min(max(ceil(x - Fraction(1, 2)), 1), 2**number.bits - 1)
+    if isinstance(number, FixedPoint):
+        return _held(_rounded(x, number.rounding), number)
     return min(max(round(x), number.min_level), number.max_level)  # a half to the even integer
+
+
+def _rounded(x: Fraction, rounding: str) -> int:
+    half = Fraction(1, 2)
+    away = floor(abs(x) + half) * (1 if x >= 0 else -1)
+    towards = floor(x) if x >= 0 else ceil(x)
+    others = {"floor": floor(x), "ceil": ceil(x), "half_up": floor(x + half)}
+    named = {"half_even": round(x), "half_away": away, "toward_zero": towards, **others}
+    return named[rounding]
+
+
+def _held(level: int, number: FixedPoint) -> int:
+    low = -(2 ** (number.bits - 1)) if number.signed else 0
+    if number.overflow == "wrap":
+        return (level - low) % 2**number.bits + low
+    return min(max(level, low), low + 2**number.bits - 1)

@@ -371,3 +371,67 @@ def add_float(a, b, codes, low, high):
     rest = float32(zero_y - zeros)
     total = float32(a * ratio_a + float32(b * ratio_b + rest))
     return min(max(half_even(total), low), high)
+
+
+def half_away(value: Fraction) -> int:
+    """The nearest integer, a half away from zero."""
+    return -half_up(-value) if value < 0 else half_up(value)
+
+
+def add_fixed(a, b, scales, low, high, addition):
+    """Levels; scales are fractions, each a float32."""
+    x, y, out = scales
+    if addition == "xnnpack":
+        ratios = [float32(x / out), float32(y / out)]
+        shift = 20
+        while max(ratios) * 2**shift >= 2**21:
+            shift -= 1
+        while max(ratios) * 2**shift < 2**20:
+            shift += 1
+        total = half_up(Fraction(sum(
+            level * half_even(ratio * 2**shift)
+            for level, ratio in zip((a, b), ratios, strict=True)
+        ), 2**shift))  # fmt: skip
+        return min(max(total, low), high)
+    larger = 2 * max(x, y)
+    inner = "tflite" if addition == "tflite-builtin" else "tflite-reference"
+    everything = -(2**40), 2**40
+    total = sum(
+        requantize_fixed(level * 2**20, Fraction(float(scale / larger)), *everything, inner)
+        for level, scale in ((a, x), (b, y))
+    )
+    outer = Fraction(float(larger / (2**20 * out)))
+    return requantize_fixed(total, outer, low, high, "tflite-reference")
+
+
+def requantize_double(total, multiplier, low, high):
+    """A Python float is a float64, and the product of two is rounded once."""
+    return min(max(half_away(Fraction(float(total) * multiplier)), low), high)
+
+
+def requantize_real_bias(total, bias: Fraction, scales, one_scale, low, high):
+    """Scales of x, the weight and the result are fractions; each operation rounds to float32."""
+    x, weight, out = scales
+    product = float32(x * weight)
+    steps = float32(bias * float32(1 / product)) if one_scale else float32(bias / product)
+    multiplier = float32(product / out)
+    scaled = float32(float32(float32(Fraction(total)) + steps) * multiplier)
+    return min(max(half_even(scaled), low), high)
+
+
+def fixed_point_level(value: Fraction, bits, signed, overflow, rounding):
+    """The word that keeps a value in steps of the last bit, by what each rounding is said to do."""
+    below = value.numerator // value.denominator
+    above = below if value == below else below + 1
+    nearer = {below, above} if 2 * value == below + above else {half_even(value)}
+    chosen = {
+        "half_even": half_even(value),
+        "half_up": max(nearer),
+        "half_away": max(nearer, key=abs),
+        "floor": below,
+        "ceil": above,
+        "toward_zero": min(below, above, key=abs),
+    }[rounding]
+    if overflow == "wrap":
+        return hold(chosen, bits, "wrap") if signed else chosen % 2**bits
+    return min(max(chosen, -(2 ** (bits - 1)) if signed else 0), 2 ** (bits - signed) - 1)

@@ -99,10 +99,25 @@ def apply_multiplier(
 
     Raises what ``requantize_fixed`` does, and TypeError on anything but integers.
     """
+    check_limits(*limits)
+    return _applied(sums, multiplier, shift, limits, rounding)
+
+
+def scale_fixed(sums: np.ndarray, real_multiplier: np.ndarray, *, rounding: str) -> np.ndarray:
+    """``sums * real_multiplier`` rounded as ``rounding`` says, int32, not clipped.
+
+    A step of an arithmetic that goes on with integers, such as TFLite's addition. Arguments and
+    errors as ``requantize_fixed``.
+    """
+    check_per_channel(sums, sums.shape, real_multiplier)
+    multiplier, shift = quantize_multiplier(real_multiplier)
+    return _applied(sums, multiplier, shift, (INT32_MIN, INT32_MAX), rounding)
+
+
+def _applied(sums, multiplier, shift, limits: tuple[int, int], rounding: str) -> np.ndarray:
     low, high = limits
     if rounding not in ROUNDINGS:
         raise ValueError(f"a rounding is one of {', '.join(ROUNDINGS)}, not {rounding!r}")
-    check_limits(low, high)
     check_per_channel(sums, sums.shape, multiplier)
     check_per_channel(sums, sums.shape, shift)
     multiplier, shift = as_integers(multiplier, np.int64), as_integers(shift, np.int64)

@@ -1,0 +1,82 @@
+"""fbgemm's quantized linear layer, which torch runs on x86: uint8 activations, int8 weights.
+
+Without a bias it requantizes as ONNX Runtime does. A bias is a real number there, and becomes steps
+of the sums by a division where each row has its scale, by a reciprocal where all have one: the same
+bias and scales can give different codes in the two ways. Products of 2**31 and more, which it turns
+into the lowest code instead of the highest, are not generated.
+"""
+
+import numpy as np
+import pytest
+from conformance.generators import SEEDS, Random
+from conformance.peers import RECORD, TORCH, load
+from hypothesis import given, settings
+
+from qsim.kernels.layers import linear
+from qsim.kernels.level_product import LevelWeights
+from qsim.kernels.multipliers import onnx_multiplier
+from qsim.kernels.requantize import requantize_float
+from qsim.kernels.requantize_real_bias import requantize_real_bias
+
+# torch announces that its quantized tensors will move to another package
+pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+LARGEST_MULTIPLIER = 64  # with sums up to 2**24 far below 2**31
+
+
+@pytest.fixture(scope="module")
+def torch():
+    module = load(TORCH)
+    if "fbgemm" not in module.backends.quantized.supported_engines:
+        pytest.fail("this build of torch has no fbgemm, which is for x86")
+    before = module.backends.quantized.engine
+    module.backends.quantized.engine = "fbgemm"
+    yield module
+    module.backends.quantized.engine = before
+
+
+def _fbgemm(torch, x, w, bias, scales, zeros):
+    """The uint8 codes of a linear layer; one weight scale, or one for each row."""
+    x_scale, w_scale, y_scale = scales
+    x_zero, y_zero = zeros
+    read = torch._make_per_tensor_quantized_tensor(torch.from_numpy(x), float(x_scale), x_zero)
+    if w_scale.size == 1:
+        held = torch._make_per_tensor_quantized_tensor(torch.from_numpy(w), float(w_scale[0]), 0)
+    else:
+        no_zeros = torch.zeros(len(w), dtype=torch.int64)
+        by_row = torch.tensor(w_scale.astype(float))
+        held = torch._make_per_channel_quantized_tensor(torch.from_numpy(w), by_row, no_zeros, 0)
+    packed = torch.ops.quantized.linear_prepack(held, None if bias is None else torch.tensor(bias))
+    result = torch.ops.quantized.linear(read, packed, float(y_scale), y_zero)
+    return result.int_repr().numpy()
+
+
+@pytest.mark.parametrize("biased", [False, True], ids=["no bias", "bias"])
+@settings(max_examples=300)
+@given(SEEDS)
+def test_a_linear_layer_is_exact(torch, biased, seed):
+    random = Random.seeded(seed)
+    hard = biased and random.one_of(True, False)  # the biases alone are the sums
+    depth, rows = random.integer(1, 70), 300 if hard else random.integer(1, 40)
+    w, zeros = random.weights((rows, depth)), tuple(random.integer(0, 255) for _ in range(2))
+    shape = (random.integer(1, 4), depth)
+    x = np.full(shape, zeros[0], np.uint8) if hard else random.codes(shape, np.uint8)
+    x_scale, w_scale = random.scales()[()], random.scales(random.one_of((1,), (rows,)))
+    spread = 128 * 64 * int(np.sqrt(depth))
+    y_scale = random.scales()[()] if hard else random.output_scale(x_scale, w_scale, spread)
+    y_scale = max(y_scale, x_scale * w_scale.max() / np.float32(LARGEST_MULTIPLIER))
+    scales = x_scale, w_scale, y_scale
+    multiplier = np.broadcast_to(onnx_multiplier(*scales), rows)
+    bias = None
+    if biased:
+        steps = random.bias(multiplier.astype(float), 2**24 if hard else spread)
+        off = random.one_of(0, random.generator.standard_normal(rows))
+        steps = np.clip(steps, -(2**24) - 4, 2**24 + 4)
+        bias = ((steps + off) * (x_scale * w_scale)).astype(np.float32)
+    expected = _fbgemm(torch, x, w, bias, scales, zeros)
+    sums = linear(x.astype(np.int64) - zeros[0], LevelWeights(w))
+    limits = -zeros[1], 255 - zeros[1]
+    if bias is None:
+        got = requantize_float([(sums, multiplier)], *limits) + zeros[1]
+    else:
+        got = requantize_real_bias(sums, bias, scales, *limits) + zeros[1]
+    RECORD.compare(TORCH, f"fbgemm linear, {'bias' if biased else 'no bias'}", got, expected)
