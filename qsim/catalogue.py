@@ -1,13 +1,11 @@
 """What comes with qsim, as rows of text for `qsim list`."""
 
-import dataclasses
-
 from hwmodels import fpga
 from hwmodels.documents import read_document
 from qsim import shipped
-from qsim.formats import FORMATS
 from qsim.network.layers import shape_text
 from qsim.network.table import LayerTable, read_network
+from qsim.report.formats import rows as format_rows
 from qsim.workload import WorkloadDocument
 
 Rows = list[dict[str, str]]
@@ -33,18 +31,11 @@ def networks() -> Rows:
 
 
 def formats() -> Rows:
-    """The number formats with their parameters."""
-    rows = []
-    for name, record in FORMATS.items():
-        fields = dataclasses.fields(record)
-        parameters = [
-            f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default}" for f in fields
-        ]
-        first_paragraph = " ".join(record.__doc__.split("\n\n")[0].replace("``", "").split())
-        rows.append(
-            {"format": name, "parameters": ", ".join(parameters), "values": first_paragraph}
-        )
-    return rows
+    """The number formats: parameters, what may have them, levels, scale, source."""
+    return [
+        {key: row[key] for key in ("format", "parameters", "levels", "scale", "source")}
+        for row in format_rows()
+    ]
 
 
 def devices() -> Rows:

@@ -18,6 +18,7 @@ examples:
   qsim evaluate my.yaml --out results          one of your own; also JSON, CSV and pictures
   qsim evaluate digits-msq --format json       one JSON document on stdout
   qsim list workloads                          what comes with qsim
+  qsim show format "sp2(bits=4)"               the levels and codes of a number format
 """
 PIPE_COLUMNS = 120  # width of tables that do not go to a terminal
 
@@ -98,6 +99,19 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
+def _show(args: argparse.Namespace) -> int:
+    from qsim.formats import parse
+    from qsim.report.formats import card
+
+    number = parse(args.text)
+    if args.out is not None:
+        from qsim.report.figures import format_figure, write_picture
+
+        write_picture(format_figure(number), args.out)
+    _print(card(number))
+    return 0
+
+
 def _print(renderable) -> None:
     from rich.console import Console
 
@@ -158,6 +172,14 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
     evaluate.set_defaults(run=_evaluate)
 
+    show = commands.add_parser("show", help="show one thing in full: a number format")
+    show.add_argument("what", choices=("format",))
+    show.add_argument("text", metavar="FORMAT", help="as in a report: 'sp2(bits=4)'")
+    show.add_argument(
+        "--out", type=_picture, metavar="FILE.png", help="also draw its levels as a picture"
+    )
+    show.set_defaults(run=_show)
+
     listing = commands.add_parser("list", help="show what comes with qsim")
     listing.add_argument("what", choices=("networks", "formats", "devices", "workloads"))
     listing.set_defaults(run=_list)
@@ -168,6 +190,15 @@ def _folder(text: str) -> Path:
     if not text:
         raise InputError("--out needs the name of a folder")
     return Path(text)
+
+
+def _picture(text: str) -> Path:
+    path = Path(text)
+    if path.suffix != ".png":
+        raise InputError(f"--out: {text}: pictures are written as .png")
+    if not path.parent.is_dir():
+        raise InputError(f"--out: {path.parent}: no such folder")
+    return path
 
 
 def _one_line(error: Exception) -> str:

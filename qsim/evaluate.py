@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from qsim.errors import QsimError
 from qsim.measure import Execution, Progress, measure
-from qsim.network.fold import fold_network, fold_weights
+from qsim.network.fold import fold_network, fold_weights, unfolded_weights
 from qsim.network.graph import Network
 from qsim.network.weights import Weights, read_weights, seeded_weights
 from qsim.precision import Precision, resolve
@@ -53,14 +53,20 @@ def evaluate(workload: Workload, progress: Progress = lambda what, done, steps: 
     """
     network = _named(workload, lambda: fold_network(workload.network))
     where = f"{workload.path}: precision"
-    precision = resolve(workload.document.precision, network, where=where)
+    execute = workload.document.execute
+    round_addends = execute is not None and execute.requantizer.round_addends
+    precision = resolve(
+        workload.document.precision, network, where=where, round_addends=round_addends
+    )
     work = work_table(network, precision)
     pricings = [price(workload, index, work) for index in range(len(workload.document.hardware))]
     execution = None
     if workload.document.execute is not None:
-        weights = _named(workload, lambda: fold_weights(workload.network, _weights(workload)))
+        stored = _named(workload, lambda: _weights(workload))
+        weights = _named(workload, lambda: fold_weights(workload.network, stored))
+        trained = unfolded_weights(workload.network, stored)
         execution = _named(
-            workload, lambda: measure(workload, network, weights, precision, progress)
+            workload, lambda: measure(workload, network, weights, trained, precision, progress)
         )
     return Evaluation(workload, network, precision, execution, pricings)
 

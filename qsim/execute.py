@@ -1,58 +1,43 @@
 """Running an integer program: images in, integers out, every tensor by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from qsim.errors import QsimError
-from qsim.formats import Fixed, Float
+from qsim.formats import Float
+from qsim.formats.base import finite
 from qsim.kernels.layers import conv2d, linear
 from qsim.kernels.level_product import LevelWeights
+from qsim.kernels.matmul import matmul
 from qsim.kernels.pool import average_pool, max_pool, sum_pool
-from qsim.kernels.requantize import add_aligned, requantize_float, requantize_shift
+from qsim.kernels.scale_map import scale_map
+from qsim.kernels.softmax import softmax
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     Add,
     AveragePool,
+    Clip,
+    Concat,
     Conv,
     Flatten,
+    HardTanh,
     Linear,
+    MatMul,
     MaxPool,
     Relu,
+    Relu6,
+    Sigmoid,
+    Softmax,
+    Tanh,
     border,
     pair,
 )
 from qsim.network.reference import float_layer
 from qsim.program import Program
-
-
-@dataclass(frozen=True)
-class Levels:
-    """A rounded tensor: integer levels (images, ...) and one float32 scale."""
-
-    levels: np.ndarray
-    scale: np.ndarray
-
-
-@dataclass(frozen=True)
-class Sums:
-    """A tensor still in the accumulator: the sum of terms, each int64 levels (images, channels,
-    ...) with a float32 scale per channel; negative totals count as 0 where ``relu``."""
-
-    terms: tuple[tuple[np.ndarray, np.ndarray], ...]
-    relu: bool = False
-
-
-Value = Levels | Sums | np.ndarray  # an array is a float32 tensor that is not quantized
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one layer made: its value before rounding, and after (the same if it is not rounded)."""
-
-    unrounded: Value
-    value: Value
+from qsim.table_layers import table_of
+from qsim.values import Levels, Step, Sums, Value, real
 
 
 def execute(
@@ -67,35 +52,11 @@ def execute(
     """
     steps = {INPUT: _read(program, images)}
     for node in program.network.nodes.values():
-        value = _compute(program, node, [steps[name].value for name in node.inputs])
+        value = _compute(program, node, [steps[name] for name in node.inputs])
         rounded = _round(program, node.name, value) if program.rounds(node.name) else value
         steps[node.name] = Step(value, rounded)
         on_layer(node.name)
     return steps
-
-
-def real(value: Value) -> np.ndarray:
-    """The float64 values that a tensor stands for."""
-    match value:
-        case Levels(levels, scale):
-            return levels * scale.astype(np.float64)
-        case Sums(terms, relu):
-            total = sum(levels * _per_channel(scale, levels) for levels, scale in terms)
-            return np.maximum(total, 0) if relu else total
-    return value.astype(np.float64)
-
-
-def multipliers(scale: np.ndarray, out_scale: np.ndarray) -> np.ndarray:
-    """The float32 factors from sums at ``scale`` (channels,) to levels at ``out_scale``."""
-    return scale.astype(np.float32) / np.float32(out_scale)
-
-
-def shifts(scale: np.ndarray, out_scale: np.ndarray) -> np.ndarray:
-    """The right shifts, int64, from sums at ``scale`` to levels at ``out_scale``, powers of two."""
-    mantissa, exponent = np.frexp(out_scale.astype(np.float64) / scale)
-    if not (mantissa == 0.5).all():
-        raise ValueError("scales must be powers of two to requantize by shift")
-    return exponent.astype(np.int64) - 1
 
 
 def _read(program: Program, images: np.ndarray) -> Step:
@@ -109,7 +70,7 @@ def _read(program: Program, images: np.ndarray) -> Step:
         )
     if isinstance(number, Float):
         return Step(images, number.quantize(images))
-    if isinstance(number, Fixed) and not number.signed and images.min(initial=0) < 0:
+    if number.refuses_negative and images.min(initial=0) < 0:
         readers = ", ".join(node.name for node in program.network.readers[INPUT])
         raise QsimError(
             f"the images have negative values but the input of network {program.network.name} is"
@@ -117,27 +78,36 @@ def _read(program: Program, images: np.ndarray) -> Step:
             f" activations: {{fixed: {{bits: {max(number.bits, 2)}}}}}"
         )
     scale = program.scales[INPUT]
-    return Step(images, Levels(number.quantize(images, scale=scale).levels, scale))
+    return Step(images, Levels(number.at_scale(images, scale), scale))
 
 
-def _compute(program: Program, node: Node, inputs: list[Value]) -> Value:
+def _compute(program: Program, node: Node, read: list[Step]) -> Value:
     """The value of a layer before it is rounded."""
+    inputs = [step.value for step in read]
     x = inputs[0]
     in_float = any(isinstance(value, np.ndarray) for value in inputs)
     if in_float or (node.has_products and node.name not in program.biases):
         weights = program.real
         if node.has_products and program.weights[node.name] is not None:
-            held = program.weights[node.name].real.astype(np.float32)
-            weights = weights | {f"{node.name}.weight": held}
+            weights = weights | {f"{node.name}.weight": program.held(node.name)}
         return float_layer(node, weights, [real(v).astype(np.float32) for v in inputs])
     match node.layer:
         case Conv() | Linear():
-            sums = _product(program, node, x)
-            return Sums(((sums, program.accumulator_scale(node)),))
+            return _product(program, node, read[0])
         case Relu():
             return _relu(x)
+        case Clip() | Relu6() | HardTanh():
+            low, high = node.layer.bounds
+            sums = sums_of(x)
+            return replace(sums, low=max(sums.low, low), high=min(sums.high, high))
+        case Sigmoid() | Tanh() | Softmax():
+            return _tabled(program, node, x)
+        case MatMul(transposed=transposed):
+            return _activation_product(program, inputs, transposed)
         case Add():
-            return Sums(tuple(term for value in inputs for term in _terms(value)))
+            return _added([sums_of(value) for value in inputs])
+        case Concat():
+            return _joined(inputs)
         case MaxPool(kernel=kernel, stride=stride, padding=padding):
             geometry = {"stride": pair(stride or kernel), "padding": border(padding)}
             return _on_levels(x, lambda v: max_pool(v, pair(kernel), **geometry))
@@ -148,13 +118,28 @@ def _compute(program: Program, node: Node, inputs: list[Value]) -> Value:
     raise TypeError(f"no integer execution for a {type(node.layer).__name__} layer")
 
 
-def _product(program: Program, node: Node, x: Levels) -> np.ndarray:
-    weights = LevelWeights(program.weights[node.name].levels)
-    bias, accumulator = program.biases[node.name], program.arithmetic.accumulator
+def _product(program: Program, node: Node, x: Step) -> Sums:
+    """The sums of a layer's terms, an integer bias in the first; or with a real one as offset."""
+    scales, bias = program.accumulator_scales(node), program.biases[node.name]
+    sums = [
+        _term_sums(program, node, x.value.levels, term, None if index else bias)
+        for index, term in enumerate(program.terms[node.name])
+    ]
+    if program.maps(node):
+        by_row = scales[0].astype(np.float32).reshape(-1, *(1,) * (sums[0].ndim - 2))
+        scales = [(by_row * _map(node, x.unrounded)).astype(np.float64)]
+    return Sums(tuple(zip(sums, scales, strict=True)), program.offset(node))
+
+
+def _term_sums(program: Program, node: Node, levels: np.ndarray, term, bias) -> np.ndarray:
+    """The integers of one term of a layer, int64 (images, rows, ...)."""
+    weights, accumulator = LevelWeights(term.levels), program.arithmetic.accumulator
+    if term.inputs is not None:
+        levels = levels[:, slice(*term.inputs)]
     if isinstance(node.layer, Linear):
-        return linear(x.levels, weights, bias, accumulator=accumulator)
+        return linear(levels, weights, bias, accumulator=accumulator)
     return conv2d(
-        x.levels,
+        levels,
         weights,
         bias,
         stride=pair(node.layer.stride),
@@ -165,34 +150,83 @@ def _product(program: Program, node: Node, x: Levels) -> np.ndarray:
     )
 
 
+def _map(node: Node, unrounded: Value) -> np.ndarray:
+    """XNOR-Net's map of a layer's input, float32, broadcastable to the layer's sums."""
+    x = real(unrounded).astype(np.float32)
+    if isinstance(node.layer, Linear):
+        return scale_map(x[..., None, None], (1, 1))[..., 0, 0]
+    layer = node.layer
+    return scale_map(
+        x,
+        pair(layer.kernel),
+        stride=pair(layer.stride),
+        padding=border(layer.padding),
+        dilation=pair(layer.dilation),
+    )
+
+
+def _added(sums: list[Sums]) -> Sums:
+    """The terms of all; offsets are added in order, in float32."""
+    offsets = [each.offset for each in sums if each.offset is not None]
+    offset = sum(offsets[1:], start=offsets[0]) if offsets else None
+    return Sums(tuple(term for each in sums for term in each.terms), offset)
+
+
 def _relu(x: Levels | Sums) -> Levels | Sums:
-    if isinstance(x, Sums) and len(x.terms) > 1:
-        return Sums(x.terms, relu=True)
-    return _on_levels(x, lambda levels: np.maximum(levels, 0))
+    if isinstance(x, Levels) or (x.uniform and x.offset is None):
+        return _on_levels(x, lambda levels: np.maximum(levels, 0))
+    return replace(x, low=max(x.low, 0.0))
+
+
+def _activation_product(program: Program, inputs: list[Levels], transposed: bool) -> Sums:
+    x, y = inputs
+    accumulator = program.arithmetic.accumulator
+    sums = matmul(x.levels, y.levels, transposed=transposed, accumulator=accumulator)
+    scale = np.float64(x.scale) * np.float64(y.scale)
+    return Sums(((sums, np.full(sums.shape[1], scale)),))
+
+
+def _tabled(program: Program, node: Node, x: Levels) -> Sums:
+    """What a table makes of levels, at the scale of the table's results."""
+    number, scale = program.formats[node.inputs[0]], float(x.scale)
+    table = table_of(node.layer, number.min_level, number.max_level, scale)
+    if isinstance(node.layer, Softmax):
+        levels, out_scale = softmax(x.levels, table, node.layer.bits), 2.0**-node.layer.bits
+    else:
+        levels, out_scale = table(x.levels), float(table.y.scale)
+    return Sums(((levels, np.full(levels.shape[1], out_scale)),))
+
+
+def _joined(inputs: list[Levels]) -> Sums:
+    """Rounded tensors one after another, each channel with its scale."""
+    levels = np.concatenate([x.levels for x in inputs], axis=1).astype(np.int64)
+    counts = [x.levels.shape[1] for x in inputs]
+    return Sums(((levels, np.repeat([np.float64(x.scale) for x in inputs], counts)),))
 
 
 def _average(program: Program, node: Node, x: Levels) -> Sums:
-    """The window's sums at 1/area of the scale; by shift, where an area that is no power of two has
-    no place in the scale, their mean rounded to a level first."""
+    """The window's sums at 1/area of the scale; or, where a requantizer says so, their mean rounded
+    to a level first."""
     window = node.layer.window(node.input_shapes[0])
     stride = pair(node.layer.stride or window)
     channels = node.output_shape[0]
-    if program.arithmetic.requantize == "shift":
-        mean = average_pool(x.levels, window, stride=stride)
-        return Sums(((mean, np.full(channels, x.scale)),))
+    scale = np.full(channels, x.scale, np.float64)
+    mean = program.arithmetic.requantizer.mean
+    if mean is not None:
+        return Sums(((average_pool(x.levels, window, stride=stride, rounding=mean), scale),))
     sums = sum_pool(x.levels, window, stride=stride)
-    scale = x.scale / np.float32(window[0] * window[1])
-    return Sums(((sums, np.full(channels, scale)),))
+    return Sums(((sums, scale / (window[0] * window[1])),))
 
 
 def _flatten(x: Levels | Sums) -> Levels | Sums:
     if isinstance(x, Levels):
         return Levels(x.levels.reshape(len(x.levels), -1), x.scale)
-    terms = []
-    for levels, scale in x.terms:
-        inner = int(np.prod(levels.shape[2:]))
-        terms.append((levels.reshape(len(levels), -1), np.repeat(scale, inner)))
-    return Sums(tuple(terms), x.relu)
+    inner = int(np.prod(x.terms[0][0].shape[2:]))
+    terms = tuple(
+        (levels.reshape(len(levels), -1), np.repeat(scale, inner)) for levels, scale in x.terms
+    )
+    offset = None if x.offset is None else np.repeat(x.offset, inner)
+    return replace(x, terms=terms, offset=offset)
 
 
 def _on_levels(x: Levels | Sums, function) -> Levels | Sums:
@@ -200,41 +234,35 @@ def _on_levels(x: Levels | Sums, function) -> Levels | Sums:
     if isinstance(x, Levels):
         return Levels(function(x.levels), x.scale)
     [(levels, scale)] = x.terms
-    return Sums(((function(levels), scale),), x.relu)
+    return replace(x, terms=((function(levels), scale),))
 
 
-def _terms(x: Levels | Sums) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+def sums_of(x: Levels | Sums) -> Sums:
+    """Levels as sums of one term."""
     if isinstance(x, Sums):
-        return x.terms
-    return ((x.levels.astype(np.int64), np.full(x.levels.shape[1], x.scale)),)
+        return x
+    scale = np.full(x.levels.shape[1], x.scale, np.float64)
+    return Sums(((x.levels.astype(np.int64), scale),))
 
 
 def _round(program: Program, tensor: str, value: Value) -> Value:
     """The value rounded to the tensor's activation format."""
-    try:
-        return _rounded(program, tensor, value)
-    except (ValueError, OverflowError) as error:
-        raise QsimError(
-            f"tensor {tensor!r} of network {program.network.name} cannot be rounded: {error}; the"
-            " weights of the layers before it differ too much in size"
-        ) from None
-
-
-def _rounded(program: Program, tensor: str, value: Value) -> Value:
     number = program.formats[tensor]
     if isinstance(number, Float):
         return real(value).astype(np.float32)
     scale = program.scales[tensor]
-    if isinstance(value, np.ndarray):
-        return Levels(number.quantize(value, scale=scale).levels, scale)
-    low = max(number.min_level, 0) if isinstance(value, Sums) and value.relu else number.min_level
-    terms = _terms(value)
-    if program.arithmetic.requantize == "shift":
-        sums, shift = add_aligned([(levels, shifts(s, scale)) for levels, s in terms])
-        return Levels(requantize_shift(sums, shift, low, number.max_level), scale)
-    scaled = [(levels, multipliers(s, scale)) for levels, s in terms]
-    return Levels(requantize_float(scaled, low, number.max_level), scale)
-
-
-def _per_channel(scale: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    return scale.astype(np.float64).reshape(-1, *(1,) * (levels.ndim - 2))
+    try:
+        if isinstance(value, np.ndarray):
+            return Levels(number.at_scale(finite(value), scale), scale)
+        levels = program.arithmetic.requantizer.levels(sums_of(value), number, scale)
+    except OverflowError as error:
+        raise QsimError(
+            f"tensor {tensor!r} of network {program.network.name} cannot be rounded: {error}; the"
+            " weights of the layers before it differ too much in size"
+        ) from None
+    except ValueError as error:
+        raise QsimError(
+            f"tensor {tensor!r} of network {program.network.name} cannot be rounded by"
+            f" {program.arithmetic.requantize}: {error}"
+        ) from None
+    return Levels(levels, scale)

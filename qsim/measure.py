@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
 from qsim import datasets
 from qsim.errors import QsimError
-from qsim.execute import Step, execute, real
+from qsim.execute import execute
 from qsim.kernels.accumulator import magnitude
+from qsim.network.fold import Unfolded
 from qsim.network.graph import Network
 from qsim.network.layers import shape_text
-from qsim.network.reference import image_batches, run_float
+from qsim.network.reference import TensorFunction, image_batches, run_float
 from qsim.network.weights import Weights
 from qsim.precision import Precision
 from qsim.program import Program, build
+from qsim.values import Step, real
 from qsim.verify import count_checked
 from qsim.workload import ExecuteDocument, Workload
 
@@ -60,17 +63,24 @@ class Execution:
 
 
 def measure(
-    workload: Workload, network: Network, weights: Weights, precision: Precision, progress: Progress
+    workload: Workload,
+    network: Network,
+    weights: Weights,
+    trained: dict[str, Unfolded],
+    precision: Precision,
+    progress: Progress,
 ) -> Execution:
-    """What the workload's execution shows, on ``network`` and ``weights`` (batch norms folded).
+    """What the workload's execution shows, on ``network`` and ``weights`` (batch norms folded);
+    ``trained`` are the weights before that.
 
     Raises QsimError naming key and remedy.
     """
     document = workload.document.execute
     dataset = _dataset(workload, network)
     progress("calibrating", 0, 1)
-    program = build(network, weights, precision, dataset.calibration, document)
-    seen = _run(program, dataset, document, progress)
+    program = build(network, weights, precision, dataset.calibration, document, trained)
+    functions = {name: number.before_rounding for name, number in precision.activations.items()}
+    seen = _run(program, dataset, document, functions, progress)
     accuracy = float_accuracy = None
     if dataset.labels is not None:
         accuracy = _accuracy(seen.outputs, dataset.labels)
@@ -102,7 +112,11 @@ class _Seen:
 
 
 def _run(
-    program: Program, dataset: datasets.Dataset, document: ExecuteDocument, progress: Progress
+    program: Program,
+    dataset: datasets.Dataset,
+    document: ExecuteDocument,
+    functions: dict[str, TensorFunction],
+    progress: Progress,
 ) -> _Seen:
     network, images = program.network, dataset.images
     batches = image_batches(network, len(images))
@@ -123,7 +137,7 @@ def _run(
         seen.outputs.append(real(steps[network.output].value))
         _stretch(seen.extremes, program, steps)
         if dataset.labels is not None:
-            tensors = run_float(network, program.real, images[batch])
+            tensors = run_float(network, program.real, images[batch], functions)
             seen.float_outputs.append(tensors[network.output])
     return seen
 
@@ -133,8 +147,8 @@ def _stretch(
 ) -> None:
     """Let the extremes of every integer layer take in the sums of a batch."""
     for name in program.biases:
-        [(sums, _)] = steps[name].unrounded.terms
-        lowest, highest = int(sums.min()), int(sums.max())
+        terms = [sums for sums, _ in steps[name].unrounded.terms]
+        lowest, highest = min(int(s.min()) for s in terms), max(int(s.max()) for s in terms)
         low, high = extremes.get(name, (lowest, highest))
         extremes[name] = (min(low, lowest), max(high, highest))
 
@@ -206,7 +220,7 @@ def _accuracy(outputs: list[np.ndarray], labels: np.ndarray) -> float:
 
 def _layer_sums(program: Program, name: str, lowest: int, highest: int) -> LayerSums:
     weights = program.weights[name]
-    depth = int(np.prod(weights.levels.shape[1:]))
+    depth = prod(weights.terms[0].levels.shape[1:])
     max_x = program.formats[program.network.nodes[name].inputs[0]].max_magnitude
     worst = depth * max_x * weights.format.max_magnitude + magnitude(program.biases[name])
     return LayerSums(

@@ -1,19 +1,29 @@
 """Which format each weight and each activation has."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from hwmodels.documents import nearest
 from qsim.errors import WorkloadError
-from qsim.formats import Affine, Fixed, Float, from_document
+from qsim.formats import FORMATS, BinaryActivations, Facts, Ttq, from_document
 from qsim.network.graph import INPUT, Network, Node
-from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    Clipping,
+    Concat,
+    Flatten,
+    MatMul,
+    MaxPool,
+    Relu,
+    Tabled,
+)
 
 FormatDocument = str | dict[str, Any]
-ActivationFormat = Fixed | Affine | Float
 
 
 class LayerPrecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,12 +32,15 @@ class LayerPrecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights        format of its weights
     activations    format in which it reads its input; of a relu, pool, addition or flatten it
                    counts where that input is rounded
-    weight_scale   one scale per output channel (row), or one per tensor
+    weight_scale   one scale per output channel (row), per tensor, or per group of in-channels of
+                   a row; absent: as the format has it
+    group_size     in-channels of a group
     """
 
     weights: FormatDocument | None = None
     activations: FormatDocument | None = None
-    weight_scale: Literal["per_channel", "per_tensor"] | None = None
+    weight_scale: Literal["per_channel", "per_tensor", "per_group"] | None = None
+    group_size: Annotated[int, msgspec.Meta(ge=1, le=2**20)] | None = None
 
 
 class PrecisionDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,25 +51,37 @@ class PrecisionDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 @dataclass(frozen=True)
+class Granularity:
+    """What of a layer's weights has a scale of its own; ``group_size`` in-channels per group."""
+
+    kind: Literal["per_channel", "per_tensor", "per_group"]
+    group_size: int | None = None
+
+
+@dataclass(frozen=True)
 class Precision:
     """The formats of a network.
 
-    weights            by layer with products
-    scale_per_channel  by layer with products: whether each row has its own scale
-    activations        by tensor, of those that are rounded (see ``rounded_tensors``)
+    weights       by layer with products
+    granularity   by layer with products
+    activations   by tensor, of those that are rounded (see ``rounded_tensors``)
     """
 
-    weights: dict[str, Any]
-    scale_per_channel: dict[str, bool]
-    activations: dict[str, ActivationFormat]
+    weights: dict[str, Facts]
+    granularity: dict[str, Granularity]
+    activations: dict[str, Facts]
 
 
-def resolve(document: PrecisionDocument, network: Network, *, where: str) -> Precision:
+def resolve(
+    document: PrecisionDocument, network: Network, *, where: str, round_addends: bool = False
+) -> Precision:
     """The format of every weight and rounded tensor of ``network`` (batch norms folded).
 
+    round_addends   whether what an addition reads is rounded, as ``rounded_tensors`` has it
+
     Raises WorkloadError (or another InputError) naming ``where`` and the key: a glob that no layer
-    matches, a format that does not exist or is missing, or layers that read one tensor and ask for
-    different formats.
+    matches, a format that does not exist, is missing or does not fit its role, or layers that read
+    one tensor and ask for different formats.
     """
     for pattern in document.layers:
         if not any(fnmatchcase(name, pattern) for name in network.nodes):
@@ -64,26 +89,34 @@ def resolve(document: PrecisionDocument, network: Network, *, where: str) -> Pre
                 f"{where}.layers: {pattern!r} matches no layer of network {network.name} (batch"
                 f" norms are folded away); {nearest(pattern, network.nodes)}"
             )
-    _check_effects(document, network, where)
     chosen = {name: _Choice(document, name, where) for name in network.nodes}
     default = _Choice(document, None, where)
-    products = [node.name for node in network.product_nodes]
-    return Precision(
-        weights={name: chosen[name].format("weights") for name in products},
-        scale_per_channel={
-            name: chosen[name].value("weight_scale", "per_channel")[0] == "per_channel"
-            for name in products
-        },
-        activations=_tensor_formats(network, chosen, default),
-    )
+    weights = {node.name: chosen[node.name].format("weights") for node in network.product_nodes}
+    granularity = {name: _granularity(chosen[name], weights[name]) for name in weights}
+    several = {
+        node.name
+        for node in network.product_nodes
+        if isinstance(weights[node.name], Ttq)
+        or granularity[node.name].kind == "per_group"
+        or _mapped(chosen[node.name])
+    }
+    rounded = rounded_tensors(network, several, round_addends)
+    _check_effects(document, network, rounded, where)
+    return Precision(weights, granularity, _tensor_formats(network, chosen, default, rounded))
 
 
-def rounded_tensors(network: Network) -> set[str]:
+def rounded_tensors(
+    network: Network, several: Set[str] = frozenset(), round_addends: bool = False
+) -> set[str]:
     """The tensors that are rounded to an activation format; the others stay in the accumulator.
 
     Rounded are the network's input, what a layer with products or an average pool reads, what
-    several layers read, sums (add, or relu of one) that anything but a relu reads, and what a max
-    pool or flatten makes of rounded tensors. The network's output is not rounded.
+    several layers read, sums of several terms (or relu of one) that anything but a relu reads, what
+    tables and products of two tensors read and make, and what a max pool or flatten makes of
+    rounded tensors. The network's output is not rounded. A clip counts as a relu.
+
+    several         layers with products whose sums have several terms, as additions have
+    round_addends   whether everything that an addition reads is rounded too
     """
     rounded = {INPUT}
     for name, readers in network.readers.items():
@@ -93,17 +126,26 @@ def rounded_tensors(network: Network) -> set[str]:
         if keeps_levels(node, rounded):
             rounded.add(name)
             continue
-        if len(readers) > 1 or not isinstance(reader.layer, _carried_on_by(network, node)):
+        carried_on_by = _carried_on_by(network, node, several)
+        if round_addends:
+            carried_on_by = tuple(kind for kind in carried_on_by if kind is not Add)
+        if len(readers) > 1 or not isinstance(reader.layer, carried_on_by):
             rounded.add(name)
     return rounded
 
 
-def _carried_on_by(network: Network, node: Node) -> tuple[type, ...]:
+def _carried_on_by(network: Network, node: Node, several: Set[str]) -> tuple[type, ...]:
     """The kinds of layer that can go on with a layer's sums in the accumulator: a sum of several
-    terms is rounded once, after its relu."""
+    terms is rounded once, after its relu; what is bounded is not added before it is rounded."""
     if isinstance(node.layer, Add):
-        return (Relu,)
-    return () if _relu_of_sum(network, node) else (Relu, Add, MaxPool, Flatten)
+        return (Relu, *get_args(Clipping))
+    if node.name in several:
+        return (Relu, *get_args(Clipping), Add)
+    if isinstance(node.layer, Concat | MatMul | Tabled) or _bound_of_sum(network, node, several):
+        return ()
+    if isinstance(node.layer, Relu | Clipping):
+        return (Relu, *get_args(Clipping), MaxPool, Flatten)
+    return (Relu, *get_args(Clipping), Add, MaxPool, Flatten)
 
 
 def keeps_levels(node: Node, rounded: set[str]) -> bool:
@@ -111,17 +153,49 @@ def keeps_levels(node: Node, rounded: set[str]) -> bool:
     return isinstance(node.layer, MaxPool | Flatten) and node.inputs[0] in rounded
 
 
-def _relu_of_sum(network: Network, node: Node) -> bool:
+def _bound_of_sum(network: Network, node: Node, several: Set[str]) -> bool:
+    """Whether the layer bounds a sum of several terms."""
     source = network.nodes.get(node.inputs[0])
-    return isinstance(node.layer, Relu) and source is not None and isinstance(source.layer, Add)
+    if not isinstance(node.layer, Relu | Clipping) or source is None:
+        return False
+    return isinstance(source.layer, Add) or source.name in several
 
 
-def _check_effects(document: PrecisionDocument, network: Network, where: str) -> None:
+def _granularity(choice: "_Choice", number: Facts) -> Granularity:
+    """What is stated, if the format allows it, else the format's own."""
+    kind, at = choice.value("weight_scale")
+    size, size_at = choice.value("group_size")
+    name = _name(number)
+    if kind is not None and kind not in number.granularities:
+        if not choice.singled_out("weight_scale"):
+            kind = None  # a default for all layers holds where it can
+        else:
+            raise WorkloadError(
+                f"{at}: {name} weights cannot have a scale {kind.replace('_', ' ')}; theirs is"
+                f" {' or '.join(number.granularities)}"
+            )
+    kind = kind or number.granularities[0]
+    if kind == "per_group" and size is None:
+        raise WorkloadError(f"{size_at}: is missing; say how many in-channels share a scale")
+    return Granularity(kind, size if kind == "per_group" else None)
+
+
+def _mapped(choice: "_Choice") -> bool:
+    number = choice.format("activations")
+    return isinstance(number, BinaryActivations) and number.scale_map
+
+
+def _name(number: Facts) -> str:
+    return next(name for name, record in FORMATS.items() if type(number) is record)
+
+
+def _check_effects(
+    document: PrecisionDocument, network: Network, rounded: Set[str], where: str
+) -> None:
     """Refuse what is said of a layer by its full name and could not change anything."""
-    rounded = rounded_tensors(network)
     for name in document.layers.keys() & network.nodes.keys():
         stated, node = document.layers[name], network.nodes[name]
-        for key in ("weights", "weight_scale"):
+        for key in ("weights", "weight_scale", "group_size"):
             if getattr(stated, key) is not None and not node.has_products:
                 raise WorkloadError(f"{where}.layers.{name}.{key}: layer {name!r} has no weights")
         if stated.activations is not None and rounded.isdisjoint(node.inputs):
@@ -157,20 +231,22 @@ class _Choice:
         if document is None:
             raise WorkloadError(f"{at}: is missing; give a format such as {{fixed: {{bits: 4}}}}")
         number = from_document(document, where=at)
-        if key == "weights" and isinstance(number, Fixed) and not number.signed:
+        if key == "weights" and not getattr(number, "signed", True):
             raise WorkloadError(f"{at}: weights are signed; leave out signed: false")
-        if key == "activations" and not isinstance(number, ActivationFormat):
+        if key not in number.roles:
+            fitting = ", ".join(name for name, record in FORMATS.items() if key in record.roles)
+            raise WorkloadError(f"{at}: {_name(number)} is no format of {key}; those are {fitting}")
+        if key == "activations" and getattr(number, "rounding", None) == "stochastic":
             raise WorkloadError(
-                f"{at}: activations are fixed, affine or float; other formats are for weights"
+                f"{at}.rounding: stochastic rounding is for weights; activations take nearest"
             )
         return number
 
 
 def _tensor_formats(
-    network: Network, chosen: dict[str, _Choice], default: _Choice
-) -> dict[str, ActivationFormat]:
-    rounded = rounded_tensors(network)
-    formats: dict[str, ActivationFormat] = {}
+    network: Network, chosen: dict[str, _Choice], default: _Choice, rounded: Set[str]
+) -> dict[str, Facts]:
+    formats: dict[str, Facts] = {}
     for name in (INPUT, *network.nodes):
         if name not in rounded:
             continue
@@ -195,8 +271,8 @@ def _demanding(network: Network, tensor: str, chosen: dict[str, _Choice]) -> lis
     or an average, or that are singled out, and theirs where a max pool or flatten passes it on."""
     names = []
     for reader in network.readers[tensor]:
-        averages = isinstance(reader.layer, AveragePool)
-        if reader.has_products or averages or chosen[reader.name].singled_out("activations"):
+        reads_levels = isinstance(reader.layer, AveragePool | MatMul | Tabled)
+        if reader.has_products or reads_levels or chosen[reader.name].singled_out("activations"):
             names.append(reader.name)
         if isinstance(reader.layer, MaxPool | Flatten):
             names += _demanding(network, reader.name, chosen)

@@ -1,25 +1,47 @@
 """The integer program: a network whose weights are levels and whose scales are settled.
 
 A tensor is either *rounded* to the levels of an activation format, or stays in the accumulator as
-sums with a scale per channel. Biases are integers in the accumulator's scale.
+sums with a scale per channel. Biases are integers in the accumulator's scale, or, where thresholds
+stand for the activation, real numbers in these.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
-from typing import Literal
 
 import msgspec
 import numpy as np
 
-from qsim.calibrate import RANGE_RULES, next_power_of_two, observe, power_of_two
+from qsim.calibrate import RANGE_RULES, RangeRule, next_power_of_two, observe, power_of_two
 from qsim.errors import WeightsError, WorkloadError
-from qsim.formats import AffineGrid, Fixed, Float, Quantized
+from qsim.formats import (
+    BinaryActivations,
+    Facts,
+    Float,
+    Format,
+    Quantized,
+    Term,
+    quantize_groups,
+)
 from qsim.formats.base import ScaleRule
 from qsim.kernels.accumulator import Accumulator, magnitude
+from qsim.network.fold import Unfolded
 from qsim.network.graph import INPUT, Network, Node
-from qsim.network.layers import Add, AveragePool, Flatten, MaxPool, Relu
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    Clipping,
+    Concat,
+    Flatten,
+    MatMul,
+    MaxPool,
+    Relu,
+    Sigmoid,
+    Softmax,
+)
 from qsim.network.weights import Weights
-from qsim.precision import ActivationFormat, Precision, keeps_levels
+from qsim.precision import Precision, keeps_levels
+from qsim.requantize import REQUANTIZERS, Name, Requantizer
 
 LARGEST_BIAS = 2**24  # levels, so that float32 holds them
 
@@ -27,22 +49,28 @@ LARGEST_BIAS = 2**24  # levels, so that float32 holds them
 class Arithmetic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the integer program computes.
 
-    accumulator   the register of every product
-    requantize    onnx: by a float32 multiplier, a half to the even level (as ONNX Runtime does);
-                  shift: all scales are powers of two, by an exact shift, a half to the even level
-    range         how scales are found: max maps the largest magnitude to the largest level,
-                  mse is the scale of least mean squared error
+    accumulator    the register of every product
+    requantize     the arithmetic that brings sums back to levels (see ``REQUANTIZERS``)
+    range          how scales are found: max maps the largest magnitude to the largest level,
+                   mse is the scale of least mean squared error
+    integer_only   whether a step in floating point is refused
     """
 
     accumulator: Accumulator = Accumulator()
-    requantize: Literal["onnx", "shift"] = "onnx"
-    range: Literal["max", "mse"] = "max"
+    requantize: Name = "onnx"
+    range: RangeRule = "max"
+    integer_only: bool = False
 
     @property
-    def scale_rule(self):
+    def requantizer(self) -> Requantizer:
+        """The arithmetic of ``requantize``."""
+        return REQUANTIZERS[self.requantize]
+
+    @property
+    def scale_rule(self) -> ScaleRule:
         """The rule that finds scales."""
         rule = RANGE_RULES[self.range]
-        return power_of_two(rule) if self.requantize == "shift" else rule
+        return power_of_two(rule) if self.requantizer.powers_of_two else rule
 
 
 @dataclass(frozen=True)
@@ -50,11 +78,14 @@ class Program:
     """An integer program.
 
     network     with batch norms folded
-    real        its float32 weights and biases
+    real        its float32 weights and biases; of a layer whose format is trained with, those that
+                its quantized weights stand for
     weights     by layer with products: levels and scales, or None where they are float
-    biases      by layer with integer products: int64 (rows,), in the accumulator's scale; other
-                layers with products are computed in floating point, with the values that their
-                weights stand for
+    factors     by layer whose weights are quantized as trained: what its batch norm multiplies
+                each row by, float32 (rows,); a negative one turns the levels around
+    biases      by layer with integer products: int64 (rows,), in the scale of its first term, 0
+                where the bias is real (see ``offset``); other layers with products are computed in
+                floating point, with the values that their weights stand for
     formats     by rounded tensor, an affine one with its zero point
     scales      by rounded tensor that is not float: float32, of shape ()
     """
@@ -62,8 +93,9 @@ class Program:
     network: Network
     real: Weights
     weights: dict[str, Quantized | None]
+    factors: dict[str, np.ndarray]
     biases: dict[str, np.ndarray]
-    formats: dict[str, Fixed | AffineGrid | Float]
+    formats: dict[str, Format | Float]
     scales: dict[str, np.ndarray]
     arithmetic: Arithmetic
 
@@ -72,9 +104,60 @@ class Program:
         node = self.network.nodes.get(tensor)
         return tensor in self.formats and not (node and keeps_levels(node, set(self.formats)))
 
-    def accumulator_scale(self, node: Node) -> np.ndarray:
-        """The scale of a product layer's sums: float32 (rows,)."""
-        return _sum_scale(node, self.weights[node.name], self.scales)
+    @cached_property
+    def terms(self) -> dict[str, tuple[Term, ...]]:
+        """By layer with quantized weights: its integer products, batch norm factors included."""
+        return {
+            name: effective_terms(quantized, self.factors.get(name))
+            for name, quantized in self.weights.items()
+            if quantized is not None
+        }
+
+    def accumulator_scales(self, node: Node) -> list[np.ndarray]:
+        """The scale of the sums of each term of a product layer: float64 (rows,), exact."""
+        return _sum_scales(node, self.terms[node.name], self.scales)
+
+    def maps(self, node: Node) -> bool:
+        """Whether the layer's sums are multiplied by XNOR-Net's map of its input."""
+        number = self.formats.get(node.inputs[0])
+        return node.has_products and isinstance(number, BinaryActivations) and number.scale_map
+
+    def offset(self, node: Node) -> np.ndarray | None:
+        """The real bias, float32 (rows,), that is added to a product layer's scaled sums."""
+        if not self.has_real_bias(node):
+            return None
+        return self.real.get(f"{node.name}.bias")
+
+    def has_real_bias(self, node: Node) -> bool:
+        """Whether the bias of a product layer is not added to its sums as an integer."""
+        real_bias = self.arithmetic.requantizer.real_bias
+        trained = node.name in self.factors
+        return real_bias == "all" or (trained and real_bias == "trained") or self.maps(node)
+
+    def held(self, name: str) -> np.ndarray:
+        """The float32 weights that a layer's quantized weights stand for."""
+        return stands_for(self.weights[name], self.factors.get(name))
+
+
+def effective_terms(quantized: Quantized, factor: np.ndarray | None) -> tuple[Term, ...]:
+    """The terms of quantized weights whose rows are multiplied by ``factor``: a negative one turns
+    the levels around, its magnitude scales."""
+    if factor is None:
+        return quantized.terms
+    shape = (-1, *(1,) * (quantized.levels.ndim - 1))
+    sign = np.where(factor < 0, -1, 1).astype(np.int32).reshape(shape)
+    return tuple(
+        replace(term, levels=term.levels * sign, scale=term.scale * np.abs(factor))
+        for term in quantized.terms
+    )
+
+
+def stands_for(quantized: Quantized, factor: np.ndarray | None) -> np.ndarray:
+    """The float32 weights of ``effective_terms``."""
+    held = quantized.real
+    if factor is not None:
+        held = held * factor.reshape(-1, *(1,) * (held.ndim - 1)).astype(np.float64)
+    return held.astype(np.float32)
 
 
 def build(
@@ -83,36 +166,59 @@ def build(
     precision: Precision,
     images: np.ndarray,
     arithmetic: Arithmetic,
+    trained: dict[str, Unfolded] | None = None,
 ) -> Program:
     """The integer program of a network (batch norms folded), its ranges set by real ``images``.
 
-    Raises WorkloadError when a tensor with negative values is read as unsigned, or the accumulator
-    could overflow and is exact; WeightsError when the float network overflows.
+    trained   the weights before folding and the factors of their batch norms, for formats that
+              quantize them as trained; None: there were no batch norms
+
+    Raises WorkloadError when a tensor with negative values is read as unsigned, a layer's formats
+    do not go together, the accumulator could overflow and is exact, or a step in floating point is
+    refused; WeightsError when the float network overflows or weights cannot be quantized.
     """
-    seen = observe(network, weights, images)
+    quantized, factors = {}, {}
+    for node in network.product_nodes:
+        number, name = precision.weights[node.name], node.name
+        if isinstance(number, Float):
+            quantized[name] = None
+        elif number.folds:
+            weight = weights[f"{name}.weight"]
+            quantized[name] = _quantized(name, number, precision, weight, arithmetic.scale_rule)
+        else:
+            weight = trained[name].weight if trained else weights[f"{name}.weight"]
+            quantized[name] = _quantized(name, number, precision, weight, None)
+            factors[name] = trained[name].factor if trained else np.ones(len(weight), np.float32)
+    held = {f"{n}.weight": stands_for(quantized[n], factors[n]) for n in factors}
+    weights = weights | held
+    functions = {name: number.before_rounding for name, number in precision.activations.items()}
+    seen = observe(network, weights, images, functions)
     _check_finite(network, seen)
     formats, scales = _activations(network, precision.activations, seen, arithmetic.scale_rule)
-    quantized = {
-        node.name: _quantize_weights(node, weights, precision, (formats, scales), arithmetic)
-        for node in network.product_nodes
-    }
+    draft = Program(network, weights, quantized, factors, {}, formats, scales, arithmetic)
+    for node in network.product_nodes:
+        if quantized[node.name] is not None and node.inputs[0] in scales:
+            _raise_low_scales(draft, node, precision)
     biases = {
-        node.name: _bias_levels(node, weights, quantized[node.name], scales)
+        node.name: _bias_levels(draft, node)
         for node in network.product_nodes
         if quantized[node.name] is not None and node.inputs[0] in scales
     }
-    program = Program(network, weights, quantized, biases, formats, scales, arithmetic)
-    for name in biases:
-        _check_accumulator(program, network.nodes[name])
+    program = replace(draft, biases=biases)
+    for node in network.nodes.values():
+        _check_accumulator(program, node)
+    _check_powers_of_two(program)
+    if arithmetic.integer_only:
+        _check_integer_only(program)
     return program
 
 
 def _activations(
     network: Network,
-    asked: dict[str, ActivationFormat],
+    asked: dict[str, Facts],
     tensors: dict[str, np.ndarray],
     rule: ScaleRule,
-) -> tuple[dict[str, Fixed | AffineGrid | Float], dict[str, np.ndarray]]:
+) -> tuple[dict[str, Format | Float], dict[str, np.ndarray]]:
     """The format of every rounded tensor, and the scale of those that are not float; one that keeps
     its source's levels keeps both."""
     formats, scales = {}, {}
@@ -125,7 +231,12 @@ def _activations(
         elif kept:
             formats[name], scales[name] = formats[source], scales[source]
         else:
-            formats[name], scales[name] = number.bind(tensors[name], rule)
+            try:
+                formats[name], scales[name] = number.bind(tensors[name], rule)
+            except ValueError as error:
+                raise WorkloadError(
+                    f"precision: tensor {name!r} of network {network.name}: {error}"
+                ) from None
     return formats, scales
 
 
@@ -138,9 +249,13 @@ def _check_finite(network: Network, tensors: dict[str, np.ndarray]) -> None:
             )
 
 
-def _check_sign(network: Network, name: str, number: ActivationFormat, real: np.ndarray) -> None:
-    unsigned = isinstance(number, Fixed) and not number.signed
-    if unsigned and (not _never_negative(network, name) or real.min(initial=0) < 0):
+def _check_sign(network: Network, name: str, number: Facts, real: np.ndarray) -> None:
+    if isinstance(number, BinaryActivations) and _never_negative(network, name) and real.min() >= 0:
+        raise WorkloadError(
+            f"precision: tensor {name!r} of network {network.name} is never negative, so its sign"
+            " is always +1; a network of xnor_activations has batch norms and no relu before them"
+        )
+    if number.refuses_negative and (not _never_negative(network, name) or real.min(initial=0) < 0):
         readers = ", ".join(node.name for node in network.readers[name])
         raise WorkloadError(
             f"precision: tensor {name!r} of network {network.name} can be negative but is read as"
@@ -151,95 +266,169 @@ def _check_sign(network: Network, name: str, number: ActivationFormat, real: np.
 
 def _never_negative(network: Network, name: str) -> bool:
     """Whether a tensor cannot be negative; the input is taken at its word where it is read."""
-    if name == INPUT or isinstance(network.nodes[name].layer, Relu):
+    if name == INPUT or isinstance(network.nodes[name].layer, Relu | Sigmoid | Softmax):
         return True
     node = network.nodes[name]
-    passes_on = isinstance(node.layer, MaxPool | AveragePool | Flatten | Add)
+    if isinstance(node.layer, Clipping) and node.layer.bounds[0] >= 0:
+        return True
+    passes_on = isinstance(node.layer, MaxPool | AveragePool | Flatten | Add | Concat | Clipping)
     return passes_on and all(_never_negative(network, source) for source in node.inputs)
 
 
-def _quantize_weights(
-    node: Node,
-    weights: Weights,
+def _quantized(
+    name: str,
+    number: Facts,
     precision: Precision,
-    activations: tuple[dict, dict],
-    arithmetic: Arithmetic,
-) -> Quantized | None:
-    formats, scales = activations
-    number = precision.weights[node.name]
-    if isinstance(number, Float):
-        return None
-    axis = 0 if precision.scale_per_channel[node.name] else None
-    weight = weights[f"{node.name}.weight"]
-    quantized = number.quantize(weight, scale=arithmetic.scale_rule, axis=axis)
-    if node.inputs[0] not in scales:
-        return quantized
-    room = _bias_room(node, quantized, formats[node.inputs[0]], arithmetic.accumulator)
-    lowest = _lowest_scale(node, weights, scales[node.inputs[0]], quantized, room)
+    weight: np.ndarray,
+    scale: ScaleRule | np.ndarray | None,
+) -> Quantized:
+    """The weights of a layer in their format. Raises WeightsError naming the layer."""
+    granularity = precision.granularity[name]
+    try:
+        if granularity.kind == "per_group":
+            return quantize_groups(number, weight, granularity.group_size, scale=scale)
+        axis = 0 if granularity.kind == "per_channel" else None
+        return number.quantize(weight, scale=scale, axis=axis)
+    except ValueError as error:
+        raise WeightsError(f"layer {name!r}: its weights cannot be quantized: {error}") from None
+
+
+def _raise_low_scales(draft: Program, node: Node, precision: Precision) -> None:
+    """Give rows of next to nothing (a pruned channel) a scale at which their bias fits, in place:
+    2**-24 of the layer's largest, or that at which the bias is as large as it may be."""
+    name = node.name
+    lowest = _lowest_scale(draft, node)
+    factor, quantized = draft.factors.get(name), draft.weights[name]
+    if factor is not None:
+        least = np.min([term.scale for term in quantized.terms], axis=0)
+        raised = np.maximum(np.abs(factor), lowest / least).astype(np.float32)
+        draft.factors[name] = np.where(factor < 0, -raised, raised)
+        return
+    if quantized.scale.ndim == 0:
+        lowest = lowest.max()
+    else:
+        lowest = lowest.reshape(-1, *(1,) * (quantized.scale.ndim - 1))
     if (quantized.scale >= lowest).all():
-        return quantized
+        return
     raised = np.maximum(quantized.scale, lowest)
-    if arithmetic.requantize == "shift":
+    if draft.arithmetic.requantizer.powers_of_two:
         raised = next_power_of_two(raised)
-    return number.quantize(weight, scale=raised, axis=axis)
+    weight = draft.real[f"{name}.weight"]
+    draft.weights[name] = _quantized(name, precision.weights[name], precision, weight, raised)
 
 
-def _bias_room(node: Node, weights: Quantized, x_format, accumulator: Accumulator) -> int:
+def _lowest_scale(draft: Program, node: Node) -> np.ndarray:
+    """The least scale that each row may have, float32 (rows,)."""
+    terms = effective_terms(draft.weights[node.name], draft.factors.get(node.name))
+    scale = np.max([term.scale for term in terms], axis=0)
+    is_zero = np.all([~term.levels.reshape(len(scale), -1).any(axis=1) for term in terms], axis=0)
+    largest = np.where(is_zero, np.float32(0), scale).max(initial=np.float32(0))
+    by_bias = np.zeros(len(scale), np.float32)
+    if not draft.has_real_bias(node):
+        room = _bias_room(draft, node)
+        with np.errstate(over="ignore"):
+            by_bias = np.abs(_bias(draft, node)) / (
+                draft.scales[node.inputs[0]].astype(np.float64) * room
+            )
+            by_bias = (by_bias * (1 + 2.0**-22)).astype(np.float32)  # more than two roundings take
+    return np.maximum(by_bias, np.float32(largest * 2.0**-24))
+
+
+def _bias(draft: Program, node: Node) -> np.ndarray:
+    """The real bias, float64 (rows,)."""
+    rows = np.zeros(len(draft.weights[node.name].levels), np.float32)
+    return draft.real.get(f"{node.name}.bias", rows).astype(np.float64)
+
+
+def _bias_room(draft: Program, node: Node) -> int:
     """The most levels of a bias: LARGEST_BIAS, or what the products leave of an exact register."""
-    products = (
-        prod(weights.levels.shape[1:]) * x_format.max_magnitude * weights.format.max_magnitude
-    )
+    weights, accumulator = draft.weights[node.name], draft.arithmetic.accumulator
+    max_x = draft.formats[node.inputs[0]].max_magnitude
+    products = prod(weights.terms[0].levels.shape[1:]) * max_x * weights.format.max_magnitude
     left = accumulator.high - products
     return min(LARGEST_BIAS, left) if accumulator.mode == "exact" and left > 0 else LARGEST_BIAS
 
 
-def _lowest_scale(
-    node: Node, weights: Weights, in_scale: np.ndarray, quantized: Quantized, room: int
-) -> np.ndarray:
-    """The scale, shaped as that of ``quantized``, that a row of next to nothing takes (a pruned
-    channel): 2**-24 of the layer's largest, or that at which its bias is ``room`` levels."""
-    rows = len(quantized.levels)
-    bias = np.abs(weights.get(f"{node.name}.bias", np.zeros(rows)).astype(np.float64))
-    per_row = np.broadcast_to(quantized.scale.reshape(-1), (rows,)).astype(np.float64)
-    is_zero = ~quantized.levels.reshape(rows, -1).any(axis=1)
-    largest = np.where(is_zero, 0.0, per_row).max(initial=0.0)
-    with np.errstate(over="ignore"):
-        by_bias = bias / (in_scale.astype(np.float64) * room)
-        by_bias = (by_bias * (1 + 2.0**-22)).astype(np.float32)  # more than two roundings take
-    lowest = np.maximum(by_bias, np.float32(largest * 2.0**-24))
-    return lowest.max() if quantized.scale.ndim == 0 else lowest.reshape(quantized.scale.shape)
+def _sum_scales(node: Node, terms: tuple[Term, ...], scales: dict) -> list[np.ndarray]:
+    in_scale = scales[node.inputs[0]].astype(np.float64)
+    return [in_scale * term.scale.astype(np.float64) for term in terms]
 
 
-def _sum_scale(node: Node, weights: Quantized, scales: dict[str, np.ndarray]) -> np.ndarray:
-    """The scale of a product layer's sums: float32 (rows,)."""
-    rows = np.broadcast_to(weights.scale.reshape(-1), node.output_shape[:1])
-    return scales[node.inputs[0]] * rows
-
-
-def _bias_levels(node: Node, real: Weights, weights: Quantized, scales: dict) -> np.ndarray:
-    """The bias in the scale of the sums, the nearest integer, a half to the even one."""
-    with np.errstate(over="ignore", under="ignore"):
-        scale = _sum_scale(node, weights, scales)
-    if not ((scale >= np.finfo(np.float32).tiny) & (scale < np.inf)).all():
+def _bias_levels(draft: Program, node: Node) -> np.ndarray:
+    """The bias in the scale of the first sums, the nearest integer, a half to the even one; zeros
+    where it is not added to sums."""
+    terms = effective_terms(draft.weights[node.name], draft.factors.get(node.name))
+    scales = _sum_scales(node, terms, draft.scales)
+    info = np.finfo(np.float32)
+    if not all(((scale >= info.tiny) & (scale <= info.max)).all() for scale in scales):
         raise WeightsError(
             f"layer {node.name!r}: the scale of its sums leaves the range of float32; its weights"
             " or inputs are too small or too large"
         )
-    bias = real.get(f"{node.name}.bias", np.zeros(len(scale), np.float32))
-    return np.rint(bias / scale.astype(np.float64)).astype(np.int64)
+    if draft.has_real_bias(node):
+        return np.zeros(len(scales[0]), np.int64)
+    return np.rint(_bias(draft, node) / scales[0]).astype(np.int64)
 
 
 def _check_accumulator(program: Program, node: Node) -> None:
-    accumulator = program.arithmetic.accumulator
-    weights = program.weights[node.name]
-    depth = int(np.prod(weights.levels.shape[1:]))
-    max_x = program.formats[node.inputs[0]].max_magnitude
-    try:
-        accumulator.check(
-            depth, max_x, weights.format.max_magnitude, magnitude(program.biases[node.name])
-        )
-    except OverflowError as error:
-        raise WorkloadError(
-            f"execute.accumulator: layer {node.name!r}: {error}; give it more bits, or mode wrap or"
-            " saturate"
-        ) from None
+    for operands in _largest_operands(program, node):
+        try:
+            program.arithmetic.accumulator.check(*operands)
+        except OverflowError as error:
+            raise WorkloadError(
+                f"execute.accumulator: layer {node.name!r}: {error}; give it more bits, or mode"
+                " wrap or saturate"
+            ) from None
+
+
+def _largest_operands(program: Program, node: Node) -> list[tuple[int, int, int, int]]:
+    """Of each integer product of a layer: its depth, and the largest magnitudes of what it
+    multiplies and of its bias."""
+    formats = [program.formats.get(name) for name in node.inputs]
+    if isinstance(node.layer, MatMul) and Float not in map(type, formats):
+        x, y = formats
+        return [(node.input_shapes[0][-1], x.max_magnitude, y.max_magnitude, 0)]
+    if node.name not in program.biases:
+        return []
+    weights, bias = program.weights[node.name], magnitude(program.biases[node.name])
+    max_x, max_w = formats[0].max_magnitude, weights.format.max_magnitude
+    return [(prod(term.levels.shape[1:]), max_x, max_w, bias) for term in weights.terms]
+
+
+def _check_powers_of_two(program: Program) -> None:
+    """Refuse what ``shift`` cannot rescale: a format whose scale is no power of two."""
+    if not program.arithmetic.requantizer.powers_of_two:
+        return
+    for name, terms in program.terms.items():
+        if not all((np.frexp(term.scale)[0] == 0.5).all() for term in terms):
+            raise WorkloadError(
+                f"execute.requantize: layer {name!r} has weights whose scale is no power of two,"
+                f" which {program.arithmetic.requantize} needs; choose another"
+            )
+    for name, scale in program.scales.items():
+        if np.frexp(scale)[0] != 0.5:
+            raise WorkloadError(
+                f"execute.requantize: tensor {name!r} has the scale {float(scale):g}, no power of"
+                f" two, which {program.arithmetic.requantize} needs; choose another"
+            )
+
+
+def _check_integer_only(program: Program) -> None:
+    """Refuse the first step in floating point."""
+    network, requantize = program.network, program.arithmetic.requantize
+    for name in (INPUT, *network.nodes):
+        node, step = network.nodes.get(name), None
+        if node and node.has_products and name not in program.biases:
+            step = f"layer {name!r} is computed in floating point; quantize its weights and input"
+        elif node and program.maps(node):
+            step = f"layer {name!r} scales its sums by a real map; leave out scale_map"
+        elif isinstance(program.formats.get(name), Float):
+            step = f"tensor {name!r} is float; give it a format"
+        elif node and program.rounds(name) and not program.arithmetic.requantizer.integer_only:
+            integer = [key for key, value in REQUANTIZERS.items() if value.integer_only]
+            step = (
+                f"tensor {name!r} is rounded by a float32 multiplication (requantize:"
+                f" {requantize}); choose one of {', '.join(integer)}"
+            )
+        if step:
+            raise WorkloadError(f"execute.integer_only: {step}")

@@ -1,5 +1,6 @@
 """Where the files that come with qsim lie, in an installation as in a checkout."""
 
+import zipfile
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
@@ -23,5 +24,10 @@ def workloads() -> list[str]:
 
 
 def weights() -> list[str]:
-    """Names of the shipped trained weights: networks that have some."""
-    return [name for name in networks() if (DATA / f"{name}.npz").is_file()]
+    """Names of the shipped trained weights: files that hold a weight of some layer."""
+    return [name for name in names(DATA, ".npz") if _holds_weights(DATA / f"{name}.npz")]
+
+
+def _holds_weights(path: Path) -> bool:
+    with zipfile.ZipFile(path) as arrays:
+        return any(name.endswith(".weight.npy") for name in arrays.namelist())

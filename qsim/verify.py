@@ -1,37 +1,38 @@
 """The independent check: a sample of integers of every layer, computed again by Python integers and
 fractions from the stored codes, formats and scales, sharing no kernel with the program's run."""
 
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
-from qsim.execute import Levels, Step, Sums, Value
-from qsim.formats import AffineGrid
-from qsim.kernels.accumulator import Accumulator
+from qsim import verify_rounding, verify_tables
+from qsim.formats import AffineGrid, Format, Quantized, QuantizedGroups, QuantizedTtq
+from qsim.formats.binary import BinaryFormat
+from qsim.formats.dorefa import OddLevels
+from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     AveragePool,
+    Clip,
+    Concat,
     Conv,
     Flatten,
+    HardTanh,
     Linear,
+    MatMul,
     MaxPool,
     Relu,
+    Relu6,
     Side,
+    Sigmoid,
+    Softmax,
+    Tanh,
     border,
     pair,
 )
 from qsim.program import Program
-
-
-@dataclass(frozen=True)
-class Element:
-    """One value of a tensor: integers with the float32 scale of each, whose sum it is; a negative
-    total counts as 0 where ``relu``."""
-
-    terms: tuple[tuple[int, float], ...]
-    relu: bool = False
+from qsim.values import Element, Levels, Step, Sums, Value, element, real
 
 
 def count_checked(
@@ -47,16 +48,16 @@ def count_checked(
     for name in (INPUT, *program.network.nodes):
         step = steps[name]
         for at in _sample(rng, step.unrounded, per_layer):
-            before = _element(step.unrounded, at)
+            before = element(step.unrounded, at)
             if before is not None and name != INPUT:
                 checked += 1
                 expected = _again(program, program.network.nodes[name], steps, at)
                 wrong += _compare(name, at, before, expected)
             if isinstance(step.value, Levels) and program.rounds(name):
                 checked += 1
-                source = before or Fraction(float(step.unrounded[at]))
-                level = Element(((_rounded(program, name, source), _scale(program, name)),))
-                wrong += _compare(name, at, _element(step.value, at), level)
+                level = _rounded_again(program, name, before, step.unrounded, at)
+                level = Element(((level, float(program.scales[name])),))
+                wrong += _compare(name, at, element(step.value, at), level)
     return checked, wrong
 
 
@@ -76,24 +77,21 @@ def _shape(value: Value) -> tuple[int, ...]:
     return value.shape
 
 
-def _element(value: Value, at: tuple[int, ...]) -> Element | None:
-    """The value at a position; None where the tensor is not quantized."""
-    match value:
-        case Levels(levels, scale):
-            return Element(((int(levels[at]), float(scale)),))
-        case Sums(terms, relu):
-            return Element(tuple((int(s[at]), float(scale[at[1]])) for s, scale in terms), relu)
-    return None
-
-
 def _compare(name: str, at: tuple[int, ...], got: Element, expected: Element) -> list[str]:
     if got == expected:
         return []
     return [f"layer {name!r} at {at}: computed {got}, the check says {expected}"]
 
 
-def _scale(program: Program, tensor: str) -> float:
-    return float(program.scales[tensor])
+def _rounded_again(
+    program: Program, tensor: str, before: Element | None, unrounded: Value, at: tuple[int, ...]
+) -> int:
+    """A level of a rounded tensor, from its value before."""
+    number, scale = program.formats[tensor], float(program.scales[tensor])
+    if before is None:
+        return verify_rounding.level_of_real(float(unrounded[at]), number, scale)
+    requantize = program.arithmetic.requantize
+    return verify_rounding.level_of_sums(before, number, scale, requantize)
 
 
 def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, ...]) -> Element:
@@ -102,42 +100,152 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
     x = inputs[0]
     match layer:
         case Conv() | Linear():
-            return _product_again(program, node, x, at)
+            return _product_again(program, node, steps[node.inputs[0]], at)
         case Relu():
-            before = _element(x, at)
-            if len(before.terms) > 1:
-                return Element(before.terms, relu=True)
+            before = element(x, at)
+            if len(before.terms) > 1 or (isinstance(x, Sums) and x.offset is not None):
+                return replace(before, low=max(before.low, 0.0))
             [(total, scale)] = before.terms
-            return Element(((max(total, 0), scale),))
+            return replace(before, terms=((max(total, 0), scale),))
+        case Clip() | Relu6() | HardTanh():
+            before, (low, high) = element(x, at), layer.bounds
+            return replace(before, low=max(before.low, low), high=min(before.high, high))
+        case Sigmoid() | Tanh() | Softmax():
+            return _tabled_again(program, node, x, at)
+        case MatMul():
+            return _matmul_again(program, node, inputs, at)
+        case Concat():
+            return _part_of(inputs, at)
         case MaxPool():
             values = _window(x, layer.kernel, layer.stride, layer.padding, at)
-            return Element(((max(total for total, _ in values), values[0][1]),))
+            return max(values, key=lambda value: value.terms[0][0])
         case AveragePool():
             values = _window(x, layer.window(node.input_shapes[0]), layer.stride, 0, at)
-            total, scale = sum(total for total, _ in values), np.float32(values[0][1])
-            if program.arithmetic.requantize == "shift":
-                return Element(((round(Fraction(total, len(values))), float(scale)),))
-            return Element(((total, float(scale / np.float32(len(values)))),))
+            total, scale = sum(value.terms[0][0] for value in values), values[0].terms[0][1]
+            rounding = program.arithmetic.requantizer.mean
+            if rounding is not None:
+                return Element(((verify_rounding.mean(total, len(values), rounding), scale),))
+            return Element(((total, scale / len(values)),))
         case Flatten():
             image = np.unravel_index(at[1], node.input_shapes[0])
-            return _element(x, (at[0], *(int(i) for i in image)))
-    elements = [_element(value, at) for value in inputs]  # an addition
-    return Element(tuple(term for element in elements for term in element.terms))
+            return element(x, (at[0], *(int(i) for i in image)))
+    elements = [element(value, at) for value in inputs]  # an addition
+    offset = np.float32(0)
+    for each in elements:
+        offset = offset + np.float32(each.offset)
+    return Element(tuple(term for each in elements for term in each.terms), float(offset))
 
 
-def _product_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
+def _tabled_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
+    layer, number = node.layer, program.formats[node.inputs[0]]
+    levels = (number.min_level, number.max_level, float(x.scale))
+    if isinstance(layer, Softmax):
+        row = [int(level) for level in x.levels[at[:-1]]]
+        level = verify_tables.softmax_value(layer, row, at[-1], *levels)
+        return Element(((level, 2.0**-layer.bits),))
+    level = verify_tables.table_value(layer, int(x.levels[at]), *levels)
+    return Element(((level, 2.0**-layer.fraction_bits),))
+
+
+def _matmul_again(program: Program, node: Node, inputs, at: tuple[int, ...]) -> Element:
+    x, y = inputs
+    *before, row, column = at
+    held = y.levels[tuple(before)]
+    others = held[column] if node.layer.transposed else held[:, column]
+    register = Register(program.arithmetic.accumulator)
+    for a, b in zip(x.levels[(*before, row)], others, strict=True):
+        register.add(int(a) * int(b))
+    return Element(((register.total(), float(np.float64(x.scale) * np.float64(y.scale))),))
+
+
+def _part_of(inputs: list[Levels], at: tuple[int, ...]) -> Element:
+    """The value of a concatenation, from the tensor that it is of."""
+    image, channel, *rest = at
+    for x in inputs:
+        if channel < x.levels.shape[1]:
+            break
+        channel -= x.levels.shape[1]
+    return element(x, (image, channel, *rest))
+
+
+def _product_again(program: Program, node: Node, read: Step, at: tuple[int, ...]) -> Element:
     image, row = at[:2]
-    weights = program.weights[node.name]
-    number = weights.row_format(row)
-    codes = number.encode(weights.levels[row])
-    accumulator, total = program.arithmetic.accumulator, 0
-    for key, level in _operands(node, x.levels[image], row, at[2:]):
-        total = _hold(accumulator, total + _multiply(number, int(codes[key]), level))
-    row_scales = np.broadcast_to(weights.scale.reshape(-1), (weights.levels.shape[0],))
-    scale = np.float32(program.scales[node.inputs[0]]) * np.float32(row_scales[row])
+    weights, accumulator = program.weights[node.name], program.arithmetic.accumulator
+    factor = program.factors.get(node.name, np.ones(len(weights.levels), np.float32))[row]
+    scales = [
+        np.float64(program.scales[node.inputs[0]]) * np.float64(scale * np.abs(factor))
+        for scale in _row_scales(weights, row)
+    ]
+    registers = [Register(accumulator) for _ in scales]
+    for key, level in _operands(node, read.value.levels[image], row, at[2:]):
+        key = key if isinstance(key, tuple) else (key,)
+        number, term = _weight_format(weights, row, key[0])
+        code = _code(number, int(weights.levels[(row, *key)]))
+        product = _multiply(number, code, level if factor >= 0 else -level)
+        if isinstance(
+            weights, QuantizedTtq
+        ):  # each term meets every weight, those not its own as 0
+            term = int(weights.levels[(row, *key)] < 0)
+            registers[1 - term].add(0)
+        registers[term].add(product)
+    totals = [register.total() for register in registers]
     bias = program.real.get(f"{node.name}.bias")
-    level = 0 if bias is None else round(float(bias[row]) / float(scale))
-    return Element(((_hold(accumulator, total + level), float(scale)),))
+    bias = 0.0 if bias is None else float(bias[row])
+    if program.maps(node):
+        scales = [np.float32(scales[0]) * _map_again(node, real(read.unrounded)[image], at[2:])]
+    if program.has_real_bias(node):
+        return _element_of(totals, scales, bias)
+    level = round(bias / float(scales[0]))
+    totals[0] = _hold(accumulator, totals[0] + level)
+    return _element_of(totals, scales, 0.0)
+
+
+def _element_of(totals: list[int], scales: list[np.float64], offset: float) -> Element:
+    pairs = zip(totals, (float(scale) for scale in scales), strict=True)
+    return Element(tuple(pairs), offset)
+
+
+def _row_scales(weights: Quantized, row: int) -> list[np.float32]:
+    """The scales of a row's terms."""
+    match weights:
+        case QuantizedTtq():
+            return [np.float32(weights.scale), np.float32(weights.negative_scale)]
+        case QuantizedGroups():
+            return list(weights.scale[row])
+    return [np.broadcast_to(weights.scale.reshape(-1), (len(weights.levels),))[row]]
+
+
+def _weight_format(weights: Quantized, row: int, channel: int) -> tuple[Format, int]:
+    """The format of a weight, and the term that it belongs to."""
+    if isinstance(weights, QuantizedGroups):
+        size = weights.levels.shape[1] // weights.scale.shape[1]
+        return weights.group_format(row, channel), channel // size
+    return weights.row_format(row), 0
+
+
+def _map_again(node: Node, image: np.ndarray, position: tuple[int, ...]) -> np.float32:
+    """XNOR-Net's map at an output position, a float32 addition at a time."""
+    magnitudes = np.abs(image.astype(np.float32))
+    kernel, places = (1, 1), [()]
+    if isinstance(node.layer, Conv):
+        kernel = pair(node.layer.kernel)
+        window = [(i, j) for i in range(kernel[0]) for j in range(kernel[1])]
+        places = [_place(node, position, tap) for tap in window]
+    total = np.float32(0)
+    for place in places:
+        inside = all(0 <= a < side for a, side in zip(place, image.shape[1:], strict=True))
+        channels = np.float32(0)
+        for magnitude in magnitudes[(slice(None), *place)] if inside else ():
+            channels = channels + magnitude
+        total = total + channels / np.float32(len(image))
+    return total / np.float32(kernel[0] * kernel[1])
+
+
+def _place(node: Node, position: tuple[int, ...], tap: tuple[int, int]) -> tuple[int, int]:
+    """Where in its input a tap of a convolution reads for an output position."""
+    layer = node.layer
+    edges, stride, dilation = border(layer.padding), pair(layer.stride), pair(layer.dilation)
+    return tuple(position[i] * stride[i] - edges[i] + tap[i] * dilation[i] for i in (0, 1))
 
 
 def _operands(node: Node, levels: np.ndarray, row: int, position: tuple[int, ...]):
@@ -148,15 +256,13 @@ def _operands(node: Node, levels: np.ndarray, row: int, position: tuple[int, ...
     layer = node.layer
     _, channels, kernel_h, kernel_w = node.parameters["weight"]
     first = row // (layer.out_channels // layer.groups) * channels
-    top, left, _, _ = border(layer.padding)
     _, height, width = levels.shape
     for c in range(channels):
         for i in range(kernel_h):
             for j in range(kernel_w):
-                y = position[0] * pair(layer.stride)[0] - top + i * pair(layer.dilation)[0]
-                z = position[1] * pair(layer.stride)[1] - left + j * pair(layer.dilation)[1]
-                if 0 <= y < height and 0 <= z < width:
-                    yield (c, i, j), int(levels[first + c, y, z])
+                y, z = _place(node, position, (i, j))
+                inside = 0 <= y < height and 0 <= z < width
+                yield (c, i, j), int(levels[first + c, y, z]) if inside else 0
 
 
 def _multiply(number, code: int, level: int) -> int:
@@ -166,8 +272,15 @@ def _multiply(number, code: int, level: int) -> int:
         return sign * sum(level << shift for shift in shifts if shift >= 0)
     if isinstance(number, AffineGrid):
         return level * (code - number.zero_point)
+    if isinstance(number, BinaryFormat | OddLevels) or number.bits == 1:
+        return level * (2 * code - (2**number.bits - 1))
     negative = number.signed and code >> (number.bits - 1)
     return level * (code - 2**number.bits if negative else code)
+
+
+@cache
+def _code(number: Format, level: int) -> int:
+    return int(number.encode(np.array(level)))
 
 
 @cache
@@ -175,19 +288,48 @@ def _shifts(number, code: int) -> tuple[int, ...]:
     return tuple(int(part) for part in number.shifts(np.array(code)))
 
 
-def _hold(accumulator: Accumulator, total: int) -> int:
-    """What the register keeps of ``total``."""
-    if accumulator.mode == "saturate":
-        return min(max(total, accumulator.low), accumulator.high)
-    if accumulator.mode == "wrap":
-        return (total - accumulator.low) % 2**accumulator.bits + accumulator.low
+class Register:
+    """The accumulator, an addition at a time, with its partial register where it has one."""
+
+    def __init__(self, accumulator: Accumulator):
+        self._wide, self._sum = accumulator, 0
+        self._partial, self._part, self._count = accumulator.partial, 0, 0
+
+    def add(self, product: int) -> None:
+        """Add one more product."""
+        if self._partial is None:
+            self._sum = _hold(self._wide, self._sum + product)
+            return
+        self._part = _hold(self._partial, self._part + product)
+        self._count += 1
+        if self._count == self._partial.products:
+            self._pass_on()
+
+    def total(self) -> int:
+        """The sum of all products so far."""
+        if self._count:
+            self._pass_on()
+        return self._sum
+
+    def _pass_on(self) -> None:
+        self._sum = _hold(self._wide, self._sum + self._part)
+        self._part = self._count = 0
+
+
+def _hold(register: Accumulator | Partial, total: int) -> int:
+    """What a register keeps of ``total``."""
+    half = 2 ** (register.bits - 1)
+    if register.mode == "saturate":
+        return min(max(total, -half), half - 1)
+    if register.mode == "wrap":
+        return (total + half) % (2 * half) - half
     return total
 
 
 def _window(
     x: Levels | Sums, kernel: Side, stride: Side | None, padding, at: tuple[int, ...]
-) -> list[tuple[int, float]]:
-    """Integer and scale of every value under a window, without those in the padding."""
+) -> list[Element]:
+    """Every value under a window, without those in the padding."""
     image, channel, row, column = at
     top, left, _, _ = border(padding)
     (height, width), (step_h, step_w) = pair(kernel), pair(stride or kernel)
@@ -195,24 +337,4 @@ def _window(
     rows = range(row * step_h - top, row * step_h - top + height)
     columns = range(column * step_w - left, column * step_w - left + width)
     inside = [(y, z) for y in rows for z in columns if 0 <= y < side_h and 0 <= z < side_w]
-    return [_element(x, (image, channel, y, z)).terms[0] for y, z in inside]
-
-
-def _rounded(program: Program, tensor: str, source: Element | Fraction) -> int:
-    """One level of a rounded tensor, from its value before."""
-    number, out_scale = program.formats[tensor], program.scales[tensor]
-    low = number.min_level
-    if isinstance(source, Fraction):
-        level = round(source / Fraction(float(out_scale)))
-    elif program.arithmetic.requantize == "shift":
-        exact = sum(Fraction(total) * Fraction(scale) for total, scale in source.terms)
-        level = round(exact / Fraction(float(out_scale)))
-    else:
-        total = np.float32(0)
-        for sums, scale in source.terms:
-            rounded = np.int64(sums).astype(np.float32)  # once, not by way of float64
-            total = total + rounded * (np.float32(scale) / np.float32(out_scale))
-        level = round(float(total))  # Python rounds a half to the even integer
-    if isinstance(source, Element) and source.relu:
-        low = max(low, 0)
-    return min(max(level, low), number.max_level)
+    return [element(x, (image, channel, y, z)) for y, z in inside]

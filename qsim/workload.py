@@ -58,7 +58,7 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     title      one line that says what it shows
     network    a shipped network, or a layer table (.yaml)
     input      shape of one image, where it is not the network's own: [channels, height, width]
-    weights    a shipped network's trained weights by its name, or an .npz file; absent: seeded
+    weights    shipped trained weights by their name, or an .npz file; absent: seeded
     """
 
     network: str
@@ -99,7 +99,7 @@ class Workload:
             return self.folder / name
         if name not in shipped.weights():
             raise WorkloadError(
-                f"{self.path}: weights: {name!r} is neither an .npz file nor a network with trained"
+                f"{self.path}: weights: {name!r} is neither an .npz file nor shipped trained"
                 f" weights; {nearest(name, shipped.weights())}"
             )
         return shipped.DATA / f"{name}.npz"

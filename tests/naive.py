@@ -321,3 +321,53 @@ def low_variance_rows(rows, count):
 
     order = sorted(range(len(rows)), key=lambda i: (variance(rows[i]), i))
     return set(order[:count])
+
+
+def run_of(at, shape, axis, block):
+    """The index of the scale of the value at ``at``."""
+    if axis is None:
+        return ()
+    axis %= len(shape)
+    if block is None:
+        return (at[axis],)
+    return tuple(i // block if side == axis else i for side, i in enumerate(at))
+
+
+def quantize_linear(real: Fraction, scale: Fraction, zero_point, low, high):
+    return min(max(half_even(float32(real / scale)) + zero_point, low), high)
+
+
+def dequantize_linear(code, scale: Fraction, zero_point):
+    return float32(float32(Fraction(code - zero_point)) * scale)
+
+
+def range_to_code(values, low, high):
+    smallest, largest = min([Fraction(0), *values]), max([Fraction(0), *values])
+    if smallest == largest:
+        return Fraction(1), min(max(0, low), high)
+    scale = float32(float32(largest - smallest) / (high - low))
+    exact = float32(low - float32(smallest / scale))
+    return scale, half_even(min(max(exact, Fraction(low)), Fraction(high)))
+
+
+def cast_narrow(value: Fraction, bits, signed):
+    """Cut towards zero, then counted around the circle of the words."""
+    cut = -(-value.numerator // value.denominator) if value < 0 else int(value)
+    word = cut % 2**bits
+    return word - 2**bits if signed and word >= 2 ** (bits - 1) else word
+
+
+def packed_bytes(integers, bits):
+    digits = "".join(format(int(v) % 2**bits, f"0{bits}b")[::-1] for v in integers)
+    digits += "0" * (-len(digits) % 8)
+    return [int(digits[first : first + 8][::-1], 2) for first in range(0, len(digits), 8)]
+
+
+def add_float(a, b, codes, low, high):
+    """Codes are (scale, zero point); three fused multiply-adds, each rounded once."""
+    (scale_a, zero_a), (scale_b, zero_b), (scale_y, zero_y) = codes
+    ratio_a, ratio_b = float32(scale_a / scale_y), float32(scale_b / scale_y)
+    zeros = float32(ratio_a * zero_a + float32(ratio_b * zero_b))
+    rest = float32(zero_y - zeros)
+    total = float32(a * ratio_a + float32(b * ratio_b + rest))
+    return min(max(half_even(total), low), high)

@@ -4,7 +4,23 @@ import numpy as np
 
 from hwmodels.documents import convert
 from qsim.network.graph import Network
-from qsim.network.layers import Add, AveragePool, Conv, Flatten, Linear, MaxPool, Relu
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    HardTanh,
+    Linear,
+    MatMul,
+    MaxPool,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
 from qsim.program import Arithmetic, build
@@ -49,6 +65,34 @@ def odd_network():
         Relu(name="result"),
     )
     return Network("odd", (2, 6, 7), layers)
+
+
+def varied_network():
+    """Layers that bound values, tables, a product of two activations, and a concatenation."""
+    layers = (
+        Conv(name="stem", out_channels=4, kernel=3, padding=1),
+        Relu6(name="six"),
+        MaxPool(name="pool", kernel=2),
+        Conv(name="left", out_channels=3, kernel=1),
+        HardTanh(name="hard"),
+        Conv(name="right", out_channels=2, kernel=1, inputs=("pool",)),
+        Tanh(name="soft"),
+        Concat(name="both", inputs=("hard", "soft", "pool")),
+        Conv(name="query", out_channels=2, kernel=1),
+        Conv(name="key", out_channels=2, kernel=1, inputs=("both",)),
+        MatMul(name="scores", inputs=("query", "key"), transposed=True),
+        Softmax(name="weights"),
+        Conv(name="value", out_channels=2, kernel=1, inputs=("both",)),
+        MatMul(name="mixed", inputs=("weights", "value")),
+        Add(name="sum", inputs=("mixed", "value")),
+        Clip(name="bounded", low=-0.75, high=1.5),
+        Sigmoid(name="gate"),
+        AveragePool(name="mean"),
+        Flatten(name="flat"),
+        Linear(name="fc", out_features=3),
+        Clip(name="result", low=-0.1, high=0.1),
+    )
+    return Network("varied", (2, 6, 6), layers)
 
 
 def program_for(

@@ -7,21 +7,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import EVERYTHING, odd_network, program_for, residual_network
+from programs import EVERYTHING, odd_network, program_for, residual_network, varied_network
 
 from hwmodels.documents import convert
 from qsim.errors import QsimError, WeightsError, WorkloadError
-from qsim.execute import Levels, execute, multipliers, real, shifts
-from qsim.kernels.accumulator import Accumulator
+from qsim.execute import execute
+from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.network.graph import Network
-from qsim.network.layers import Add, Conv, Relu
+from qsim.network.layers import Add, AveragePool, Conv, Flatten, HardTanh, Linear, MaxPool, Relu
 from qsim.network.reference import run_float
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
 from qsim.program import Arithmetic, build
+from qsim.requantize import multipliers, shifts
+from qsim.values import Levels, real
 from qsim.verify import count_checked
 
 WEIGHTS = [
+    {"affine": {"bits": 4, "mode": "symmetric"}},
+    {"affine": {"bits": 3, "rounding": "stochastic"}},
     {"fixed": {"bits": 4}},
     {"fixed": {"bits": 8, "full_range": True}},
     {"affine": {"bits": 8}},
@@ -93,6 +97,141 @@ def test_every_integer_of_an_affine_program_is_confirmed(weights, bits, seed, ar
         assert count_checked(program, steps, EVERYTHING)[1] == []
 
 
+TRAINED_WITH = [
+    "binary_connect",
+    {"binary_connect": {"stochastic": True}},
+    "bwn",
+    {"dorefa_weights": {"bits": 1}},
+    {"dorefa_weights": {"bits": 3}},
+    {"lsq": {"bits": 3}},
+    "ttq",
+    "twn",
+    {"wrpn_weights": {"bits": 1}},
+    {"wrpn_weights": {"bits": 4}},
+]
+ACTIVATIONS = [
+    {"fixed": {"bits": 4}},
+    {"affine": {"bits": 4}},
+    {"dorefa_activations": {"bits": 2}},
+    {"wrpn_activations": {"bits": 4}},
+    {"hwgq": {"bits": 2}},
+    {"lsq": {"bits": 4, "signed": False}},
+    {"pact": {"bits": 4, "alpha": 1.5}},
+    "xnor_activations",
+    {"xnor_activations": {"scale_map": True}},
+]
+ACCUMULATORS = [
+    Accumulator(48),
+    Accumulator(9, "wrap"),
+    Accumulator(12, "saturate", Partial(5, 7, "wrap")),
+    Accumulator(40, "exact", Partial(3, 6, "saturate")),
+]
+
+
+@settings(max_examples=120)
+@given(
+    st.sampled_from(TRAINED_WITH),
+    st.sampled_from(ACTIVATIONS),
+    st.integers(0, 2**16),
+    st.sampled_from(ACCUMULATORS),
+)
+def test_every_integer_of_a_format_that_is_trained_with_is_confirmed(
+    weights, activations, seed, accumulator
+):
+    program, images = program_for(
+        odd_network(), weights, activations=activations, seed=seed, accumulator=accumulator,
+        layers={name: {"activations": {"fixed": {"bits": 8}}} for name in ("first", "mean", "third")},
+    )  # fmt: skip
+    checked, differences = count_checked(program, execute(program, images - 0.5), EVERYTHING)
+    assert differences == []
+    assert checked > 100
+
+
+PLAIN = Network(
+    "plain",
+    (2, 6, 6),
+    (
+        Conv(name="a", out_channels=5, kernel=3, padding=1),
+        MaxPool(name="pool", kernel=2),
+        Conv(name="b", out_channels=3, kernel=2, bias=False),
+        HardTanh(name="bounded"),
+        AveragePool(name="mean", kernel=2),
+        Flatten(name="flat"),
+        Linear(name="c", out_features=4),
+        Relu(name="relu"),
+        Linear(name="d", out_features=2),
+    ),
+)
+INTEGER_ONLY = ["tflite", "tflite-reference", "tflite-builtin", "thresholds"]
+
+
+@settings(max_examples=80)
+@given(
+    st.sampled_from(WEIGHTS[:-1] + TRAINED_WITH),
+    st.sampled_from(ACTIVATIONS[:-1]),
+    st.sampled_from(INTEGER_ONLY),
+    st.integers(0, 2**16),
+)
+def test_every_integer_of_an_integer_only_program_is_confirmed(
+    weights, activations, requantize, seed
+):
+    unsupported = weights == "ttq" or (
+        requantize != "thresholds" and activations in ("xnor_activations", {"hwgq": {"bits": 2}})
+    )
+    layers = {name: {"activations": {"fixed": {"bits": 8}}} for name in "ad"}
+    program, images = program_for(
+        PLAIN, weights, activations=activations, seed=seed, layers=layers,
+        requantize=requantize, integer_only=True, accumulator=Accumulator(40),
+    )  # fmt: skip
+    if unsupported:
+        with pytest.raises(QsimError, match=f"cannot be rounded by {requantize}: "):
+            execute(program, images - 0.5)
+        return
+    checked, differences = count_checked(program, execute(program, images - 0.5), EVERYTHING)
+    assert differences == []
+    assert checked > 100
+
+
+@settings(max_examples=30)
+@given(
+    st.sampled_from(WEIGHTS[:-1] + TRAINED_WITH),
+    st.sampled_from(ACTIVATIONS[:2]),
+    st.integers(0, 2**16),
+    st.sampled_from(ACCUMULATORS),
+)
+def test_every_integer_of_a_varied_program_is_confirmed(weights, activations, seed, accumulator):
+    program, images = program_for(
+        varied_network(), weights, activations=activations, seed=seed, accumulator=accumulator
+    )
+    checked, differences = count_checked(program, execute(program, images), EVERYTHING)
+    assert differences == []
+    assert checked > 1000
+
+
+def test_varied_layers_compute_the_float_networks_function():
+    for requantize in ("onnx", "shift"):
+        program, images = program_for(
+            varied_network(), {"fixed": {"bits": 14}}, activations=14, signed=True,
+            requantize=requantize, accumulator=Accumulator(48),
+        )  # fmt: skip
+        wanted, steps = run_float(program.network, program.real, images), execute(program, images)
+        for name in ("six", "both", "weights", "mixed", "bounded", "gate", "result"):
+            got = real(steps[name].value)
+            np.testing.assert_allclose(got, wanted[name], atol=0.01)  # 8-bit tables
+
+
+@pytest.mark.parametrize("weights", WEIGHTS[:4], ids=str)
+@pytest.mark.parametrize("accumulator", ACCUMULATORS, ids=str)
+def test_every_integer_of_weights_with_a_scale_per_group_is_confirmed(weights, accumulator):
+    grouped = {name: {"weight_scale": "per_group", "group_size": 2} for name in ("conv2", "fc")}
+    program, images = program_for(
+        residual_network(), weights, signed=True, layers=grouped, accumulator=accumulator
+    )
+    assert len(program.terms["conv2"]) == 2
+    assert len(program.terms["fc"]) == 3
+    assert count_checked(program, execute(program, images), EVERYTHING)[1] == []
+
+
 def test_affine_activations_reach_beyond_zero_on_both_sides():
     program, images = program_for(
         odd_network(), {"affine": {"bits": 8}}, activations={"affine": {"bits": 8}}
@@ -131,7 +270,7 @@ def test_weight_scales_are_one_for_each_row_or_one_for_all():
 
 def test_biases_are_the_nearest_integers_in_the_scale_of_the_sums():
     program, _ = program_for(residual_network(), {"fixed": {"bits": 4}})
-    scale = program.accumulator_scale(program.network.nodes["stem"])
+    [scale] = program.accumulator_scales(program.network.nodes["stem"])
     for bias, s, level in zip(
         program.real["stem.bias"], scale, program.biases["stem"], strict=True
     ):

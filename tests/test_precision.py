@@ -41,7 +41,7 @@ def test_the_last_glob_that_matches_wins():
     assert precision.weights == {
         "conv1": Fixed(3), "conv2": Msq(4, "1:1"), "conv3": Fixed(3), "fc": Fixed(4),
     }  # fmt: skip
-    assert [n for n, by_row in precision.scale_per_channel.items() if not by_row] == ["conv3"]
+    assert [n for n, g in precision.granularity.items() if g.kind == "per_tensor"] == ["conv3"]
 
 
 def test_a_tensor_has_the_format_of_the_layer_that_reads_it():
@@ -124,7 +124,7 @@ def test_sums_are_rounded_once_after_their_relu():
         ({}, {"weights": {"fixed": {"bits": "four"}}}, "bits: expected int, got text"),
         ({}, {"weights": {"fixed": 4}}, "expected a mapping of parameters"),
         ({}, {"weights": {"fixed": {}, "sp2": {}}}, "expected one format"),
-        ({}, {"activations": {"sp2": {"bits": 4}}}, "activations are fixed, affine or float"),
+        ({}, {"activations": {"sp2": {"bits": 4}}}, "sp2 is no format of activations; those are affine, dorefa_activations"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_by_key(layers, default, problem):

@@ -8,6 +8,8 @@ import pytest
 from qsim import cli
 from qsim.formats import FORMATS
 from qsim.network.table import read_network
+from qsim.report.formats import page
+from qsim.requantize import REQUANTIZERS
 from qsim.workload import load_workload
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -41,8 +43,18 @@ def test_the_shown_python_runs(capsys):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_is_described(name):
-    assert re.search(rf"^\| `{name}[:`]", README, re.MULTILINE)
+def test_every_format_is_named(name):
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("name", REQUANTIZERS)
+def test_every_requantization_is_described(name):
+    assert re.search(rf"^\| `{name}` \|", README, re.MULTILINE)
+
+
+def test_the_page_of_formats_is_that_of_the_registry():
+    written = (Path(__file__).parent.parent / "docs" / "formats.md").read_text()
+    assert written == page(), "write it again: python -m qsim.report.formats > docs/formats.md"
 
 
 @pytest.mark.parametrize(

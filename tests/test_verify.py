@@ -7,10 +7,11 @@ import pytest
 from programs import EVERYTHING, program_for, residual_network
 
 from qsim import execute as run
-from qsim.execute import Levels, Step, Sums, execute
+from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
 from qsim.network.layers import Conv, Flatten, Linear
 from qsim.program import Program
+from qsim.values import Levels, Step, Sums
 from qsim.verify import count_checked
 
 FORMATS = [
@@ -35,7 +36,7 @@ def spoiled(value):
     if isinstance(value, Levels):
         return Levels(off(value.levels), value.scale)
     (levels, scale), *rest = value.terms
-    return Sums(((off(levels), scale), *rest), value.relu)
+    return replace(value, terms=((off(levels), scale), *rest))
 
 
 @pytest.mark.parametrize("weights", FORMATS, ids=str)
@@ -61,9 +62,9 @@ def test_a_forgotten_relu_of_a_sum_is_noticed(monkeypatch):
 
 def test_a_wrong_scale_is_noticed(monkeypatch):
     program, images = program_for(residual_network(), FORMATS[0])
-    right = Program.accumulator_scale
+    right = Program.accumulator_scales
     monkeypatch.setattr(
-        Program, "accumulator_scale", lambda self, node: right(self, node) * np.float32(2)
+        Program, "accumulator_scales", lambda self, node: [2 * s for s in right(self, node)]
     )
     assert any("'stem'" in sentence for sentence in differences(program, execute(program, images)))
 

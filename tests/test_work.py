@@ -5,7 +5,7 @@ from programs import program_for, residual_network
 from qsim.formats import Fixed, Msq
 from qsim.network.graph import Network
 from qsim.network.layers import Add, Conv, Flatten, Linear, MaxPool, Relu
-from qsim.precision import Precision, rounded_tensors
+from qsim.precision import Granularity, Precision, rounded_tensors
 from qsim.work import work_table
 
 FOUR, EIGHT = Fixed(4), Fixed(8, signed=False)
@@ -18,7 +18,7 @@ def table_of(network, weights=FOUR, activations=EIGHT):
         network,
         Precision(
             dict.fromkeys(names, weights),
-            dict.fromkeys(names, True),
+            dict.fromkeys(names, Granularity("per_channel")),
             dict.fromkeys(rounded, activations),
         ),
     )

@@ -1,29 +1,55 @@
 """The number formats, by name. Adding one is a module and a line in FORMATS."""
 
 import dataclasses
+import re
 
 from hwmodels.documents import convert, nearest
 from qsim.errors import QsimError
 from qsim.formats.affine import Affine, AffineGrid, QuantizedAffine
-from qsim.formats.base import Format, Quantized
+from qsim.formats.base import Facts, Format, Quantized, Term
+from qsim.formats.binary import BinaryActivations, BinaryConnect, BinaryWeights
+from qsim.formats.dorefa import DorefaGradients, DorefaWeights
 from qsim.formats.fixed import Fixed
+from qsim.formats.groups import QuantizedGroups, quantize_groups
+from qsim.formats.hwgq import Hwgq
+from qsim.formats.lsq import Lsq
 from qsim.formats.msq import Msq, QuantizedRows
+from qsim.formats.pact import Pact
 from qsim.formats.power_of_two import PowerOfTwo
 from qsim.formats.real import Float
 from qsim.formats.sp2 import Sp2
+from qsim.formats.ternary import QuantizedTtq, TernaryWeights, Ttq
+from qsim.formats.unit_interval import DorefaActivations, WrpnActivations
+from qsim.formats.wrpn import WrpnWeights
 
 __all__ = [
-    "FORMATS", "Affine", "AffineGrid", "Fixed", "Float", "Format", "Msq", "PowerOfTwo", "Quantized",
-    "QuantizedAffine", "QuantizedRows", "Sp2", "describe", "from_document",
+    "FORMATS", "Affine", "AffineGrid", "BinaryActivations", "BinaryConnect", "BinaryWeights",
+    "DorefaActivations", "DorefaGradients", "DorefaWeights", "Facts", "Fixed", "Float", "Format",
+    "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quantized", "QuantizedAffine", "QuantizedGroups",
+    "QuantizedRows", "QuantizedTtq", "Sp2", "Term", "TernaryWeights", "Ttq", "WrpnActivations",
+    "WrpnWeights", "describe", "from_document", "parse", "quantize_groups",
 ]  # fmt: skip
 
 FORMATS = {
     "affine": Affine,
+    "binary_connect": BinaryConnect,
+    "bwn": BinaryWeights,
+    "dorefa_activations": DorefaActivations,
+    "dorefa_gradients": DorefaGradients,
+    "dorefa_weights": DorefaWeights,
     "fixed": Fixed,
     "float": Float,
+    "hwgq": Hwgq,
+    "lsq": Lsq,
     "msq": Msq,
+    "pact": Pact,
     "power_of_two": PowerOfTwo,
     "sp2": Sp2,
+    "ttq": Ttq,
+    "twn": TernaryWeights,
+    "wrpn_activations": WrpnActivations,
+    "wrpn_weights": WrpnWeights,
+    "xnor_activations": BinaryActivations,
 }
 
 
@@ -53,6 +79,38 @@ def describe(number) -> str:
     values = {f.name: getattr(number, f.name) for f in fields}
     shown = [f"{f.name}={values[f.name]}" for f in fields if values[f.name] != f.default]
     return f"{name}({', '.join(shown)})" if shown else name
+
+
+def parse(text: str):
+    """The format that ``describe`` would write as ``text``: ``name`` or ``name(key=value, ...)``.
+
+    Raises QsimError on anything else, and where ``from_document`` does.
+    """
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text)
+    if match is None:
+        raise QsimError(f"format {text!r}: expected a name with parameters, as sp2(bits=4)")
+    name, inner = match[1], match[2] or ""
+    parameters = {}
+    for part in filter(None, (part.strip() for part in inner.split(","))):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not key:
+            raise QsimError(f"format {text!r}: expected key=value, as bits=4, not {part!r}")
+        if key in parameters:
+            raise QsimError(f"format {text!r}: {key} is given twice")
+        parameters[key] = _scalar(value)
+    return from_document({name: parameters} if parameters else name, where="format")
+
+
+def _scalar(text: str) -> str | int | float | bool | None:
+    named = {"true": True, "false": False, "none": None}
+    if text.lower() in named:
+        return named[text.lower()]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text.strip("'\"")
 
 
 def _split(document: str | dict, where: str) -> tuple[str, dict]:

@@ -1,10 +1,12 @@
 """Affine: consecutive levels around a zero point, for data that is not symmetric about 0."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from qsim.formats.base import (
+    Facts,
     Quantized,
     ScaleRule,
     UniformFormat,
@@ -14,6 +16,7 @@ from qsim.formats.base import (
     positive,
 )
 from qsim.formats.fixed import Fixed
+from qsim.formats.rounding import stochastic
 
 
 @dataclass(frozen=True)
@@ -60,30 +63,42 @@ class QuantizedAffine(Quantized):
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(Facts):
     """``bits``-bit codes (1 to 16) of levels code - zero point; the zero point follows the data.
 
-    The range is widened to contain 0, so that 0 has a code. The scale is found for the values less
-    the lowest of them, on 2**bits - 1 steps; the zero point is -lowest / scale rounded to the
-    nearest integer, a half to the even one, within the codes. Levels round to the nearest, ties to
-    the even one. Source: Krishnamoorthi (arXiv 1806.08342), section 2.1, eq. 1-3.
+    asymmetric   the range is widened to contain 0, so that 0 has a code; the scale is found for the
+                 values less the lowest of them, on 2**bits - 1 steps; the zero point is
+                 -lowest / scale rounded to the nearest integer, a half to the even one
+    symmetric    no zero point: levels -2**(bits-1) .. 2**(bits-1) - 1, from 2 bits on
+    restricted   no zero point and no lowest code: -127 .. 127 at 8 bits
+
+    Levels round to the nearest, ties to the even one; ``rounding: stochastic``, by chance and
+    without bias, drawn from ``seed``, is for weights.
     """
 
     bits: int
+    mode: Literal["asymmetric", "symmetric", "restricted"] = "asymmetric"
+    rounding: Literal["nearest", "stochastic"] = "nearest"
+    seed: int = 0
 
-    datapath = "multiply"
+    roles = ("weights", "activations")
+    scale_text = "range rule, over the range with 0; zero point"
+    rounding_text = "nearest, a tie to the even level; or stochastic"
+    source = "Krishnamoorthi (arXiv 1806.08342), sections 2.1-2.3, Eq. 1-11"
 
     def __post_init__(self):
-        check_bits(self.bits, 1, 16, "affine")
+        check_bits(self.bits, 1 if self.mode == "asymmetric" else 2, 16, f"{self.mode} affine")
+        if self.seed < 0:
+            raise ValueError(f"a seed is not negative, as {self.seed} is")
 
     @property
     def max_magnitude(self) -> int:
         """The largest absolute level of any zero point."""
-        return 2**self.bits - 1
+        return 2**self.bits - 1 if self.mode == "asymmetric" else self._symmetric.max_magnitude
 
-    def rows_by_datapath(self, rows: int) -> dict[str, int]:
-        """All rows are multiplied."""
-        return {"multiply": rows, "shift_add": 0}
+    @property
+    def _symmetric(self) -> Fixed:
+        return Fixed(self.bits, full_range=self.mode == "symmetric")
 
     def quantize(
         self,
@@ -91,9 +106,18 @@ class Affine:
         *,
         scale: "np.ndarray | ScaleRule | None" = None,
         axis: int | None = None,
-    ) -> QuantizedAffine:
-        """``real`` rounded to the nearest levels; arguments and errors as ``Format.quantize``."""
+    ) -> Quantized:
+        """``real`` rounded to levels; arguments and errors as ``Format.quantize``.
+
+        The result has a zero point (``QuantizedAffine``) where the mode has one.
+        """
         real = finite(real)
+        if self.mode != "asymmetric":
+            number = self._symmetric
+            quantized = number.quantize(real, scale=scale, axis=axis)
+            levels = self._round(real / quantized.scale.astype(np.float64))
+            levels = np.clip(levels, number.min_level, number.max_level).astype(np.int32)
+            return Quantized(number, levels, quantized.scale)
         rows, shape = _rows(real, axis)
         with_zero = np.concatenate([rows, np.zeros((len(rows), 1), rows.dtype)], axis=1)
         lowest = with_zero.min(axis=1, keepdims=True).astype(np.float64)
@@ -104,13 +128,24 @@ class Affine:
         last = 2**self.bits - 1
         exact = scale.astype(np.float64)
         zero_point = np.clip(np.rint(-lowest / exact), 0, last).astype(np.int32)
-        levels = np.clip(np.rint(real / exact), -zero_point, last - zero_point).astype(np.int32)
-        return QuantizedAffine(self, levels, scale, zero_point)
+        levels = np.clip(self._round(real / exact), -zero_point, last - zero_point)
+        return QuantizedAffine(self, levels.astype(np.int32), scale, zero_point)
 
-    def bind(self, real: np.ndarray, rule: ScaleRule) -> tuple[AffineGrid, np.ndarray]:
+    def bind(self, real: np.ndarray, rule: ScaleRule) -> tuple[UniformFormat, np.ndarray]:
         """The grid and the scale, float32 of shape (), that ``rule`` finds for ``real``."""
+        if self.mode != "asymmetric":
+            return self._symmetric.bind(real, rule)
         quantized = self.quantize(real, scale=rule)
         return AffineGrid(self.bits, int(quantized.zero_point)), quantized.scale
+
+    def before_rounding(self, real: np.ndarray) -> np.ndarray:
+        """``real``: its range follows the data."""
+        return real
+
+    def _round(self, x: np.ndarray) -> np.ndarray:
+        if self.rounding == "stochastic":
+            return stochastic(x, np.random.default_rng(self.seed))
+        return np.rint(x)
 
 
 def _rows(real: np.ndarray, axis: int | None) -> tuple[np.ndarray, tuple[int, ...]]:

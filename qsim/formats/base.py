@@ -9,10 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 INVALID = np.iinfo(np.int64).min  # entry of a code table that no level uses
+
+
+@dataclass(frozen=True)
+class Term:
+    """Levels of some in-channels with a scale per row; a quantized weight is the sum of its terms.
+
+    levels   int32 (rows, channels, ...)
+    scale    float32 (rows,)
+    inputs   first in-channel (index of axis 1) that they multiply, and the one after the last;
+             None: all
+    """
+
+    levels: np.ndarray
+    scale: np.ndarray
+    inputs: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,20 +54,60 @@ class Quantized:
         """The float64 values that the levels stand for."""
         return self.levels * self.scale.astype(np.float64)
 
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The integer products that a layer with these weights is made of: one."""
+        rows = len(self.levels)
+        return (Term(self.levels, np.broadcast_to(self.scale.reshape(-1), (rows,))),)
+
     def row_format(self, row: int) -> "Format":
         """The format of one row (index of axis 0)."""
         return self.format
 
 
-class Format(ABC):
-    """A number format: its ``bits`` and the integer level of each code.
+class Facts:
+    """What a table of formats says of one, and what a network asks of it.
 
-    Subclasses are frozen dataclasses of their parameters; they give ``bits``, ``code_table`` and
-    the ``datapath`` that multiplies by such a weight ("multiply" or "shift_add").
+    bits           of a stored value
+    roles          what may have it: "weights", "activations", "gradients"
+    datapath       how a processing element multiplies by such a weight
+    granularities  what may have a scale of its own: "per_channel" (row), "per_tensor", "per_group";
+                   the first is the default
+    folds          whether a batch norm is folded into the real weights before they are quantized
+                   (else they are quantized as trained, and it scales the sums)
+    refuses_negative   whether data that can be negative are a mistake (else they are clipped)
+    rounds_half_even   whether levels are consecutive and rounded to the nearest, ties to even
+    example        parameters to show it with, as ``describe`` writes them
+    scale_text     where the scale comes from
+    rounding_text  how a real becomes a level
+    source         paper and equation
     """
 
     bits: int
-    datapath: str
+    roles: tuple[str, ...] = ("weights",)
+    datapath: str = "multiply"
+    granularities: tuple[str, ...] = ("per_channel", "per_tensor", "per_group")
+    folds: bool = True
+    refuses_negative: bool = False
+    rounds_half_even: bool = False
+    example: str = "bits=4"
+    scale_text: str = "range rule"
+    rounding_text: str = "nearest, a tie to the even level"
+    source: str = ""
+
+    def rows_by_datapath(self, rows: int) -> dict[str, int]:
+        """How many of ``rows`` rows of weights shift and add, and how many need a multiplier or
+        less (which a multiplier can do as well)."""
+        kind = "shift_add" if self.datapath == "shift_add" else "multiply"
+        return {"multiply": 0, "shift_add": 0} | {kind: rows}
+
+
+class Format(Facts, ABC):
+    """A number format: its ``bits`` and the integer level of each code.
+
+    Subclasses are frozen dataclasses of their parameters; they give ``code_table`` and the facts
+    above where they differ.
+    """
 
     @abstractmethod
     def code_table(self) -> np.ndarray:
@@ -96,10 +152,6 @@ class Format(ABC):
         """What one step of the levels is worth when ``alpha_level`` stands for 1."""
         return Fraction(1, self.alpha_level)
 
-    def rows_by_datapath(self, rows: int) -> dict[str, int]:
-        """How many of ``rows`` rows of weights are multiplied, and how many shifted and added."""
-        return {"multiply": 0, "shift_add": 0} | {self.datapath: rows}
-
     def nearest(self, x: np.ndarray) -> np.ndarray:
         """The level nearest to each ``x`` (a real in steps of ``unit``, not NaN), int32.
 
@@ -136,11 +188,28 @@ class Format(ABC):
         if callable(scale):
             scale = scale(real, self, axis)
         scale = positive(scale)
-        return Quantized(self, self.nearest(real / scale.astype(np.float64)), scale)
+        return Quantized(self, self.at_scale(real, scale), scale)
+
+    def at_scale(self, real: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The levels, int32, of finite ``real`` at a float32 ``scale`` that broadcasts to it."""
+        return self.nearest(real / scale.astype(np.float64))
 
     def bind(self, real: np.ndarray, rule: "ScaleRule") -> "tuple[Format, np.ndarray]":
         """This format and the scale, float32 of shape (), that ``rule`` finds for ``real``."""
         return self, rule(real, self, None)
+
+    def before_rounding(self, real: np.ndarray) -> np.ndarray:
+        """The function of ``real`` that such activations round, float32: the identity, unless the
+        paper clips them to a range that is known without data."""
+        return real
+
+    def boundaries(self) -> list[tuple[Fraction, bool]]:
+        """Where each level but the lowest begins, in rising order, in units of the scale; and
+        whether the boundary itself belongs to it. It is what ``nearest`` does, exactly."""
+        levels = self._levels.tolist()
+        middles = [Fraction(a + b, 2) for a, b in pairwise(levels)]
+        upper = zip(levels[1:], middles, strict=True)
+        return [(middle, bool(self.nearest(np.array(float(middle))) == b)) for b, middle in upper]
 
     def encode(self, levels: np.ndarray) -> np.ndarray:
         """The code of each level; of several, the smallest. Raises ValueError on no level."""
@@ -174,11 +243,45 @@ class Format(ABC):
 
 
 class UniformFormat(Format):
-    """A format whose levels are consecutive integers."""
+    """A format whose levels are consecutive integers, rounded to the nearest, ties to even."""
+
+    rounds_half_even = True
 
     def nearest(self, x: np.ndarray) -> np.ndarray:
         """The nearest integer within the range, int32; a tie goes to the even one."""
         return np.clip(np.rint(x), self.min_level, self.max_level).astype(np.int32)
+
+
+class TrainedFormat(Format):
+    """A format of networks that are trained with it: its paper says the scale, no rule finds it,
+    and its weights are quantized as they were trained, with batch norms scaling the sums."""
+
+    folds = False
+
+    @abstractmethod
+    def scale_for(self, real: np.ndarray, axis: int | None) -> np.ndarray:
+        """The scale of finite ``real``, as ``quantize`` returns it.
+
+        Raises ValueError on data that has none.
+        """
+
+    def quantize(
+        self, real: np.ndarray, *, scale: "ScaleRule | None" = None, axis: int | None = None
+    ) -> Quantized:
+        """``real`` at the paper's levels and scale; a rule for scales is not used.
+
+        Raises ValueError on NaN or infinity, on data without a scale and on a scale given as an
+        array.
+        """
+        if scale is not None and not callable(scale):
+            raise ValueError(f"{type(self).__name__} has a scale of its own; none can be given")
+        real = finite(real)
+        scale = positive(self.scale_for(real, axis))
+        return Quantized(self, self.at_scale(real, scale), scale)
+
+    def bind(self, real: np.ndarray, rule: "ScaleRule") -> tuple[Format, np.ndarray]:
+        """This format and its scale, float32 of shape ()."""
+        return self, positive(self.scale_for(finite(real), None))
 
 
 ScaleRule = Callable[[np.ndarray, Format, int | None], np.ndarray]
@@ -198,6 +301,23 @@ def alpha_of(real: np.ndarray, axis: int | None) -> np.ndarray:
     others = None if axis is None else tuple(i for i in range(real.ndim) if i != axis % real.ndim)
     alpha = np.max(np.abs(real), axis=others, keepdims=axis is not None, initial=0.0)
     return np.asarray(alpha, np.float64)
+
+
+def mean_magnitude(real: np.ndarray, axis: int | None) -> np.ndarray:
+    """The mean of ``|real|``, float32; with an ``axis``, of each of its indices, shaped to
+    broadcast.
+
+    Raises ValueError where there is nothing, or nothing but zeros, to take it of.
+    """
+    others = None if axis is None else tuple(i for i in range(real.ndim) if i != axis % real.ndim)
+    if real.size == 0:
+        raise ValueError("an empty tensor has no mean magnitude to be its scale")
+    mean = np.mean(np.abs(real), axis=others, keepdims=axis is not None, dtype=np.float64)
+    mean = np.asarray(mean, np.float32)
+    if not mean.all():
+        where = "all values are" if axis is None else f"all of index {mean.argmin()} are"
+        raise ValueError(f"{where} 0 (or too small), so their mean magnitude is no scale")
+    return mean
 
 
 def scale_of(alpha: np.ndarray, number: Format) -> np.ndarray:

@@ -23,7 +23,8 @@ class Fixed(UniformFormat):
     signed: bool = True
     full_range: bool = False
 
-    datapath = "multiply"
+    roles = ("weights", "activations")
+    source = "MSQ (arXiv 2012.04240), Eq. 1, signed"
 
     def __post_init__(self):
         smallest = 2 if self.signed and not self.full_range else 1
@@ -36,6 +37,11 @@ class Fixed(UniformFormat):
             raise ValueError(
                 "full_range is a choice for signed numbers; unsigned ones use every code"
             )
+
+    @property
+    def refuses_negative(self) -> bool:
+        """Whether there are no negative levels: whoever says unsigned knows the data."""
+        return not self.signed
 
     def code_table(self) -> np.ndarray:
         codes = np.arange(2**self.bits, dtype=np.int64)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from qsim.formats.base import Format, Quantized, finite, largest_magnitude
+from qsim.formats.base import Facts, Format, Quantized, finite, largest_magnitude
 from qsim.formats.fixed import Fixed
 from qsim.formats.sp2 import Sp2
 
@@ -32,7 +32,7 @@ class QuantizedRows(Quantized):
 
 
 @dataclass(frozen=True)
-class Msq:
+class Msq(Facts):
     """Rows of ``bits``-bit symmetric fixed point and SP2 in the ratio ``fixed_to_sp2``.
 
     The rows of lowest variance (population variance in float64) become SP2; of rows with equal
@@ -44,6 +44,12 @@ class Msq:
 
     bits: int
     fixed_to_sp2: str
+
+    example = "bits=4, fixed_to_sp2=1:1.5"
+    datapath = "multiply, shift_add"
+    granularities = ("per_channel", "per_tensor")
+    rounding_text = "of its row's format"
+    source = "MSQ (arXiv 2012.04240), Eq. 8 and row rule"
 
     def __post_init__(self):
         Sp2(self.bits)

@@ -20,6 +20,8 @@ class PowerOfTwo(Format):
     bits: int
 
     datapath = "shift_add"
+    rounding_text = "nearest, a tie to the smaller magnitude"
+    source = "MSQ (arXiv 2012.04240), its power-of-2 baseline"
 
     def __post_init__(self):
         check_bits(self.bits, 2, 6, "power of two")

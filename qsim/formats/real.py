@@ -4,18 +4,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsim.formats.base import finite
+from qsim.formats.base import Facts, finite
 
 
 @dataclass(frozen=True)
-class Float:
+class Float(Facts):
     """IEEE float32, not quantized: a layer that reads or holds it is computed in floating point."""
 
+    example = ""
     bits = 32
+    roles = ("weights", "activations")
+    scale_text = "none"
+    rounding_text = "none"
+    granularities = ("per_channel", "per_tensor")
 
-    def rows_by_datapath(self, rows: int) -> dict[str, int]:
-        """All rows are multiplied."""
-        return {"multiply": rows, "shift_add": 0}
+    def before_rounding(self, real: np.ndarray) -> np.ndarray:
+        """``real``."""
+        return real
 
     def quantize(self, real: np.ndarray) -> np.ndarray:
         """``real`` as float32. Raises ValueError on NaN or infinity."""

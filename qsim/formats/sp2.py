@@ -21,6 +21,8 @@ class Sp2(Format):
     bits: int
 
     datapath = "shift_add"
+    rounding_text = "nearest, a tie to the smaller magnitude"
+    source = "MSQ (arXiv 2012.04240), Eq. 8"
 
     def __post_init__(self):
         check_bits(self.bits, 3, 8, "SP2")

@@ -43,9 +43,13 @@ def sum_pool(x: np.ndarray, kernel: tuple[int, int], *, stride=None) -> np.ndarr
     return out
 
 
-def average_pool(x: np.ndarray, kernel: tuple[int, int], *, stride=None) -> np.ndarray:
-    """The mean level under each window, rounded to the nearest integer, a half to the even one."""
-    return divide_half_even(sum_pool(x, kernel, stride=stride), kernel[0] * kernel[1])
+def average_pool(
+    x: np.ndarray, kernel: tuple[int, int], *, stride=None, rounding: str = "half_even"
+) -> np.ndarray:
+    """The mean level under each window, rounded to the nearest integer: a half to the even one, or
+    away from zero with ``rounding="half_away"``."""
+    divide = {"half_even": divide_half_even, "half_away": divide_half_away}[rounding]
+    return divide(sum_pool(x, kernel, stride=stride), kernel[0] * kernel[1])
 
 
 def divide_half_even(sums: np.ndarray, divisor: int | np.ndarray) -> np.ndarray:
@@ -53,6 +57,12 @@ def divide_half_even(sums: np.ndarray, divisor: int | np.ndarray) -> np.ndarray:
     quotient, rest = np.divmod(sums, divisor)  # floor, rest in 0 .. divisor - 1
     up = (2 * rest > divisor) | ((2 * rest == divisor) & (quotient % 2 == 1))
     return quotient + up
+
+
+def divide_half_away(sums: np.ndarray, divisor: int) -> np.ndarray:
+    """``sums / divisor`` (divisor > 0) rounded to the nearest integer, a half away from zero."""
+    quotient, rest = np.divmod(np.abs(sums), divisor)
+    return np.sign(sums) * (quotient + (2 * rest >= divisor))
 
 
 def _out_like(x: np.ndarray, kernel, stride, padding) -> np.ndarray:

@@ -51,6 +51,17 @@ def requantize_float(
     return levels.reshape(shape)
 
 
+def total_float(terms: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """The total that ``requantize_float`` rounds, float32, for multipliers of any shape.
+
+    terms   (sums int64, multiplier float32 that broadcasts to them)
+    """
+    total = np.float32(0)
+    for sums, multiplier in terms:
+        total = total + sums.astype(np.float32) * multiplier
+    return total
+
+
 def requantize_shift(sums: np.ndarray, shift: np.ndarray, low: int, high: int) -> np.ndarray:
     """``sums / 2**shift`` rounded to the nearest integer, a half to the even one, then clipped.
 

@@ -1,4 +1,6 @@
-"""Batch norm folded into the layer before it."""
+"""Batch norm folded into the layer before it, or kept as a factor on that layer's result."""
+
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -27,6 +29,18 @@ def fold_network(network: Network) -> Network:
     return replaced(network, layers)
 
 
+@dataclass(frozen=True)
+class Unfolded:
+    """The weights of a layer as they were trained, and what its batch norm multiplies them by.
+
+    weight   float32 (rows, ...)
+    factor   float32 (rows,), of either sign
+    """
+
+    weight: np.ndarray
+    factor: np.ndarray
+
+
 def fold_weights(network: Network, weights: Weights) -> Weights:
     """The weights of ``fold_network(network)`` that keep the function of ``weights``:
     W' = W * gamma / s, b' = beta + (b - mean) * gamma / s with s = sqrt(variance + epsilon),
@@ -40,6 +54,20 @@ def fold_weights(network: Network, weights: Weights) -> Weights:
     for before, norm in norms.items():
         folded |= _folded(before, norm, weights)
     return folded
+
+
+def unfolded_weights(network: Network, weights: Weights) -> dict[str, Unfolded]:
+    """The trained weights of each layer with products and its factor gamma / s, 1 without a batch
+    norm, by the layer's name; it is ``fold_weights`` undone: W' = W * factor."""
+    norms = _norms(network)
+    layers = {}
+    for node in network.product_nodes:
+        weight = weights[f"{node.name}.weight"]
+        factor = np.ones(len(weight))
+        if node.name in norms:
+            factor = _factor(norms[node.name], weights)
+        layers[node.name] = Unfolded(weight, factor.astype(np.float32))
+    return layers
 
 
 def _norms(network: Network) -> dict[str, Node]:
@@ -63,13 +91,12 @@ def _without_norm(node: Node, norm: Node | None, renamed: dict[str, str]) -> Lay
 
 
 def _folded(before: str, norm: Node, weights: Weights) -> Weights:
-    gamma, beta, mean, variance = (
-        weights[f"{norm.name}.{key}"].astype(np.float64)
-        for key in ("weight", "bias", "running_mean", "running_var")
+    beta, mean = (
+        weights[f"{norm.name}.{key}"].astype(np.float64) for key in ("bias", "running_mean")
     )
     weight = weights[f"{before}.weight"]
     with np.errstate(all="ignore"):
-        factor = gamma / np.sqrt(variance + norm.layer.epsilon)
+        factor = _factor(norm, weights)
         bias = beta + (weights.get(f"{before}.bias", 0.0) - mean) * factor
         by_row = factor.reshape(-1, *(1,) * (weight.ndim - 1))
         folded = {
@@ -82,3 +109,12 @@ def _folded(before: str, norm: Node, weights: Weights) -> Weights:
             " float32; its variances are too small or its weights too large"
         )
     return folded
+
+
+def _factor(norm: Node, weights: Weights) -> np.ndarray:
+    """gamma / sqrt(variance + epsilon), float64; not finite where the variance is too small."""
+    gamma, variance = (
+        weights[f"{norm.name}.{key}"].astype(np.float64) for key in ("weight", "running_var")
+    )
+    with np.errstate(all="ignore"):
+        return gamma / np.sqrt(variance + norm.layer.epsilon)

@@ -7,7 +7,7 @@ from math import prod
 
 from hwmodels.documents import nearest
 from qsim.errors import NetworkError
-from qsim.network.layers import LARGEST_SIDE, Conv, Layer, Linear, Shape, shape_text
+from qsim.network.layers import LARGEST_SIDE, Conv, Layer, Linear, MatMul, Shape, shape_text
 
 MOST_VALUES = 2**32  # of one tensor of one image, or of one layer's weights
 INPUT = "input"  # the name of the tensor that the network reads
@@ -46,6 +46,8 @@ class Node:
     @property
     def macs(self) -> int:
         """Multiply-accumulates for one image."""
+        if isinstance(self.layer, MatMul):
+            return prod(self.output_shape) * self.input_shapes[0][-1]
         if not self.has_products:
             return 0
         positions = prod(self.output_shape[1:])

@@ -121,6 +121,119 @@ class Relu(Layer, tag="relu", frozen=True, kw_only=True):
         return _count(self, shapes, 1)[0]
 
 
+class Clip(Layer, tag="clip", frozen=True, kw_only=True):
+    """Values less than ``low`` become that, values above ``high`` that."""
+
+    low: float
+    high: float
+
+    def __post_init__(self):
+        if not -1e30 < self.low < self.high < 1e30:
+            raise ValueError("low must be less than high, and both must be finite")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value."""
+        return self.low, self.high
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _count(self, shapes, 1)[0]
+
+
+class Relu6(Layer, tag="relu6", frozen=True, kw_only=True):
+    """Values clipped to 0 .. 6."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value."""
+        return 0.0, 6.0
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _count(self, shapes, 1)[0]
+
+
+class HardTanh(Layer, tag="hard_tanh", frozen=True, kw_only=True):
+    """Values clipped to -1 .. 1."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value."""
+        return -1.0, 1.0
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _count(self, shapes, 1)[0]
+
+
+class Sigmoid(Layer, tag="sigmoid", frozen=True, kw_only=True):
+    """1 / (1 + e**-x), in integers by a table to ``fraction_bits`` (1 to 16) of the result."""
+
+    fraction_bits: int = 8
+
+    def __post_init__(self):
+        _check_bits(self, fraction_bits=(1, 16))
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _count(self, shapes, 1)[0]
+
+
+class Tanh(Layer, tag="tanh", frozen=True, kw_only=True):
+    """The hyperbolic tangent, in integers by a table to ``fraction_bits`` (1 to 16)."""
+
+    fraction_bits: int = 7
+
+    def __post_init__(self):
+        _check_bits(self, fraction_bits=(1, 16))
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _count(self, shapes, 1)[0]
+
+
+class Softmax(Layer, tag="softmax", frozen=True, kw_only=True):
+    """Softmax along the last axis, in integers by a table of exponentials.
+
+    bits            of the result, 1 to 16, whose scale is 2**-bits
+    fraction_bits   of the exponentials, 1 to 30
+    """
+
+    bits: int = 8
+    fraction_bits: int = 15
+
+    def __post_init__(self):
+        _check_bits(self, bits=(1, 16), fraction_bits=(1, 30))
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _count(self, shapes, 1)[0]
+
+
+class MatMul(Layer, tag="matmul", frozen=True, kw_only=True):
+    """The product of two tensors, matrix by matrix: (rows, depth) by (depth, columns), or by
+    (columns, depth) where ``transposed``; both with the same leading side, or none."""
+
+    transposed: bool = False
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes) != 2:
+            raise NetworkError("multiplies two tensors: list their names under inputs")
+        x, y = shapes
+        depth, columns = (y[-1], y[-2]) if self.transposed else (y[-2:] if len(y) > 1 else (0, 0))
+        if not 2 <= len(x) == len(y) <= 3 or x[:-2] != y[:-2] or x[-1] != depth:
+            how = "by the transpose of" if self.transposed else "by"
+            raise NetworkError(f"cannot multiply {shape_text(x)} {how} {shape_text(y)}")
+        return (*x[:-1], columns)
+
+
+class Concat(Layer, tag="concat", frozen=True, kw_only=True):
+    """Two tensors or more, one after another along their first axis, the channels."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes) < 2:
+            raise NetworkError("joins two tensors or more: list their names under inputs")
+        if len({shape[1:] for shape in shapes}) > 1:
+            listed = " and ".join(shape_text(shape) for shape in shapes)
+            raise NetworkError(f"cannot join tensors that differ in more than channels: {listed}")
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+
 class MaxPool(Layer, tag="max_pool", frozen=True, kw_only=True):
     """The largest value under each window; the padding does not take part."""
 
@@ -182,7 +295,26 @@ class Flatten(Layer, tag="flatten", frozen=True, kw_only=True):
         return (prod(_count(self, shapes, 1)[0]),)
 
 
-LayerRow = Conv | Linear | BatchNorm | Relu | MaxPool | AveragePool | Add | Flatten
+LayerRow = (
+    Conv
+    | Linear
+    | BatchNorm
+    | Relu
+    | Relu6
+    | Clip
+    | HardTanh
+    | Sigmoid
+    | Tanh
+    | Softmax
+    | MaxPool
+    | AveragePool
+    | Add
+    | Concat
+    | MatMul
+    | Flatten
+)
+Clipping = Clip | Relu6 | HardTanh  # have bounds
+Tabled = Sigmoid | Tanh | Softmax  # are computed from levels by a table
 
 
 def pair(side: Side) -> tuple[int, int]:
@@ -209,6 +341,12 @@ def _check_positive(layer: Layer, *names: str) -> None:
         value = getattr(layer, name)
         if value is not None and not all(1 <= side <= LARGEST_SIDE for side in pair(value)):
             raise ValueError(f"{name} must be 1 to {LARGEST_SIDE:,}")
+
+
+def _check_bits(layer: Layer, **ranges: tuple[int, int]) -> None:
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(layer, name) <= high:
+            raise ValueError(f"{name} must be {low} to {high}")
 
 
 def _count(layer: Layer, shapes: tuple[Shape, ...], wanted: int) -> tuple[Shape, ...]:

@@ -4,6 +4,7 @@ All of it is float32 in a stated order of additions, so that the ranges found on
 with them the integers, are those of every machine.
 """
 
+from collections.abc import Callable, Mapping
 from math import prod
 
 import numpy as np
@@ -15,11 +16,19 @@ from qsim.network.layers import (
     Add,
     AveragePool,
     BatchNorm,
+    Clip,
+    Concat,
     Conv,
     Flatten,
+    HardTanh,
     Linear,
+    MatMul,
     MaxPool,
     Relu,
+    Relu6,
+    Sigmoid,
+    Softmax,
+    Tanh,
     border,
     pair,
 )
@@ -28,11 +37,27 @@ from qsim.network.weights import Weights
 BATCH_BYTES = 2**27
 
 
-def run_float(network: Network, weights: Weights, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Every tensor of the network in float32, by name, for ``images`` (images, *input_shape)."""
-    tensors = {INPUT: images.astype(np.float32)}
-    for node in network.nodes.values():
-        tensors[node.name] = float_layer(node, weights, [tensors[name] for name in node.inputs])
+TensorFunction = Callable[[np.ndarray], np.ndarray]
+
+
+def run_float(
+    network: Network,
+    weights: Weights,
+    images: np.ndarray,
+    functions: Mapping[str, TensorFunction] = {},
+) -> dict[str, np.ndarray]:
+    """Every tensor of the network in float32, by name, for ``images`` (images, *input_shape).
+
+    functions   by tensor, what it goes through once it is made
+    """
+    tensors = {}
+    for name in (INPUT, *network.nodes):
+        if name == INPUT:
+            tensor = images.astype(np.float32)
+        else:
+            node = network.nodes[name]
+            tensor = float_layer(node, weights, [tensors[source] for source in node.inputs])
+        tensors[name] = functions[name](tensor) if name in functions else tensor
     return tensors
 
 
@@ -62,6 +87,18 @@ def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.n
             return _batch_norm(x, layer.epsilon, **parameters)
         case Relu():
             return np.maximum(x, 0)
+        case Clip() | Relu6() | HardTanh():
+            return np.clip(x, *np.float32(layer.bounds))
+        case Sigmoid():
+            return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
+        case Tanh():
+            return np.tanh(x.astype(np.float64)).astype(np.float32)
+        case Softmax():
+            return _softmax(x)
+        case MatMul():
+            return _matmul(x, inputs[1], layer.transposed)
+        case Concat():
+            return np.concatenate(inputs, axis=1)
         case MaxPool():
             top, left, bottom, right = border(layer.padding)
             edges = ((0, 0), (0, 0), (top, bottom), (left, right))
@@ -93,6 +130,22 @@ def _convolution(x: np.ndarray, layer: Conv, weight: np.ndarray, bias: np.ndarra
             out[image, group] = matmul_in_order(rows[group], columns[group])
     out = out.reshape(images, len(weight), out_h, out_w)
     return out if bias is None else out + bias[:, None, None]
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    """Along the last axis, in float64 and rounded to float32."""
+    terms = np.exp(x.astype(np.float64) - x.max(axis=-1, keepdims=True))
+    return (terms / terms.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _matmul(x: np.ndarray, y: np.ndarray, transposed: bool) -> np.ndarray:
+    """Matrix by matrix, in the order of the depth."""
+    right = np.swapaxes(y, -1, -2) if transposed else y
+    matrices = zip(x.reshape(-1, *x.shape[-2:]), right.reshape(-1, *right.shape[-2:]), strict=True)
+    products = [
+        matmul_in_order(np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in matrices
+    ]
+    return np.array(products, np.float32).reshape(*x.shape[:-1], right.shape[-1])
 
 
 def _windows(x: np.ndarray, kernel, stride, dilation=1) -> np.ndarray:

@@ -7,7 +7,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from qsim.errors import QsimError
+from qsim.formats import Facts, describe
 from qsim.price import Pricing
+from qsim.report.formats import grids
 from qsim.report.records import layer_rows
 
 COMPUTE, DRAM, MUTED = "#3b6ea5", "#c8693a", "#8a8f98"
@@ -47,6 +50,31 @@ def layer_figure(pricing: Pricing, title: str) -> Figure:
     per_image = f"{float(pricing.cost.latency_s) * 1e3:.4g} ms per image"
     figure.suptitle(f"{title}{fit}: {per_image}", parse_math=False)
     return figure
+
+
+def format_figure(number: Facts) -> Figure:
+    """The levels of a format as a picture, the largest one at 1.
+
+    Raises QsimError on a format without levels (float).
+    """
+    drawn = grids(number)
+    if not drawn:
+        raise QsimError(f"{describe(number)} has no levels to draw")
+    picture = Figure(figsize=(9, 0.9 + 0.8 * len(drawn)), layout="constrained")
+    FigureCanvasAgg(picture)
+    for axes, (title, grid) in zip(
+        picture.subplots(len(drawn), 1, squeeze=False)[:, 0], drawn, strict=True
+    ):
+        values = grid.levels() * float(grid.unit)
+        axes.vlines(values, 0, 1, color=COMPUTE, linewidth=1.2)
+        axes.axhline(0, color="0.6", linewidth=0.8)
+        axes.set_ylim(0, 1.15)
+        axes.set_yticks([])
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.set_title(f"{title}: {len(values)} levels", fontsize=9, loc="left")
+    axes.set_xlabel(f"level / {drawn[-1][1].alpha_level}")
+    picture.suptitle(describe(number), parse_math=False)
+    return picture
 
 
 def write_picture(figure: Figure, path: Path) -> None:

@@ -11,6 +11,7 @@ from qsim import __version__
 from qsim.evaluate import Evaluation
 from qsim.formats import describe
 from qsim.measure import Execution
+from qsim.precision import Granularity
 from qsim.price import Comparison, Pricing
 
 Record = dict[str, Any]
@@ -41,13 +42,16 @@ def precision_rows(evaluation: Evaluation) -> list[Record]:
         {
             "layer": node.name,
             "weights": describe(precision.weights[node.name]),
-            "weight_scale": "per_channel"
-            if precision.scale_per_channel[node.name]
-            else "per_tensor",
+            "weight_scale": _granularity(precision.granularity[node.name]),
             "activations": describe(precision.activations[node.inputs[0]]),
         }
         for node in network.product_nodes
     ]
+
+
+def _granularity(granularity: Granularity) -> str:
+    size = granularity.group_size
+    return granularity.kind if size is None else f"per_group of {size}"
 
 
 def sum_rows(execution: Execution) -> list[Record]:

@@ -1,1 +1,1 @@
-"""Scripts that make the bundled digits data and the float network trained on it."""
+"""Scripts that make the bundled digits data and the networks trained on it."""

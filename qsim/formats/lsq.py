@@ -1,0 +1,58 @@
+"""LSQ: a learned step, for weights and activations."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from qsim.formats.base import TrainedFormat, UniformFormat, check_bits, mean_magnitude
+
+
+@dataclass(frozen=True)
+class Lsq(UniformFormat, TrainedFormat):
+    """Levels -2**(bits-1) .. 2**(bits-1) - 1, or 0 .. 2**bits - 1 where not ``signed``.
+
+    ``step`` is learned; without it it is the value that its training starts from, 2 * mean of |v| /
+    sqrt(largest level). 2 to 16 bits signed, 1 to 16 unsigned.
+    """
+
+    bits: int
+    signed: bool = True
+    step: float | None = None
+
+    roles = ("weights", "activations")
+    granularities = ("per_tensor",)
+    scale_text = "step: learned, at first 2 * mean of |v| / sqrt(largest level)"
+    source = "LSQ (Esser et al., ICLR 2020), Eq. 1-5"
+
+    def __post_init__(self):
+        check_bits(self.bits, 2 if self.signed else 1, 16, "LSQ")
+        if self.step is not None and not 0 < self.step < 1e30:
+            raise ValueError(f"step is a positive number, not {self.step}")
+
+    def code_table(self) -> np.ndarray:
+        codes = np.arange(2**self.bits, dtype=np.int64)
+        half = 2 ** (self.bits - 1)
+        return np.where(codes < half, codes, codes - 2 * half) if self.signed else codes
+
+    def scale_for(self, real: np.ndarray, axis: int | None) -> np.ndarray:
+        """The step, float32 of shape (). Raises ValueError where it is not given and all are 0."""
+        if self.step is not None:
+            return np.asarray(self.step, np.float32)
+        start = 2 * mean_magnitude(real, None).astype(np.float64) / sqrt(self.max_level)
+        return start.astype(np.float32)
+
+
+def step_gradient(v: np.ndarray, step: float, number: Lsq) -> np.ndarray:
+    """d v_hat / d step for each ``v``, float64 (Eq. 3): the lowest level below the range, the
+    highest above it, and round(v / step) - v / step inside."""
+    x = np.asarray(v, np.float64) / step
+    inside = np.rint(x) - x
+    low, high = number.min_level, number.max_level
+    return np.where(x <= low, low, np.where(x >= high, high, inside)).astype(np.float64)
+
+
+def gradient_scale(values: int, number: Lsq) -> float:
+    """What the gradient of the step of a tensor of ``values`` values is multiplied by (section
+    2.2): 1 / sqrt(values * largest level)."""
+    return 1 / sqrt(values * number.max_level)

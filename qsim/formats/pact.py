@@ -1,0 +1,48 @@
+"""PACT: activations clipped at a learned value."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qsim.formats.base import ScaleRule, UniformFormat, check_bits, finite, positive
+
+
+@dataclass(frozen=True)
+class Pact(UniformFormat):
+    """Levels 0 .. 2**bits - 1 (1 to 16 bits) of [0, ``alpha``], a learned value.
+
+    Without ``alpha`` the range rule finds it.
+    """
+
+    bits: int
+    alpha: float | None = None
+
+    roles = ("activations",)
+    granularities = ("per_tensor",)
+    datapath = "and_popcount"
+    scale_text = "alpha / (2**bits - 1)"
+    source = "PACT (arXiv 1805.06085), Eq. 1-3"
+
+    def __post_init__(self):
+        check_bits(self.bits, 1, 16, "PACT")
+        if self.alpha is not None and not 0 < self.alpha < 1e30:
+            raise ValueError(f"alpha is a positive number, not {self.alpha}")
+
+    def code_table(self) -> np.ndarray:
+        return np.arange(2**self.bits, dtype=np.int64)
+
+    def bind(self, real: np.ndarray, rule: ScaleRule) -> tuple["Pact", np.ndarray]:
+        """This format and its scale, float32 of shape ()."""
+        if self.alpha is None:
+            return super().bind(real, rule)
+        finite(real)
+        return self, positive(np.float64(self.alpha) / self.max_level)
+
+    def before_rounding(self, real: np.ndarray) -> np.ndarray:
+        """``real`` clipped to [0, alpha], float32."""
+        return np.clip(real, 0, self.alpha).astype(np.float32)
+
+
+def alpha_gradient(x: np.ndarray, alpha: float) -> np.ndarray:
+    """d y_q / d alpha for each ``x``, float64 (Eq. 3): 1 where it is clipped, else 0."""
+    return (np.asarray(x) >= alpha).astype(np.float64)

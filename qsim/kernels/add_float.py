@@ -1,0 +1,109 @@
+"""The sum of two quantized tensors in float32, as ONNX Runtime's QLinearAdd forms it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from qsim.kernels.accumulator import as_integers, magnitude
+from qsim.kernels.channels import check_limits
+
+LARGEST_SUM = 2.0**31  # beyond it the runtime's conversion to an integer is undefined
+
+
+@dataclass(frozen=True)
+class ScaledCode:
+    """Codes that stand for ``(code - zero_point) * scale``; the scale float32, positive, finite.
+
+    Raises TypeError or ValueError on another scale, ValueError on a zero point beyond 16 bits.
+    """
+
+    scale: np.float32
+    zero_point: int
+
+    def __post_init__(self):
+        if not isinstance(self.scale, np.float32):
+            raise TypeError(f"a scale is float32, not {type(self.scale).__name__}")
+        if not 0 < self.scale < np.inf:
+            raise ValueError(f"a scale must be positive and finite, not {self.scale}")
+        if not -(2**15) <= self.zero_point < 2**16:
+            raise ValueError(f"a zero point has up to 16 bits, not {self.zero_point}")
+
+
+def add_float(
+    a: np.ndarray,
+    b: np.ndarray,
+    codes: tuple[ScaledCode, ScaledCode, ScaledCode],
+    low: int,
+    high: int,
+) -> np.ndarray:
+    """The codes of the sum of two tensors of codes, clipped to ``low .. high``.
+
+    With the ratios ``ra = a.scale / y.scale`` and ``rb = b.scale / y.scale``,
+
+        rest = y.zero_point - fma(ra, a.zero_point, rb * b.zero_point)
+        sum  = fma(a, ra, fma(b, rb, rest))
+
+    in float32, ``fma`` rounding once, every other step by itself; the sum goes to the nearest
+    integer, a half to the even one. That is MLAS's QLinearAdd on processors with a fused
+    multiply-add.
+
+    a, b      integers of one shape, codes of up to 16 bits
+    codes     of a, b and the result
+    returns   int32 codes of that shape
+
+    Raises ValueError on shapes, codes or limits outside these, OverflowError on a sum that could
+    lie beyond 2**31, TypeError on anything but integers.
+    """
+    check_limits(low, high)
+    if a.shape != b.shape:
+        raise ValueError(f"cannot add {a.shape} and {b.shape}: the shapes differ")
+    if max(magnitude(a), magnitude(b)) >= 2**16:
+        raise ValueError("codes have up to 16 bits")
+    code_a, code_b, code_y = codes
+    with np.errstate(over="ignore"):  # an overflow to infinity is refused below
+        ratio_a, ratio_b = code_a.scale / code_y.scale, code_b.scale / code_y.scale
+        worst = 2.0**17 * (float(ratio_a) + float(ratio_b)) + 2.0**16
+    if worst > LARGEST_SUM:
+        raise OverflowError("a code times the ratio of its scale to the result's is beyond 2**31")
+    zeros = _fused(code_a.zero_point, ratio_a, ratio_b * np.float32(code_b.zero_point))
+    rest = np.float32(code_y.zero_point) - zeros
+    out = np.empty(a.size, np.int32)
+    flat_a, flat_b = (as_integers(v, np.int32).reshape(-1) for v in (a, b))
+    _add(flat_a, flat_b, (ratio_a, ratio_b, rest), (np.float32(low), np.float32(high)), out)
+    return out.reshape(a.shape)
+
+
+@njit(cache=True, nogil=True)
+def _fused(code, ratio, term):
+    """``code * ratio + term`` rounded once to float32; code an integer of up to 17 bits.
+
+    The product is exact in float64. The sum is not, and rounding it again to float32 goes wrong
+    only if the first rounding lands on the midpoint of two float32: then its error decides.
+    """
+    product = np.float64(code) * np.float64(ratio)
+    total = product + np.float64(term)
+    rounded = np.float64(np.float32(total))
+    off = total - rounded
+    if off == 0.0:
+        return np.float32(rounded)
+    other = rounded + 2.0 * off  # a float32 if the total is a midpoint
+    if np.float64(np.float32(other)) != other:
+        return np.float32(rounded)
+    back = total - product
+    error = (product - (total - back)) + (np.float64(term) - back)  # what the sum lost, exactly
+    if error > 0.0:
+        return np.float32(max(rounded, other))
+    if error < 0.0:
+        return np.float32(min(rounded, other))
+    return np.float32(rounded)
+
+
+@njit(cache=True, nogil=True)
+def _add(a, b, factors, limits, out):
+    """a, b (L,) int32, factors (ratio_a, ratio_b, rest) and limits float32, out (L,) int32."""
+    ratio_a, ratio_b, rest = factors
+    low, high = limits
+    for i in range(a.shape[0]):
+        total = _fused(a[i], ratio_a, _fused(b[i], ratio_b, rest))
+        out[i] = np.int32(np.rint(min(max(total, low), high)))  # rint: a half to the even integer

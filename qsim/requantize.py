@@ -1,0 +1,226 @@
+"""From sums to levels, by the arithmetic of a named authority. Adding one is a class and a line.
+
+A requantizer takes sums that are not rounded yet, the format and the scale of the tensor that they
+become, and gives its levels. Where the format's levels are consecutive integers that round half to
+even, the kernels do all of it; other formats decide on the scaled total themselves.
+"""
+
+from abc import ABC, abstractmethod
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil, floor, isinf
+from typing import Literal
+
+import numpy as np
+
+from qsim.formats import Format
+from qsim.kernels.fixed_multiplier import requantize_fixed
+from qsim.kernels.requantize import add_aligned, requantize_float, requantize_shift, total_float
+from qsim.kernels.thresholds import apply_thresholds
+from qsim.values import Sums, by_channel
+
+Name = Literal[
+    "onnx", "shift", "tflite", "tflite-reference", "tflite-builtin", "thresholds"
+]  # as in REQUANTIZERS
+EXACT_TOTAL = 2**53  # below it float64 holds every integer
+FARTHEST = 2**62  # no sum is as large
+
+
+class Requantizer(ABC):
+    """An arithmetic that rounds sums to levels.
+
+    integer_only     whether it is made of integer operations alone
+    powers_of_two    whether all scales are powers of two
+    round_addends    whether what an addition reads is rounded first, as the authority does
+    mean             how an average pool rounds its mean before it is rescaled; None: it is not
+    real_bias        which biases are added to the scaled sum as real numbers, not to the sum as
+                     integers: of all layers, of those that are quantized as they were trained
+                     (what their batch norm adds), or of none
+    summary          one line for a table
+    """
+
+    integer_only = True
+    powers_of_two = False
+    round_addends = False
+    mean: Literal["half_even", "half_away"] | None = None
+    real_bias: Literal["all", "trained", "none"] = "none"
+    summary = ""
+
+    @abstractmethod
+    def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
+        """The levels, int32, of ``sums`` in a tensor of format ``number`` at float32 ``scale``.
+
+        Raises ValueError or OverflowError on what this arithmetic does not define.
+        """
+
+
+class Onnx(Requantizer):
+    """float32: each sum times its multiplier, terms added in order, an offset over the scale last,
+    each step rounded."""
+
+    integer_only = False
+    real_bias = "trained"
+    summary = "float32 multiplier, a half to the even level (ONNX Runtime)"
+
+    def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
+        terms = [(levels, multipliers(by_term, scale)) for levels, by_term in sums.terms]
+        low, high = _limits(sums, number, scale)
+        per_channel = all(by_term.ndim == 1 for _, by_term in terms)
+        if number.rounds_half_even and per_channel and sums.offset is None:
+            return requantize_float(terms, low, high)
+        total = total_float([(levels, by_channel(by_term, levels)) for levels, by_term in terms])
+        if sums.offset is not None:
+            total = total + by_channel(sums.offset / np.float32(scale), total)
+        return np.clip(number.nearest(total), low, high)
+
+
+class Shift(Requantizer):
+    """Powers of two: an exact shift, rounded once."""
+
+    powers_of_two = True
+    mean = "half_even"
+    summary = "all scales powers of two: an exact shift, a half to the even level"
+
+    def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
+        terms = [(levels, shifts(by_term, scale)) for levels, by_term in _per_channel(sums)]
+        total, shift = add_aligned(terms)
+        low, high = _limits(sums, number, scale)
+        if number.rounds_half_even:
+            return requantize_shift(total, shift, low, high)
+        if total.size and np.abs(total).max() > EXACT_TOTAL:
+            raise OverflowError("a sum is too large to be decided on exactly")
+        exact = np.ldexp(total.astype(np.float64), -by_channel(shift, total))
+        return np.clip(number.nearest(exact), low, high)
+
+
+class Tflite(Requantizer):
+    """A 31-bit integer multiplier and a shift, rounded as one of TFLite's families does."""
+
+    round_addends = True
+    mean = "half_away"
+
+    def __init__(self, rounding: str, summary: str):
+        self.rounding, self.summary = rounding, summary
+
+    def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
+        if not number.rounds_half_even:
+            raise ValueError(
+                f"{self.rounding} rounds to consecutive levels, which this tensor lacks"
+            )
+        if not sums.uniform:
+            raise ValueError(f"{self.rounding} scales one sum, not {len(sums.terms)} terms")
+        [(levels, by_channel_scale)] = sums.terms
+        real_multiplier = by_channel_scale / np.float64(scale)
+        low, high = _limits(sums, number, scale)
+        return requantize_fixed(levels, real_multiplier, low, high, rounding=self.rounding)
+
+
+class Thresholds(Requantizer):
+    """Comparisons alone: where the exact value scale * sum + bias crosses from level to level."""
+
+    round_addends = True
+    real_bias = "all"
+    summary = "integer thresholds of the exact activation (DoReFa-Net 2.8, FINN)"
+
+    def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
+        levels, by_channel_scale = _one_integer(sums)
+        offset = np.zeros(levels.shape[1]) if sums.offset is None else sums.offset
+        if offset.shape != by_channel_scale.shape:
+            raise ValueError("an offset and a scale must be per channel")
+        low, high = _limits(sums, number, scale)
+        values = channel_thresholds(
+            number,
+            float(scale),
+            low,
+            high,
+            tuple(by_channel_scale.tolist()),
+            tuple(offset.tolist()),
+        )
+        falling = np.zeros(len(values), bool)
+        reached = apply_thresholds(levels, values, falling, 0)
+        grid = number.levels()
+        return grid[(grid >= low) & (grid <= high)][reached].astype(np.int32)
+
+
+REQUANTIZERS: dict[str, Requantizer] = {
+    "onnx": Onnx(),
+    "shift": Shift(),
+    "tflite": Tflite("tflite", "31-bit multiplier and shift, rounded once, a half up"),
+    "tflite-reference": Tflite(
+        "tflite-reference",
+        "31-bit multiplier, a half up, then a shift, a half away from zero (gemmlowp)",
+    ),
+    "tflite-builtin": Tflite(
+        "tflite-builtin", "31-bit multiplier, then a shift, a half up both times"
+    ),
+    "thresholds": Thresholds(),
+}
+
+
+def multipliers(scale: np.ndarray, out_scale: np.ndarray) -> np.ndarray:
+    """The float32 factors from sums at float64 ``scale`` to levels at ``out_scale``: both rounded
+    to float32, then divided in float32."""
+    return scale.astype(np.float32) / np.float32(out_scale)
+
+
+def shifts(scale: np.ndarray, out_scale: np.ndarray) -> np.ndarray:
+    """The right shifts, int64, from sums at ``scale`` to levels at ``out_scale``, powers of two."""
+    mantissa, exponent = np.frexp(out_scale.astype(np.float64) / scale)
+    if not (mantissa == 0.5).all():
+        raise ValueError("scales must be powers of two to requantize by shift")
+    return exponent.astype(np.int64) - 1
+
+
+@lru_cache(maxsize=256)
+def channel_thresholds(
+    number: Format,
+    out_scale: float,
+    low: int,
+    high: int,
+    scales: tuple[float, ...],
+    offsets: tuple[float, ...],
+) -> np.ndarray:
+    """The least integer sum of each channel whose value ``scale * sum + offset`` belongs to each
+    level above ``low``, up to ``high``: int64 (channels, levels - 1), exact."""
+    begins = zip(number.levels().tolist()[1:], number.boundaries(), strict=True)
+    kept = [(Fraction(out_scale) * at, inclusive) for level, (at, inclusive) in begins
+            if low < level <= high]  # fmt: skip
+    rows = [
+        [_least_sum((at - Fraction(offset)) / Fraction(scale), inside) for at, inside in kept]
+        for scale, offset in zip(scales, offsets, strict=True)
+    ]
+    return np.array(rows, np.int64).reshape(len(rows), len(kept))
+
+
+def _least_sum(boundary: Fraction, inclusive: bool) -> int:
+    least = ceil(boundary) if inclusive else floor(boundary) + 1
+    return min(max(least, -FARTHEST), FARTHEST)
+
+
+def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
+    """The lowest and the highest level that the bounds of ``sums`` leave: those of the bounds."""
+
+    def level(bound: float, unbounded: int) -> int:
+        return unbounded if isinf(bound) else int(number.nearest(bound / np.float64(scale)))
+
+    low = max(level(sums.low, number.min_level), number.min_level)
+    high = min(level(sums.high, number.max_level), number.max_level)
+    return low, high
+
+
+def _per_channel(sums: Sums) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    if any(by_term.ndim != 1 for _, by_term in sums.terms):
+        raise ValueError("a scale for each position is a real number, which integers cannot apply")
+    return sums.terms
+
+
+def _one_integer(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
+    """The total of terms of one scale, as one term."""
+    (first, scale), *others = _per_channel(sums)
+    for levels, other in others:
+        if not np.array_equal(other, scale):
+            raise ValueError(
+                "thresholds compare one integer, and this sum has terms of different scales"
+            )
+        first = first + levels
+    return first, scale

@@ -1,0 +1,90 @@
+"""What a tensor of a running program is: levels, sums that are not rounded yet, or real numbers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A rounded tensor: integer levels (images, ...) and one float32 scale."""
+
+    levels: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A tensor still in the accumulator: the sum of its terms, then clipped.
+
+    terms    each int64 levels (images, channels, ...) and their float64 scale, (channels,) or as
+             many as levels where every position has its own
+    offset   float32 (channels,), added to the total; None: nothing
+    low      what is less counts as ``low``: 0 after a relu
+    high     what is more counts as ``high``
+    """
+
+    terms: tuple[tuple[np.ndarray, np.ndarray], ...]
+    offset: np.ndarray | None = None
+    low: float = -np.inf
+    high: float = np.inf
+
+    @property
+    def uniform(self) -> bool:
+        """Whether the value rises with one integer: one term with a scale per channel."""
+        return len(self.terms) == 1 and self.terms[0][1].ndim == 1
+
+
+Value = Levels | Sums | np.ndarray  # an array is a float32 tensor that is not quantized
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one layer made: its value before rounding, and after (the same if it is not rounded)."""
+
+    unrounded: Value
+    value: Value
+
+
+@dataclass(frozen=True)
+class Element:
+    """One value of a tensor: integers and the scale of each, whose sum it is, plus ``offset``; less
+    than ``low`` counts as that, more than ``high`` too."""
+
+    terms: tuple[tuple[int, float], ...]
+    offset: float = 0.0
+    low: float = -np.inf
+    high: float = np.inf
+
+
+def element(value: Value, at: tuple[int, ...]) -> Element | None:
+    """The value at a position; None where the tensor is not quantized."""
+    match value:
+        case Levels(levels, scale):
+            return Element(((int(levels[at]), float(scale)),))
+        case Sums(terms, offset, low, high):
+            pairs = tuple(
+                (int(sums[at]), float(scale[at[1]] if scale.ndim == 1 else scale[at]))
+                for sums, scale in terms
+            )
+            return Element(pairs, 0.0 if offset is None else float(offset[at[1]]), low, high)
+    return None
+
+
+def real(value: Value) -> np.ndarray:
+    """The float64 values that a tensor stands for."""
+    match value:
+        case Levels(levels, scale):
+            return levels * scale.astype(np.float64)
+        case Sums(terms, offset, low, high):
+            total = sum(levels * by_channel(scale, levels) for levels, scale in terms)
+            if offset is not None:
+                total = total + by_channel(offset.astype(np.float64), total)
+            return np.clip(total, low, high)
+    return value.astype(np.float64)
+
+
+def by_channel(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """``values`` (channels,) shaped to broadcast to ``levels`` (images, channels, ...); others are
+    returned as they are."""
+    return values.reshape(-1, *(1,) * (levels.ndim - 2)) if values.ndim == 1 else values
