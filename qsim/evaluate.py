@@ -54,10 +54,8 @@ def evaluate(workload: Workload, progress: Progress = lambda what, done, steps: 
     network = _named(workload, lambda: fold_network(workload.network))
     where = f"{workload.path}: precision"
     execute = workload.document.execute
-    round_addends = execute is not None and execute.requantizer.round_addends
-    precision = resolve(
-        workload.document.precision, network, where=where, round_addends=round_addends
-    )
+    at_once = execute is not None and execute.requantizer.at_once
+    precision = resolve(workload.document.precision, network, where=where, at_once=at_once)
     work = work_table(network, precision)
     pricings = [price(workload, index, work) for index in range(len(workload.document.hardware))]
     execution = None

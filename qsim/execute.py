@@ -129,7 +129,17 @@ def _product(program: Program, node: Node, x: Step) -> Sums:
         by_place = _map(node, x.unrounded)
         rows = (by_channel(scale.astype(np.float32), sums[0]) for scale in scales)
         scales = [(by_row * by_place).astype(np.float64) for by_row in rows]
-    return Sums(tuple(zip(sums, scales, strict=True)), program.offset(node))
+    terms = tuple(zip(sums, scales, strict=True))
+    count = program.weights[node.name].scale.size
+    return Sums(terms, program.offset(node), source=_source(node), scales=count)
+
+
+def _source(node: Node) -> str:
+    """The kind of product layer, as ``Sums`` names it."""
+    if isinstance(node.layer, Linear):
+        return "linear"
+    groups, channels = node.layer.groups, node.input_shapes[0][0]
+    return "depthwise" if groups == channels > 1 else "conv"
 
 
 def _term_sums(program: Program, node: Node, levels: np.ndarray, term, bias) -> np.ndarray:
@@ -170,7 +180,7 @@ def _added(sums: list[Sums]) -> Sums:
     """The terms of all; offsets are added in order, in float32."""
     offsets = [each.offset for each in sums if each.offset is not None]
     offset = sum(offsets[1:], start=offsets[0]) if offsets else None
-    return Sums(tuple(term for each in sums for term in each.terms), offset)
+    return Sums(tuple(term for each in sums for term in each.terms), offset, source="add")
 
 
 def _relu(x: Levels | Sums) -> Levels | Sums:

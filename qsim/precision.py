@@ -73,11 +73,11 @@ class Precision:
 
 
 def resolve(
-    document: PrecisionDocument, network: Network, *, where: str, round_addends: bool = False
+    document: PrecisionDocument, network: Network, *, where: str, at_once: bool = False
 ) -> Precision:
     """The format of every weight and rounded tensor of ``network`` (batch norms folded).
 
-    round_addends   whether what an addition reads is rounded, as ``rounded_tensors`` has it
+    at_once   whether sums are rounded as soon as they are bounded, as in ``rounded_tensors``
 
     Raises WorkloadError (or another InputError) naming ``where`` and the key: a glob that no layer
     matches, a format that does not exist, is missing or does not fit its role, or layers that read
@@ -100,13 +100,13 @@ def resolve(
         or granularity[node.name].kind == "per_group"
         or _mapped(chosen[node.name])
     }
-    rounded = rounded_tensors(network, several, round_addends)
+    rounded = rounded_tensors(network, several, at_once)
     _check_effects(document, network, rounded, where)
     return Precision(weights, granularity, _tensor_formats(network, chosen, default, rounded))
 
 
 def rounded_tensors(
-    network: Network, several: Set[str] = frozenset(), round_addends: bool = False
+    network: Network, several: Set[str] = frozenset(), at_once: bool = False
 ) -> set[str]:
     """The tensors that are rounded to an activation format; the others stay in the accumulator.
 
@@ -115,8 +115,8 @@ def rounded_tensors(
     tables and products of two tensors read and make, and what a max pool or flatten makes of
     rounded tensors. The network's output is not rounded. A clip counts as a relu.
 
-    several         layers with products whose sums have several terms, as additions have
-    round_addends   whether everything that an addition reads is rounded too
+    several   layers with products whose sums have several terms, as additions have
+    at_once   whether what an addition or a flatten reads is rounded too
     """
     rounded = {INPUT}
     for name, readers in network.readers.items():
@@ -127,8 +127,8 @@ def rounded_tensors(
             rounded.add(name)
             continue
         carried_on_by = _carried_on_by(network, node, several)
-        if round_addends:
-            carried_on_by = tuple(kind for kind in carried_on_by if kind is not Add)
+        if at_once:
+            carried_on_by = tuple(set(carried_on_by) - {Add, Flatten})
         if len(readers) > 1 or not isinstance(reader.layer, carried_on_by):
             rounded.add(name)
     return rounded

@@ -14,14 +14,17 @@ from typing import Literal
 import numpy as np
 
 from qsim.formats import Format
+from qsim.kernels.add_fixed import add_fixed
 from qsim.kernels.fixed_multiplier import requantize_fixed
 from qsim.kernels.requantize import add_aligned, requantize_float, requantize_shift, total_float
+from qsim.kernels.requantize_double import requantize_double
 from qsim.kernels.thresholds import apply_thresholds
 from qsim.values import Sums, by_channel
 
 Name = Literal[
     "onnx", "shift", "tflite", "tflite-reference", "tflite-builtin", "thresholds"
 ]  # as in REQUANTIZERS
+BUILTIN_LANES = 8  # channels that TFLite's builtin depthwise kernel takes at a time
 EXACT_TOTAL = 2**53  # below it float64 holds every integer
 FARTHEST = 2**62  # no sum is as large
 
@@ -31,7 +34,8 @@ class Requantizer(ABC):
 
     integer_only     whether it is made of integer operations alone
     powers_of_two    whether all scales are powers of two
-    round_addends    whether what an addition reads is rounded first, as the authority does
+    at_once          whether sums are rounded as soon as they are bounded, as runtimes do that keep
+                     tensors in few bits, and not after an addition
     mean             how an average pool rounds its mean before it is rescaled; None: it is not
     real_bias        which biases are added to the scaled sum as real numbers, not to the sum as
                      integers: of all layers, of those that are quantized as they were trained
@@ -41,7 +45,7 @@ class Requantizer(ABC):
 
     integer_only = True
     powers_of_two = False
-    round_addends = False
+    at_once = False
     mean: Literal["half_even", "half_away"] | None = None
     real_bias: Literal["all", "trained", "none"] = "none"
     summary = ""
@@ -94,9 +98,16 @@ class Shift(Requantizer):
 
 
 class Tflite(Requantizer):
-    """A 31-bit integer multiplier and a shift, rounded as one of TFLite's families does."""
+    """A 31-bit integer multiplier and a shift, rounded as one of TFLite's families does.
 
-    round_addends = True
+    The families are not of one piece: the reference kernel of dense layers multiplies in float64
+    and rounds a half away from zero; the builtin kernel of dense layers with one weight scale forms
+    x_scale * weight_scale in float32; the builtin kernel of depthwise convolutions takes eight
+    channels at a time, and those that are left as the reference kernel. An addition is
+    ``add_fixed``.
+    """
+
+    at_once = True
     mean = "half_away"
 
     def __init__(self, rounding: str, summary: str):
@@ -104,21 +115,44 @@ class Tflite(Requantizer):
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         if not number.rounds_half_even:
-            raise ValueError(
-                f"{self.rounding} rounds to consecutive levels, which this tensor lacks"
-            )
-        if not sums.uniform:
-            raise ValueError(f"{self.rounding} scales one sum, not {len(sums.terms)} terms")
-        [(levels, by_channel_scale)] = sums.terms
-        real_multiplier = by_channel_scale / np.float64(scale)
+            raise ValueError("it rounds to consecutive levels, and a half not to the even one")
         low, high = _limits(sums, number, scale)
-        return requantize_fixed(levels, real_multiplier, low, high, rounding=self.rounding)
+        if sums.source == "add":
+            return self._sum(sums, scale, low, high)
+        if not sums.uniform:
+            raise ValueError(f"it scales one sum, not the {len(sums.terms)} terms of these weights")
+        [(levels, by_row)] = sums.terms
+        if sums.source == "linear" and sums.scales == 1 and self.rounding == "tflite-builtin":
+            by_row = by_row.astype(np.float32).astype(np.float64)
+        multiplier = by_row / np.float64(scale)
+        if sums.source == "linear" and self.rounding == "tflite-reference":
+            return requantize_double(levels, multiplier, low, high)
+        if sums.source == "depthwise" and self.rounding == "tflite-builtin":
+            whole = levels.shape[1] - levels.shape[1] % BUILTIN_LANES
+            parts = ((slice(whole), self.rounding), (slice(whole, None), "tflite-reference"))
+            return np.concatenate(
+                [
+                    requantize_fixed(
+                        levels[:, rows], multiplier[rows], low, high, rounding=rounding
+                    )
+                    for rows, rounding in parts
+                ],
+                axis=1,
+            )
+        return requantize_fixed(levels, multiplier, low, high, rounding=self.rounding)
+
+    def _sum(self, sums: Sums, scale: np.ndarray, low: int, high: int) -> np.ndarray:
+        if len(sums.terms) != 2:
+            raise ValueError(f"it adds two tensors at a time, not {len(sums.terms)}")
+        (a, a_scale), (b, b_scale) = sums.terms
+        scales = (np.float32(a_scale[0]), np.float32(b_scale[0]), np.float32(scale))
+        return add_fixed(a, b, scales, low, high, addition=self.rounding)
 
 
 class Thresholds(Requantizer):
     """Comparisons alone: where the exact value scale * sum + bias crosses from level to level."""
 
-    round_addends = True
+    at_once = True
     real_bias = "all"
     summary = "integer thresholds of the exact activation (DoReFa-Net 2.8, FINN)"
 
@@ -148,10 +182,10 @@ REQUANTIZERS: dict[str, Requantizer] = {
     "tflite": Tflite("tflite", "31-bit multiplier and shift, rounded once, a half up"),
     "tflite-reference": Tflite(
         "tflite-reference",
-        "31-bit multiplier, a half up, then a shift, a half away from zero (gemmlowp)",
+        "31-bit multiplier, a half up, then a shift, a half away from zero (gemmlowp, LiteRT)",
     ),
     "tflite-builtin": Tflite(
-        "tflite-builtin", "31-bit multiplier, then a shift, a half up both times"
+        "tflite-builtin", "31-bit multiplier, then a shift, a half up both times (LiteRT)"
     ),
     "thresholds": Thresholds(),
 }

@@ -1,6 +1,7 @@
 """What a tensor of a running program is: levels, sums that are not rounded yet, or real numbers."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -22,12 +23,17 @@ class Sums:
     offset   float32 (channels,), added to the total; None: nothing
     low      what is less counts as ``low``: 0 after a relu
     high     what is more counts as ``high``
+    source   the kind of layer that made it, "conv", "depthwise", "linear", "add" or "", as TFLite
+             scales the sums of each in its way
+    scales   how many weight scales that layer has
     """
 
     terms: tuple[tuple[np.ndarray, np.ndarray], ...]
     offset: np.ndarray | None = None
     low: float = -np.inf
     high: float = np.inf
+    source: Literal["conv", "depthwise", "linear", "add", ""] = ""
+    scales: int = 0
 
     @property
     def uniform(self) -> bool:
@@ -49,12 +55,13 @@ class Step:
 @dataclass(frozen=True)
 class Element:
     """One value of a tensor: integers and the scale of each, whose sum it is, plus ``offset``; less
-    than ``low`` counts as that, more than ``high`` too."""
+    than ``low`` counts as that, more than ``high`` too. ``source`` is as that of ``Sums``."""
 
     terms: tuple[tuple[int, float], ...]
     offset: float = 0.0
     low: float = -np.inf
     high: float = np.inf
+    source: str = ""
 
 
 def element(value: Value, at: tuple[int, ...]) -> Element | None:
@@ -67,7 +74,8 @@ def element(value: Value, at: tuple[int, ...]) -> Element | None:
                 (int(sums[at]), float(scale[at[1]] if scale.ndim == 1 else scale[at]))
                 for sums, scale in terms
             )
-            return Element(pairs, 0.0 if offset is None else float(offset[at[1]]), low, high)
+            bias = 0.0 if offset is None else float(offset[at[1]])
+            return Element(pairs, bias, low, high, value.source)
     return None
 
 

@@ -91,7 +91,12 @@ def _rounded_again(
     if before is None:
         return verify_rounding.level_of_real(float(unrounded[at]), number, scale)
     requantize = program.arithmetic.requantize
-    return verify_rounding.level_of_sums(before, number, scale, requantize)
+    channels = unrounded.terms[0][0].shape[1] if isinstance(unrounded, Sums) else 0
+    rounding = verify_rounding.kernel_of(before, requantize, at[1], channels)
+    if before.source == "linear" and unrounded.scales == 1 and rounding == "tflite-builtin":
+        [(total, by)] = before.terms
+        before = replace(before, terms=((total, float(np.float32(by))),))
+    return verify_rounding.level_of_sums(before, number, scale, rounding)
 
 
 def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, ...]) -> Element:
@@ -133,7 +138,8 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
     offset = np.float32(0)
     for each in elements:
         offset = offset + np.float32(each.offset)
-    return Element(tuple(term for each in elements for term in each.terms), float(offset))
+    terms = tuple(term for each in elements for term in each.terms)
+    return Element(terms, float(offset), source="add")
 
 
 def _tabled_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
@@ -195,15 +201,18 @@ def _product_again(program: Program, node: Node, read: Step, at: tuple[int, ...]
         by_place = _map_again(node, real(read.unrounded)[image], at[2:])
         scales = [np.float32(scale) * by_place for scale in scales]
     if program.has_real_bias(node):
-        return _element_of(totals, scales, bias)
+        return _element_of(totals, scales, bias, node)
     level = round(bias / float(scales[0]))
     totals[0] = _hold(accumulator, totals[0] + level)
-    return _element_of(totals, scales, 0.0)
+    return _element_of(totals, scales, 0.0, node)
 
 
-def _element_of(totals: list[int], scales: list[np.float64], offset: float) -> Element:
-    pairs = zip(totals, (float(scale) for scale in scales), strict=True)
-    return Element(tuple(pairs), offset)
+def _element_of(totals: list[int], scales: list[np.float64], offset: float, node: Node) -> Element:
+    pairs = tuple(zip(totals, (float(scale) for scale in scales), strict=True))
+    source = "linear" if isinstance(node.layer, Linear) else "conv"
+    if source == "conv" and 1 < node.layer.groups == node.input_shapes[0][0]:
+        source = "depthwise"
+    return Element(pairs, offset, source=source)
 
 
 def _row_scales(weights: Quantized, row: int) -> list[np.float32]:

@@ -40,9 +40,33 @@ def level_of_sums(element: Element, number: Format, scale: float, requantize: st
     return _decide(x, number)
 
 
+def kernel_of(element: Element, requantize: str, channel: int, channels: int) -> str:
+    """The rounding that a runtime's kernel has for a value of this kind of layer."""
+    if element.source == "linear" and requantize == "tflite-reference":
+        return "double"
+    last = channel >= channels // 8 * 8
+    if element.source == "depthwise" and requantize == "tflite-builtin" and last:
+        return "tflite-reference"
+    return requantize
+
+
 def _fixed_point_level(element: Element, scale: float, rounding: str) -> int:
+    if element.source == "add":
+        return _fixed_point_sum(element, scale, rounding)
     [(sums, by)] = element.terms
+    if rounding == "double":
+        scaled = Fraction(float(sums) * (by / scale))
+        level = floor(abs(scaled) + Fraction(1, 2))
+        return level if scaled >= 0 else -level
     return fixed_point_product(sums, by / scale, rounding)
+
+
+def _fixed_point_sum(element: Element, scale: float, rounding: str) -> int:
+    larger = 2 * max(by for _, by in element.terms)
+    inner = "tflite" if rounding == "tflite-builtin" else rounding
+    scaled = [fixed_point_product(a * 2**20, by / larger, inner) for a, by in element.terms]
+    outer = "tflite-reference" if rounding == "tflite-builtin" else rounding
+    return fixed_point_product(sum(scaled), larger / (2**20 * scale), outer)
 
 
 def fixed_point_product(total: int, real_multiplier: float, rounding: str) -> int:

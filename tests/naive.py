@@ -394,14 +394,15 @@ def add_fixed(a, b, scales, low, high, addition):
         ), 2**shift))  # fmt: skip
         return min(max(total, low), high)
     larger = 2 * max(x, y)
-    inner = "tflite" if addition == "tflite-builtin" else "tflite-reference"
+    inner = "tflite-reference" if addition == "tflite-reference" else "tflite"
     everything = -(2**40), 2**40
     total = sum(
         requantize_fixed(level * 2**20, Fraction(float(scale / larger)), *everything, inner)
         for level, scale in ((a, x), (b, y))
     )
     outer = Fraction(float(larger / (2**20 * out)))
-    return requantize_fixed(total, outer, low, high, "tflite-reference")
+    last = "tflite" if addition == "tflite" else "tflite-reference"
+    return requantize_fixed(total, outer, low, high, last)
 
 
 def requantize_double(total, multiplier, low, high):

@@ -119,7 +119,9 @@ def program_for(
         },
         "layers": layers or {},
     }
-    precision = resolve(convert(data, PrecisionDocument, where="w"), network, where="w")
+    wanted = Arithmetic(**arithmetic)
+    document, at_once = convert(data, PrecisionDocument, where="w"), wanted.requantizer.at_once
+    precision = resolve(document, network, where="w", at_once=at_once)
     images = np.random.default_rng(seed).random((2, *network.input_shape), np.float32)
     values = values or seeded_weights(network, seed)
-    return build(network, values, precision, images, Arithmetic(**arithmetic)), images
+    return build(network, values, precision, images, wanted), images

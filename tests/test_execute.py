@@ -157,10 +157,11 @@ PLAIN = Network(
     (2, 6, 6),
     (
         Conv(name="a", out_channels=5, kernel=3, padding=1),
-        MaxPool(name="pool", kernel=2),
+        MaxPool(name="pool", kernel=2, stride=1),
+        AveragePool(name="mean", kernel=2, stride=1),
+        Conv(name="deep", out_channels=10, kernel=2, groups=5),
         Conv(name="b", out_channels=3, kernel=2, bias=False),
         HardTanh(name="bounded"),
-        AveragePool(name="mean", kernel=2),
         Flatten(name="flat"),
         Linear(name="c", out_features=4),
         Relu(name="relu"),
@@ -193,6 +194,27 @@ def test_every_integer_of_an_integer_only_program_is_confirmed(
     checked, differences = count_checked(program, execute(program, images - 0.5), EVERYTHING)
     assert differences == []
     assert checked > 100
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(WEIGHTS[:-1]),
+    st.sampled_from([{"fixed": {"bits": 8}}, {"affine": {"bits": 8}}, {"lsq": {"bits": 4}}]),
+    st.sampled_from(["tflite", "tflite-reference", "tflite-builtin"]),
+    st.sampled_from([residual_network, varied_network]),
+    st.sampled_from(["per_channel", "per_tensor"]),
+    st.integers(0, 2**16),
+)
+def test_every_integer_of_a_program_that_adds_rounded_tensors_is_confirmed(
+    weights, activations, requantize, network, weight_scale, seed
+):
+    program, images = program_for(
+        network(), weights, activations=activations, seed=seed, weight_scale=weight_scale,
+        requantize=requantize, integer_only=True,
+    )  # fmt: skip
+    checked, differences = count_checked(program, execute(program, images), EVERYTHING)
+    assert differences == []
+    assert checked > 400
 
 
 @settings(max_examples=30)

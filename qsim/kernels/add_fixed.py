@@ -1,9 +1,10 @@
-"""The sum of two quantized tensors in integers alone, as LiteRT's three families of kernels do it.
+"""The sum of two quantized tensors in integers alone, as LiteRT's families of kernels do it.
 
 tflite-reference   each level, times 2**20, is scaled by its scale over twice the larger of the two
                    input scales; the sum of both by that over 2**20 times the output's scale; every
                    scaling by a 31-bit multiplier, rounded as "tflite-reference" says
 tflite-builtin     the same, but the two levels are scaled with one rounding, as "tflite" says
+tflite             the same, but all three are scaled with one rounding
 xnnpack            each ratio of an input's scale to the output's, float32, becomes an integer with
                    one common shift, at which the larger one has 21 bits; the sum of the products is
                    shifted back once, a half up
@@ -22,7 +23,7 @@ from qsim.kernels.accumulator import as_integers, magnitude
 from qsim.kernels.channels import check_limits
 from qsim.kernels.fixed_multiplier import scale_fixed
 
-ADDITIONS = ("tflite-reference", "tflite-builtin", "xnnpack")
+ADDITIONS = ("tflite-reference", "tflite-builtin", "tflite", "xnnpack")
 LARGEST_LEVEL = 2**9 - 1
 LEFT_SHIFT = 20
 XNNPACK_BITS = 20
@@ -70,13 +71,14 @@ def _tflite(levels, scales, addition: str) -> np.ndarray:
     twice_larger = 2 * max(scale_a, scale_b)
     if twice_larger / (2.0**LEFT_SHIFT * scale_y) >= 1:
         raise ValueError("the scale of a sum is too small beside those of what is added")
-    inner = "tflite" if addition == "tflite-builtin" else "tflite-reference"
+    inner = "tflite-reference" if addition == "tflite-reference" else "tflite"
+    outer = "tflite" if addition == "tflite" else "tflite-reference"
     terms = [
         _scaled(level << LEFT_SHIFT, scale / twice_larger, inner)
         for level, scale in zip(levels, (scale_a, scale_b), strict=True)
     ]
     total = terms[0] + terms[1]
-    return _scaled(total, twice_larger / (2.0**LEFT_SHIFT * scale_y), "tflite-reference")
+    return _scaled(total, twice_larger / (2.0**LEFT_SHIFT * scale_y), outer)
 
 
 def _scaled(values: np.ndarray, real_multiplier: float, rounding: str) -> np.ndarray:

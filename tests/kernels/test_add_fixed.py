@@ -48,7 +48,7 @@ def test_every_addition_is_within_one_of_the_real_sum(addition, operands):
 
 
 @pytest.mark.parametrize(
-    ("total", "levels"), [(1, (1, 1, 1)), (-1, (-1, -1, 0)), (-3, (-2, -2, -1))]
+    ("total", "levels"), [(1, (1, 1, 1, 1)), (-1, (-1, -1, 0, 0)), (-3, (-2, -2, -1, -1))]
 )
 def test_halves_go_where_each_addition_sends_them(total, levels):
     a, b, scales = np.array([total]), np.array([0]), (ONE, ONE, np.float32(2))
@@ -57,7 +57,9 @@ def test_halves_go_where_each_addition_sends_them(total, levels):
 
 
 def test_an_unknown_addition_is_refused():
-    with pytest.raises(ValueError, match="tflite-reference, tflite-builtin, xnnpack, not 'onnx'"):
+    with pytest.raises(
+        ValueError, match="tflite-reference, tflite-builtin, tflite, xnnpack, not 'onnx'"
+    ):
         add_fixed(np.ones(1, int), np.ones(1, int), (ONE, ONE, ONE), 0, 1, addition="onnx")
 
 
