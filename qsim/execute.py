@@ -105,7 +105,7 @@ def _compute(program: Program, node: Node, read: list[Step]) -> Value:
         case MatMul(transposed=transposed):
             return _activation_product(program, inputs, transposed)
         case Add():
-            return Sums(tuple(term for value in inputs for term in sums_of(value).terms))
+            return _added([sums_of(value) for value in inputs])
         case Concat():
             return _joined(inputs)
         case MaxPool(kernel=kernel, stride=stride, padding=padding):
@@ -119,24 +119,16 @@ def _compute(program: Program, node: Node, read: list[Step]) -> Value:
 
 
 def _product(program: Program, node: Node, x: Step) -> Sums:
-    """The sums of a layer's terms; the bias is in the first, or, where those are scaled by a map,
-    a term of its own."""
-    levels, terms = x.value.levels, program.terms[node.name]
+    """The sums of a layer's terms, an integer bias in the first; or with a real one as offset."""
     scales, bias = program.accumulator_scales(node), program.biases[node.name]
-    if program.maps(node):
-        sums = _term_sums(program, node, levels, terms[0], None)
-        by_row = scales[0].astype(np.float32).reshape(-1, *(1,) * (sums.ndim - 2))
-        mapped = by_row * _map(node, x.unrounded)
-        at_every_place = np.broadcast_to(bias.reshape(by_row.shape), sums.shape)
-        return Sums(((sums, mapped.astype(np.float64)), (at_every_place, scales[0])))
     sums = [
-        _term_sums(program, node, levels, term, None if index else bias)
-        for index, term in enumerate(terms)
+        _term_sums(program, node, x.value.levels, term, None if index else bias)
+        for index, term in enumerate(program.terms[node.name])
     ]
-    offset = None
-    if program.arithmetic.requantizer.bias_in_offset:
-        offset = program.real.get(f"{node.name}.bias")
-    return Sums(tuple(zip(sums, scales, strict=True)), offset)
+    if program.maps(node):
+        by_row = scales[0].astype(np.float32).reshape(-1, *(1,) * (sums[0].ndim - 2))
+        scales = [(by_row * _map(node, x.unrounded)).astype(np.float64)]
+    return Sums(tuple(zip(sums, scales, strict=True)), program.offset(node))
 
 
 def _term_sums(program: Program, node: Node, levels: np.ndarray, term, bias) -> np.ndarray:
@@ -171,6 +163,13 @@ def _map(node: Node, unrounded: Value) -> np.ndarray:
         padding=border(layer.padding),
         dilation=pair(layer.dilation),
     )
+
+
+def _added(sums: list[Sums]) -> Sums:
+    """The terms of all; offsets are added in order, in float32."""
+    offsets = [each.offset for each in sums if each.offset is not None]
+    offset = sum(offsets[1:], start=offsets[0]) if offsets else None
+    return Sums(tuple(term for each in sums for term in each.terms), offset)
 
 
 def _relu(x: Levels | Sums) -> Levels | Sums:

@@ -136,13 +136,15 @@ def rounded_tensors(
 
 def _carried_on_by(network: Network, node: Node, several: Set[str]) -> tuple[type, ...]:
     """The kinds of layer that can go on with a layer's sums in the accumulator: a sum of several
-    terms is rounded once, after its relu."""
-    if isinstance(node.layer, Add) or node.name in several:
+    terms is rounded once, after its relu; what is bounded is not added before it is rounded."""
+    if isinstance(node.layer, Add):
         return (Relu, *get_args(Clipping))
+    if node.name in several:
+        return (Relu, *get_args(Clipping), Add)
     if isinstance(node.layer, Concat | MatMul | Tabled) or _bound_of_sum(network, node, several):
         return ()
-    if isinstance(node.layer, Clipping):
-        return (MaxPool, Flatten)
+    if isinstance(node.layer, Relu | Clipping):
+        return (Relu, *get_args(Clipping), MaxPool, Flatten)
     return (Relu, *get_args(Clipping), Add, MaxPool, Flatten)
 
 

@@ -83,9 +83,9 @@ class Program:
     weights     by layer with products: levels and scales, or None where they are float
     factors     by layer whose weights are quantized as trained: what its batch norm multiplies
                 each row by, float32 (rows,); a negative one turns the levels around
-    biases      by layer with integer products: int64 (rows,), in the scale of its first term; other
-                layers with products are computed in floating point, with the values that their
-                weights stand for
+    biases      by layer with integer products: int64 (rows,), in the scale of its first term, 0
+                where the bias is real (see ``offset``); other layers with products are computed in
+                floating point, with the values that their weights stand for
     formats     by rounded tensor, an affine one with its zero point
     scales      by rounded tensor that is not float: float32, of shape ()
     """
@@ -121,6 +121,18 @@ class Program:
         """Whether the layer's sums are multiplied by XNOR-Net's map of its input."""
         number = self.formats.get(node.inputs[0])
         return node.has_products and isinstance(number, BinaryActivations) and number.scale_map
+
+    def offset(self, node: Node) -> np.ndarray | None:
+        """The real bias, float32 (rows,), that is added to a product layer's scaled sums."""
+        if not self.has_real_bias(node):
+            return None
+        return self.real.get(f"{node.name}.bias")
+
+    def has_real_bias(self, node: Node) -> bool:
+        """Whether the bias of a product layer is not added to its sums as an integer."""
+        real_bias = self.arithmetic.requantizer.real_bias
+        trained = node.name in self.factors
+        return real_bias == "all" or (trained and real_bias == "trained") or self.maps(node)
 
     def held(self, name: str) -> np.ndarray:
         """The float32 weights that a layer's quantized weights stand for."""
@@ -312,7 +324,7 @@ def _lowest_scale(draft: Program, node: Node) -> np.ndarray:
     is_zero = np.all([~term.levels.reshape(len(scale), -1).any(axis=1) for term in terms], axis=0)
     largest = np.where(is_zero, np.float32(0), scale).max(initial=np.float32(0))
     by_bias = np.zeros(len(scale), np.float32)
-    if not draft.arithmetic.requantizer.bias_in_offset:
+    if not draft.has_real_bias(node):
         room = _bias_room(draft, node)
         with np.errstate(over="ignore"):
             by_bias = np.abs(_bias(draft, node)) / (
@@ -353,7 +365,7 @@ def _bias_levels(draft: Program, node: Node) -> np.ndarray:
             f"layer {node.name!r}: the scale of its sums leaves the range of float32; its weights"
             " or inputs are too small or too large"
         )
-    if draft.arithmetic.requantizer.bias_in_offset:
+    if draft.has_real_bias(node):
         return np.zeros(len(scales[0]), np.int64)
     return np.rint(_bias(draft, node) / scales[0]).astype(np.int64)
 

@@ -33,7 +33,9 @@ class Requantizer(ABC):
     powers_of_two    whether all scales are powers of two
     round_addends    whether what an addition reads is rounded first, as the authority does
     mean             how an average pool rounds its mean before it is rescaled; None: it is not
-    bias_in_offset   whether a bias is added to the scaled sum as a real number
+    real_bias        which biases are added to the scaled sum as real numbers, not to the sum as
+                     integers: of all layers, of those that are quantized as they were trained
+                     (what their batch norm adds), or of none
     summary          one line for a table
     """
 
@@ -41,7 +43,7 @@ class Requantizer(ABC):
     powers_of_two = False
     round_addends = False
     mean: Literal["half_even", "half_away"] | None = None
-    bias_in_offset = False
+    real_bias: Literal["all", "trained", "none"] = "none"
     summary = ""
 
     @abstractmethod
@@ -53,18 +55,23 @@ class Requantizer(ABC):
 
 
 class Onnx(Requantizer):
-    """float32: each sum times its multiplier, terms added in order, each step rounded."""
+    """float32: each sum times its multiplier, terms added in order, an offset over the scale last,
+    each step rounded."""
 
     integer_only = False
+    real_bias = "trained"
     summary = "float32 multiplier, a half to the even level (ONNX Runtime)"
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         terms = [(levels, multipliers(by_term, scale)) for levels, by_term in sums.terms]
         low, high = _limits(sums, number, scale)
-        if number.rounds_half_even and all(by_term.ndim == 1 for _, by_term in terms):
+        per_channel = all(by_term.ndim == 1 for _, by_term in terms)
+        if number.rounds_half_even and per_channel and sums.offset is None:
             return requantize_float(terms, low, high)
-        shaped = [(levels, by_channel(by_term, levels)) for levels, by_term in terms]
-        return np.clip(number.nearest(total_float(shaped)), low, high)
+        total = total_float([(levels, by_channel(by_term, levels)) for levels, by_term in terms])
+        if sums.offset is not None:
+            total = total + by_channel(sums.offset / np.float32(scale), total)
+        return np.clip(number.nearest(total), low, high)
 
 
 class Shift(Requantizer):
@@ -112,7 +119,7 @@ class Thresholds(Requantizer):
     """Comparisons alone: where the exact value scale * sum + bias crosses from level to level."""
 
     round_addends = True
-    bias_in_offset = True
+    real_bias = "all"
     summary = "integer thresholds of the exact activation (DoReFa-Net 2.8, FINN)"
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:

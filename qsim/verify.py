@@ -130,7 +130,10 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
             image = np.unravel_index(at[1], node.input_shapes[0])
             return element(x, (at[0], *(int(i) for i in image)))
     elements = [element(value, at) for value in inputs]  # an addition
-    return Element(tuple(term for each in elements for term in each.terms))
+    offset = np.float32(0)
+    for each in elements:
+        offset = offset + np.float32(each.offset)
+    return Element(tuple(term for each in elements for term in each.terms), float(offset))
 
 
 def _tabled_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
@@ -188,12 +191,11 @@ def _product_again(program: Program, node: Node, read: Step, at: tuple[int, ...]
     totals = [register.total() for register in registers]
     bias = program.real.get(f"{node.name}.bias")
     bias = 0.0 if bias is None else float(bias[row])
-    if program.arithmetic.requantizer.bias_in_offset:
+    if program.maps(node):
+        scales = [np.float32(scales[0]) * _map_again(node, real(read.unrounded)[image], at[2:])]
+    if program.has_real_bias(node):
         return _element_of(totals, scales, bias)
     level = round(bias / float(scales[0]))
-    if program.maps(node):
-        mapped = np.float32(scales[0]) * _map_again(node, real(read.unrounded)[image], at[2:])
-        return Element(((totals[0], float(mapped)), (level, float(scales[0]))))
     totals[0] = _hold(accumulator, totals[0] + level)
     return _element_of(totals, scales, 0.0)
 

@@ -71,7 +71,7 @@ def _float32_total(element: Element, scale: float) -> np.float32:
     for sums, by in element.terms:
         rounded = np.int64(sums).astype(np.float32)  # once, not by way of float64
         total = total + rounded * (np.float32(by) / np.float32(scale))
-    return total
+    return total + np.float32(element.offset) / np.float32(scale)
 
 
 def _decide(x: Fraction, number: Format) -> int:

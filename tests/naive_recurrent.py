@@ -4,9 +4,10 @@ Real functions are enclosed between two fractions. Shares no code with qsim.
 """
 
 from fractions import Fraction
+from functools import cache
 from math import isqrt
 
-from naive import half_even
+from naive import accumulate, half_even, requantize_fixed
 
 ONE = 2**220  # unit of the series
 FINE = 2**600  # of those whose large terms cancel
@@ -104,3 +105,72 @@ def softmax_bounds(row, scale: Fraction):
     terms = [exp_bounds((level - max(row)) * scale) for level in row]
     low, high = (sum(term[i] for term in terms) for i in (0, 1))
     return [(term[0] / high, term[1] / low) for term in terms]
+
+
+@cache
+def table_entry(bounds, level, x_scale, y):
+    low, high, scale = y
+    return rounded(bounds(level * x_scale), scale, low, high)
+
+
+def table(bounds, level, x, y, step_bits=0):
+    """A table's value; ``x`` and ``y`` are the lowest and the highest level and the scale."""
+    low, high, scale = x
+    assert low <= level <= high
+    return interpolated(level, low, 2**step_bits, lambda at: table_entry(bounds, at, scale, y))
+
+
+def clipped(value, grid):
+    return min(max(value, grid[0]), grid[1])
+
+
+def gate_part(product, row, operand, gate):
+    """A row's product of an operand (w, bias, scales, registers), in the gate's format."""
+    w, bias, scales, registers = product
+    terms = [int(a) * int(b) for a, b in zip(w[row], operand, strict=True)]
+    total = accumulate(terms, int(bias[row]), **registers)
+    return requantize_fixed(total, scales[row] / gate[2], gate[0], gate[1], "tflite")
+
+
+def lstm_step(cell, x, h, c):
+    """One image; ``cell`` is a dictionary of products, formats and step bits of the tables."""
+    gate, unit, state, hidden = cell["gate"], cell["unit"], cell["state"], len(h)
+
+    def activation(bounds, row):
+        parts = [gate_part(*p, gate) for p in ((cell["x"], row, x), (cell["h"], row, h))]
+        return table(bounds, clipped(sum(parts), gate), gate, unit, cell["step_bits"])
+
+    h_next, c_next = [], []
+    for u in range(hidden):
+        i, f, o = (activation(sigmoid_bounds, k * hidden + u) for k in (0, 1, 3))
+        g = activation(tanh_bounds, 2 * hidden + u)
+        kept = half_even(f * unit[2] * c[u])
+        new = half_even(i * unit[2] * g * unit[2] / state[2])
+        c_next.append(clipped(kept + new, state))
+        squashed = table(tanh_bounds, c_next[u], state, unit, cell["step_bits"])
+        low, high, scale = cell["out"]
+        h_next.append(requantize_fixed(o * squashed, unit[2] ** 2 / scale, low, high, "tflite"))
+    return h_next, c_next
+
+
+def gru_step(cell, x, h):
+    """One image; the reset gate comes after the recurrent product."""
+    gate, unit, hidden = cell["gate"], cell["unit"], len(h)
+    low, high, scale = cell["out"]
+
+    def parts(row):
+        return gate_part(cell["x"], row, x, gate), gate_part(cell["h"], row, h, gate)
+
+    def activation(bounds, total):
+        return table(bounds, clipped(total, gate), gate, unit, cell["step_bits"])
+
+    h_next = []
+    for u in range(hidden):
+        r = activation(sigmoid_bounds, sum(parts(u)))
+        z = activation(sigmoid_bounds, sum(parts(hidden + u)))
+        p, q = parts(2 * hidden + u)
+        n = activation(tanh_bounds, p + half_even(r * unit[2] * q))
+        before = requantize_fixed(h[u], scale / unit[2], unit[0], unit[1], "tflite")
+        mixed = (round(1 / unit[2]) - z) * n + z * before
+        h_next.append(requantize_fixed(mixed, unit[2] ** 2 / scale, low, high, "tflite"))
+    return h_next

@@ -30,7 +30,7 @@ def levels(draw, shape, limit=None):
 
 
 @st.composite
-def register(draw, worst, modes=MODES, split=None):
+def register(draw, worst, modes=MODES, split=None, most_bits=64):
     """An accumulator that sums of up to ``worst`` do not break: exact only where it is safe.
 
     ``split``, a depth and the largest product, lets it have a partial register. What counts bits in
@@ -40,21 +40,22 @@ def register(draw, worst, modes=MODES, split=None):
     partial = None if split is None else draw(st.one_of(st.none(), partials(*split, modes)))
     orderless = tuple(modes) == ORDERLESS
     mode = draw(st.sampled_from(MODES if orderless and partial is not None else modes))
-    return Accumulator(draw(register_bits(worst, mode)), mode, partial)
+    return Accumulator(draw(register_bits(worst, mode, most_bits)), mode, partial)
 
 
 @st.composite
 def partials(draw, depth, largest, modes=MODES):
-    """A partial register that products of up to ``largest`` do not break."""
-    products = draw(st.one_of(st.sampled_from([1, 2, 63, 64, 2**40]), st.integers(1, depth + 1)))
+    """A partial register that products of up to ``largest`` do not break, for up to six groups."""
+    fewest = max(depth // 5, 1)
+    products = draw(st.one_of(st.sampled_from([64, 2**40]), st.integers(fewest, depth + 1)))
     mode = draw(st.sampled_from(modes))
     return Partial(products, draw(register_bits(min(products, depth) * largest, mode)), mode)
 
 
-def register_bits(worst, mode):
+def register_bits(worst, mode, most=64):
     """Widths of a register that sums of up to ``worst`` do not break, the narrowest likely."""
     smallest = max(worst.bit_length() + 1, 2) if mode == "exact" else 2
-    return st.one_of(st.just(smallest), st.integers(smallest, 64))
+    return st.one_of(st.just(smallest), st.integers(smallest, most))
 
 
 @st.composite
@@ -164,10 +165,10 @@ def datapaths(draw):
     )
 
 
-def sums_register(x, w, bias, depth, modes=MODES):
+def sums_register(x, w, bias, depth, modes=MODES, most_bits=64):
     """An accumulator of sums of products, some with a partial register."""
     split = depth, worst_sum(x, w, np.zeros(0, int), 1)
-    return register(worst_sum(x, w, bias, depth), modes, split)
+    return register(worst_sum(x, w, bias, depth), modes, split, most_bits)
 
 
 def worst_sum(x, w, bias, depth):

@@ -140,7 +140,7 @@ def test_every_integer_of_a_format_that_is_trained_with_is_confirmed(
 ):
     program, images = program_for(
         odd_network(), weights, activations=activations, seed=seed, accumulator=accumulator,
-        layers={"first": {"activations": {"fixed": {"bits": 8}}}},
+        layers={name: {"activations": {"fixed": {"bits": 8}}} for name in ("first", "mean", "third")},
     )  # fmt: skip
     checked, differences = count_checked(program, execute(program, images - 0.5), EVERYTHING)
     assert differences == []
@@ -178,7 +178,7 @@ def test_every_integer_of_an_integer_only_program_is_confirmed(
     unsupported = weights == "ttq" or (
         requantize != "thresholds" and activations in ("xnor_activations", {"hwgq": {"bits": 2}})
     )
-    layers = dict.fromkeys("ad", {"activations": {"fixed": {"bits": 8}}})
+    layers = {name: {"activations": {"fixed": {"bits": 8}}} for name in "ad"}
     program, images = program_for(
         PLAIN, weights, activations=activations, seed=seed, layers=layers,
         requantize=requantize, integer_only=True, accumulator=Accumulator(40),

@@ -25,7 +25,7 @@ the optimized kernels round a half up (SQRDMULH and SRSHL of Arm).
 import numpy as np
 from numba import njit
 
-from qsim.kernels.accumulator import magnitude
+from qsim.kernels.accumulator import as_integers, magnitude
 from qsim.kernels.channels import by_channel, check_limits, check_per_channel
 
 ROUNDINGS = ("tflite", "tflite-reference", "tflite-builtin")
@@ -78,8 +78,29 @@ def requantize_fixed(
     sum outside int32, and where a runtime's int32 would overflow, which C leaves undefined: in the
     result (tflite), or in the sum shifted to the left before the product (the other two).
     """
-    check_limits(low, high)
-    return _scale(sums, real_multiplier, low, high, rounding)
+    check_per_channel(sums, sums.shape, real_multiplier)
+    multiplier, shift = quantize_multiplier(real_multiplier)
+    return apply_multiplier(sums, multiplier, shift, (low, high), rounding=rounding)
+
+
+def apply_multiplier(
+    sums: np.ndarray,
+    multiplier: np.ndarray,
+    shift: np.ndarray,
+    limits: tuple[int, int],
+    *,
+    rounding: str,
+) -> np.ndarray:
+    """As ``requantize_fixed``, by integers alone, as ``quantize_multiplier`` makes them.
+
+    multiplier   (channels,) integers 0 .. 2**31 - 1
+    shift        (channels,) integers -31 .. 30
+    limits       the lowest and the highest level
+
+    Raises what ``requantize_fixed`` does, and TypeError on anything but integers.
+    """
+    check_limits(*limits)
+    return _apply(sums, multiplier, shift, limits, rounding)
 
 
 def scale_fixed(sums: np.ndarray, real_multiplier: np.ndarray, *, rounding: str) -> np.ndarray:
@@ -88,17 +109,28 @@ def scale_fixed(sums: np.ndarray, real_multiplier: np.ndarray, *, rounding: str)
     A step of an arithmetic that goes on with integers, such as TFLite's addition. Arguments and
     errors as ``requantize_fixed``.
     """
-    return _scale(sums, real_multiplier, INT32_MIN, INT32_MAX, rounding)
-
-
-def _scale(
-    sums: np.ndarray, real_multiplier: np.ndarray, low: int, high: int, rounding: str
-) -> np.ndarray:
-    if rounding not in ROUNDINGS:
-        raise ValueError(f"a rounding is one of {', '.join(ROUNDINGS)}, not {rounding!r}")
     check_per_channel(sums, sums.shape, real_multiplier)
     multiplier, shift = quantize_multiplier(real_multiplier)
-    multiplier = multiplier.astype(np.int64)
+    return _apply(sums, multiplier, shift, (INT32_MIN, INT32_MAX), rounding)
+
+
+def _apply(
+    sums: np.ndarray,
+    multiplier: np.ndarray,
+    shift: np.ndarray,
+    limits: tuple[int, int],
+    rounding: str,
+) -> np.ndarray:
+    low, high = limits
+    if rounding not in ROUNDINGS:
+        raise ValueError(f"a rounding is one of {', '.join(ROUNDINGS)}, not {rounding!r}")
+    check_per_channel(sums, sums.shape, multiplier)
+    check_per_channel(sums, sums.shape, shift)
+    multiplier, shift = as_integers(multiplier, np.int64), as_integers(shift, np.int64)
+    if multiplier.min(initial=0) < 0 or multiplier.max(initial=0) > INT32_MAX:
+        raise ValueError(f"a multiplier is 0 to {INT32_MAX}, not {multiplier}")
+    if shift.min(initial=0) < MIN_SHIFT or shift.max(initial=0) > MAX_SHIFT:
+        raise ValueError(f"a shift is {MIN_SHIFT} to {MAX_SHIFT}, not {shift}")
     by_channels = by_channel(sums)
     _check_overflow(by_channels, multiplier, shift, rounding)
     levels = np.empty(by_channels.shape, np.int32)

@@ -34,6 +34,14 @@ class LevelGrid:
         """Every level, rising."""
         return range(self.low, self.high + 1)
 
+    @property
+    def fraction_bits(self) -> int:
+        """n of a scale 2**-n. Raises ValueError on a scale that is no such power of two."""
+        bits = self.scale.denominator.bit_length() - 1
+        if self.scale != Fraction(1, 2**bits):
+            raise ValueError(f"a scale of {self.scale} is not 2**-n with n from 0 on")
+        return bits
+
     def clip(self, levels: np.ndarray) -> np.ndarray:
         """``levels``, int64, clipped to ``low .. high``."""
         return np.clip(levels, self.low, self.high)

@@ -48,6 +48,13 @@ def test_a_bound_is_taken_exactly():
     assert bound_level(0.5, np.nextafter(third, np.float32(0))) == 2
 
 
+def test_a_quotient_that_float64_rounds_to_a_half_is_not_one():
+    scale = float.fromhex("0x1.80ccccp+0")
+    bound = float(Fraction(scale) * (2**30 + Fraction(1, 2)))  # float64 has only one beside it
+    assert bound / scale == 2**30 + 0.5 < Fraction(bound) / Fraction(scale)
+    assert bound_level(bound, scale) == 2**30 + 1
+
+
 def test_bounds_may_be_infinite_or_beyond_64_bits():
     levels = np.array([-(2**62), 5, 2**62])
     for high in (inf, 1e30):

@@ -7,7 +7,12 @@ import strategies
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qsim.kernels.fixed_multiplier import ROUNDINGS, quantize_multiplier, requantize_fixed
+from qsim.kernels.fixed_multiplier import (
+    ROUNDINGS,
+    apply_multiplier,
+    quantize_multiplier,
+    requantize_fixed,
+)
 from qsim.kernels.requantize import requantize_float
 
 LIMITS = st.sampled_from([(-128, 127), (0, 255), (-7, 7), (0, 0), (-(2**24), 2**24)])
@@ -181,3 +186,29 @@ def test_limits_that_are_no_range_are_refused():
 def test_shapes_that_do_not_fit_are_refused(sums, per_channel):
     with pytest.raises(ValueError, match="does not fit"):
         requantize_fixed(np.zeros(sums, int), np.ones(per_channel), 0, 15, rounding="tflite")
+
+
+@EVERY_ROUNDING
+@given(operands())
+def test_stored_multipliers_give_the_levels_of_the_real_ones(rounding, operands):
+    sums, real = operands
+    stored = quantize_multiplier(real)
+    np.testing.assert_array_equal(
+        apply_multiplier(sums, *stored, (-128, 127), rounding=rounding),
+        requantize_fixed(sums, real, -128, 127, rounding=rounding),
+    )
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "shift", "problem"),
+    [
+        (-1, 0, "a multiplier is 0 to 2147483647"),
+        (2**31, 0, "a multiplier is 0 to 2147483647"),
+        (2**30, -32, "a shift is -31 to 30"),
+        (2**30, 31, "a shift is -31 to 30"),
+    ],
+)
+def test_stored_multipliers_that_are_none_are_refused(multiplier, shift, problem):
+    stored = np.array([multiplier]), np.array([shift])
+    with pytest.raises(ValueError, match=problem):
+        apply_multiplier(np.zeros((1, 1), int), *stored, (0, 1), rounding="tflite")

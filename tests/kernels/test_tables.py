@@ -185,17 +185,3 @@ def test_entries_that_do_not_fit_are_refused():
         Table(x, y, np.zeros(5, int))
     with pytest.raises(ValueError, match=r"not all within -2 .. 1"):
         Table(x, y, np.array([0, 0, 0, 2]))
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "scale", "problem"),
-    [
-        (1, 0, 1, "no range within 32 bits"),
-        (-(2**31) - 1, 0, 1, "no range within 32 bits"),
-        (0, 2**31, 1, "no range within 32 bits"),
-        (0, 1, 0, "a scale is positive"),
-    ],
-)
-def test_grids_that_are_none_are_refused(low, high, scale, problem):
-    with pytest.raises(ValueError, match=problem):
-        LevelGrid(low, high, Fraction(scale))
