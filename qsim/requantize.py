@@ -71,7 +71,7 @@ class Onnx(Requantizer):
         total = total_float([(levels, by_channel(by_term, levels)) for levels, by_term in terms])
         if sums.offset is not None:
             total = total + by_channel(sums.offset / np.float32(scale), total)
-        return np.clip(number.nearest(total), low, high)
+        return number.nearest(_bounded(total, sums, scale))
 
 
 class Shift(Requantizer):
@@ -90,7 +90,7 @@ class Shift(Requantizer):
         if total.size and np.abs(total).max() > EXACT_TOTAL:
             raise OverflowError("a sum is too large to be decided on exactly")
         exact = np.ldexp(total.astype(np.float64), -by_channel(shift, total))
-        return np.clip(number.nearest(exact), low, high)
+        return number.nearest(_bounded(exact, sums, scale))
 
 
 class Tflite(Requantizer):
@@ -206,6 +206,12 @@ def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
     low = max(level(sums.low, number.min_level), number.min_level)
     high = min(level(sums.high, number.max_level), number.max_level)
     return low, high
+
+
+def _bounded(total: np.ndarray, sums: Sums, scale: np.ndarray) -> np.ndarray:
+    """Totals in units of the scale, held by the bounds of ``sums`` before they are rounded: levels
+    that wrap around do not keep the order of the totals."""
+    return np.clip(total, sums.low / np.float64(scale), sums.high / np.float64(scale))
 
 
 def _per_channel(sums: Sums) -> tuple[tuple[np.ndarray, np.ndarray], ...]:

@@ -8,7 +8,7 @@ from math import ceil, floor, frexp, inf
 
 import numpy as np
 
-from qsim.formats import Format, Hwgq
+from qsim.formats import FixedPoint, Format, Hwgq
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.unit_interval import UnitInterval
 from qsim.values import Element
@@ -24,20 +24,26 @@ def level_of_real(x: float, number: Format, scale: float) -> int:
 
 def level_of_sums(element: Element, number: Format, scale: float, requantize: str) -> int:
     """The level of an unrounded value by the arithmetic called ``requantize``."""
+    low, high = element.low / scale, element.high / scale
     if requantize == "onnx":
-        level = _decide(Fraction(float(_float32_total(element, scale))), number)
-    elif requantize in ("shift", "thresholds"):
+        return _decide(_held(Fraction(float(_float32_total(element, scale))), low, high), number)
+    if requantize in ("shift", "thresholds"):
         total = sum(Fraction(sums) * Fraction(by) for sums, by in element.terms)
-        level = _decide((total + Fraction(element.offset)) / Fraction(scale), number)
-    else:
-        [(sums, by)] = element.terms
-        level = fixed_point_product(sums, by / scale, requantize)
-        level = min(max(level, number.min_level), number.max_level)
-    if element.low != -inf:
-        level = max(level, _decide(Fraction(element.low / scale), number))
-    if element.high != inf:
-        level = min(level, _decide(Fraction(element.high / scale), number))
-    return level
+        exact = (total + Fraction(element.offset)) / Fraction(scale)
+        return _decide(_held(exact, low, high), number)
+    [(sums, by)] = element.terms
+    level = fixed_point_product(sums, by / scale, requantize)
+    level = min(max(level, number.min_level), number.max_level)
+    if low != -inf:
+        level = max(level, _decide(Fraction(low), number))
+    return level if high == inf else min(level, _decide(Fraction(high), number))
+
+
+def _held(x: Fraction, low: float, high: float) -> Fraction:
+    """``x`` no less than ``low`` and no more than ``high``, which may be infinite."""
+    if x < low:
+        return Fraction(low)
+    return Fraction(high) if x > high else x
 
 
 def fixed_point_product(total: int, real_multiplier: float, rounding: str) -> int:
@@ -80,4 +86,24 @@ def _decide(x: Fraction, number: Format) -> int:
         return 1 if x >= 0 else -1
     if isinstance(number, Hwgq):
         return 0 if x <= 0 else min(max(ceil(x - Fraction(1, 2)), 1), 2**number.bits - 1)
+    if isinstance(number, FixedPoint):
+        return _word(x, number)
     return min(max(round(x), number.min_level), number.max_level)  # a half to the even integer
+
+
+def _word(x: Fraction, number: FixedPoint) -> int:
+    """The level of fixed point, by what its rounding and its overflow say."""
+    half = Fraction(1, 2)
+    nearest_up, nearest_down = floor(x + half), ceil(x - half)
+    away, towards = (nearest_up, floor(x)) if x >= 0 else (nearest_down, ceil(x))
+    rounded = {
+        "half_even": round(x),
+        "half_up": nearest_up,
+        "half_away": away,
+        "floor": floor(x),
+        "ceil": ceil(x),
+        "toward_zero": towards,
+    }[number.rounding]
+    if number.overflow == "wrap":
+        return (rounded - number.min_level) % 2**number.bits + number.min_level
+    return min(max(rounded, number.min_level), number.max_level)

@@ -10,6 +10,7 @@ from qsim.formats.base import Facts, Format, Quantized, Term
 from qsim.formats.binary import BinaryActivations, BinaryConnect, BinaryWeights
 from qsim.formats.dorefa import DorefaGradients, DorefaWeights
 from qsim.formats.fixed import Fixed
+from qsim.formats.fixed_point import FixedPoint
 from qsim.formats.groups import QuantizedGroups, quantize_groups
 from qsim.formats.hwgq import Hwgq
 from qsim.formats.lsq import Lsq
@@ -24,10 +25,10 @@ from qsim.formats.wrpn import WrpnWeights
 
 __all__ = [
     "FORMATS", "Affine", "AffineGrid", "BinaryActivations", "BinaryConnect", "BinaryWeights",
-    "DorefaActivations", "DorefaGradients", "DorefaWeights", "Facts", "Fixed", "Float", "Format",
-    "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quantized", "QuantizedAffine", "QuantizedGroups",
-    "QuantizedRows", "QuantizedTtq", "Sp2", "Term", "TernaryWeights", "Ttq", "WrpnActivations",
-    "WrpnWeights", "describe", "from_document", "parse", "quantize_groups",
+    "DorefaActivations", "DorefaGradients", "DorefaWeights", "Facts", "Fixed", "FixedPoint",
+    "Float", "Format", "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quantized", "QuantizedAffine",
+    "QuantizedGroups", "QuantizedRows", "QuantizedTtq", "Sp2", "Term", "TernaryWeights", "Ttq",
+    "WrpnActivations", "WrpnWeights", "describe", "from_document", "parse", "quantize_groups",
 ]  # fmt: skip
 
 FORMATS = {
@@ -38,6 +39,7 @@ FORMATS = {
     "dorefa_gradients": DorefaGradients,
     "dorefa_weights": DorefaWeights,
     "fixed": Fixed,
+    "fixed_point": FixedPoint,
     "float": Float,
     "hwgq": Hwgq,
     "lsq": Lsq,
