@@ -37,7 +37,7 @@ from qsim.network.layers import (
 from qsim.network.reference import float_layer
 from qsim.program import Program
 from qsim.table_layers import table_of
-from qsim.values import Levels, Step, Sums, Value, real
+from qsim.values import Levels, Step, Sums, Value, by_channel, real
 
 
 def execute(
@@ -126,8 +126,9 @@ def _product(program: Program, node: Node, x: Step) -> Sums:
         for index, term in enumerate(program.terms[node.name])
     ]
     if program.maps(node):
-        by_row = scales[0].astype(np.float32).reshape(-1, *(1,) * (sums[0].ndim - 2))
-        scales = [(by_row * _map(node, x.unrounded)).astype(np.float64)]
+        by_place = _map(node, x.unrounded)
+        rows = (by_channel(scale.astype(np.float32), sums[0]) for scale in scales)
+        scales = [(by_row * by_place).astype(np.float64) for by_row in rows]
     return Sums(tuple(zip(sums, scales, strict=True)), program.offset(node))
 
 

@@ -71,7 +71,7 @@ class Onnx(Requantizer):
         total = total_float([(levels, by_channel(by_term, levels)) for levels, by_term in terms])
         if sums.offset is not None:
             total = total + by_channel(sums.offset / np.float32(scale), total)
-        return number.nearest(_bounded(total, sums, scale))
+        return number.nearest(_bounded(total.astype(np.float64), sums, scale))
 
 
 class Shift(Requantizer):
@@ -209,8 +209,7 @@ def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
 
 
 def _bounded(total: np.ndarray, sums: Sums, scale: np.ndarray) -> np.ndarray:
-    """Totals in units of the scale, held by the bounds of ``sums`` before they are rounded: levels
-    that wrap around do not keep the order of the totals."""
+    """``total``, float64 in units of ``scale``, within the bounds of ``sums``."""
     return np.clip(total, sums.low / np.float64(scale), sums.high / np.float64(scale))
 
 

@@ -192,7 +192,8 @@ def _product_again(program: Program, node: Node, read: Step, at: tuple[int, ...]
     bias = program.real.get(f"{node.name}.bias")
     bias = 0.0 if bias is None else float(bias[row])
     if program.maps(node):
-        scales = [np.float32(scales[0]) * _map_again(node, real(read.unrounded)[image], at[2:])]
+        by_place = _map_again(node, real(read.unrounded)[image], at[2:])
+        scales = [np.float32(scale) * by_place for scale in scales]
     if program.has_real_bias(node):
         return _element_of(totals, scales, bias)
     level = round(bias / float(scales[0]))

@@ -24,26 +24,25 @@ def level_of_real(x: float, number: Format, scale: float) -> int:
 
 def level_of_sums(element: Element, number: Format, scale: float, requantize: str) -> int:
     """The level of an unrounded value by the arithmetic called ``requantize``."""
-    low, high = element.low / scale, element.high / scale
     if requantize == "onnx":
-        return _decide(_held(Fraction(float(_float32_total(element, scale))), low, high), number)
-    if requantize in ("shift", "thresholds"):
+        x = Fraction(float(_float32_total(element, scale)))
+    elif requantize in ("shift", "thresholds"):
         total = sum(Fraction(sums) * Fraction(by) for sums, by in element.terms)
-        exact = (total + Fraction(element.offset)) / Fraction(scale)
-        return _decide(_held(exact, low, high), number)
+        x = (total + Fraction(element.offset)) / Fraction(scale)
+    else:
+        x = Fraction(_fixed_point_level(element, scale, requantize))
+    low, high = element.low / scale, element.high / scale
+    if requantize not in ("onnx", "shift", "thresholds"):  # a level, so its bounds are levels too
+        low = low if low == -inf else _decide(Fraction(low), number)
+        high = high if high == inf else _decide(Fraction(high), number)
+    x = x if low == -inf else max(x, Fraction(low))
+    x = x if high == inf else min(x, Fraction(high))
+    return _decide(x, number)
+
+
+def _fixed_point_level(element: Element, scale: float, rounding: str) -> int:
     [(sums, by)] = element.terms
-    level = fixed_point_product(sums, by / scale, requantize)
-    level = min(max(level, number.min_level), number.max_level)
-    if low != -inf:
-        level = max(level, _decide(Fraction(low), number))
-    return level if high == inf else min(level, _decide(Fraction(high), number))
-
-
-def _held(x: Fraction, low: float, high: float) -> Fraction:
-    """``x`` no less than ``low`` and no more than ``high``, which may be infinite."""
-    if x < low:
-        return Fraction(low)
-    return Fraction(high) if x > high else x
+    return fixed_point_product(sums, by / scale, rounding)
 
 
 def fixed_point_product(total: int, real_multiplier: float, rounding: str) -> int:
@@ -87,23 +86,21 @@ def _decide(x: Fraction, number: Format) -> int:
     if isinstance(number, Hwgq):
         return 0 if x <= 0 else min(max(ceil(x - Fraction(1, 2)), 1), 2**number.bits - 1)
     if isinstance(number, FixedPoint):
-        return _word(x, number)
+        return _held(_rounded(x, number.rounding), number)
     return min(max(round(x), number.min_level), number.max_level)  # a half to the even integer
 
 
-def _word(x: Fraction, number: FixedPoint) -> int:
-    """The level of fixed point, by what its rounding and its overflow say."""
+def _rounded(x: Fraction, rounding: str) -> int:
     half = Fraction(1, 2)
-    nearest_up, nearest_down = floor(x + half), ceil(x - half)
-    away, towards = (nearest_up, floor(x)) if x >= 0 else (nearest_down, ceil(x))
-    rounded = {
-        "half_even": round(x),
-        "half_up": nearest_up,
-        "half_away": away,
-        "floor": floor(x),
-        "ceil": ceil(x),
-        "toward_zero": towards,
-    }[number.rounding]
+    away = floor(abs(x) + half) * (1 if x >= 0 else -1)
+    towards = floor(x) if x >= 0 else ceil(x)
+    others = {"floor": floor(x), "ceil": ceil(x), "half_up": floor(x + half)}
+    named = {"half_even": round(x), "half_away": away, "toward_zero": towards, **others}
+    return named[rounding]
+
+
+def _held(level: int, number: FixedPoint) -> int:
+    low = -(2 ** (number.bits - 1)) if number.signed else 0
     if number.overflow == "wrap":
-        return (rounded - number.min_level) % 2**number.bits + number.min_level
-    return min(max(rounded, number.min_level), number.max_level)
+        return (level - low) % 2**number.bits + low
+    return min(max(level, low), low + 2**number.bits - 1)

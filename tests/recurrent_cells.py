@@ -47,7 +47,7 @@ def tables(formats):
 
 @st.composite
 def products(draw, gates, hidden, inputs, largest_x):
-    """A GateProduct of weights (gates * hidden, inputs), and the same as the naive program's."""
+    """Weights (gates * hidden, inputs), biases, the scale of each row's sums, and an accumulator."""
     rows = gates * hidden
     w = draw(strategies.levels((rows, inputs), draw(st.sampled_from([1, 7, 127]))))
     bias = draw(strategies.levels((rows,), draw(st.sampled_from([0, 99, 2**20]))))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from qsim import __version__, catalogue, cli, shipped
+from qsim.formats import FORMATS
 from qsim.workload import load_workload
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +43,9 @@ def write(folder, document, name="w.yaml"):
     return path
 
 
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
 @pytest.mark.parametrize("name", [n for n in shipped.workloads() if n.startswith("digits")])
 def test_digits_are_bit_exact_and_recognised(capsys, name):
     status, out, err = qsim(capsys, "evaluate", name, "--format", "json")
@@ -49,6 +54,7 @@ def test_digits_are_bit_exact_and_recognised(capsys, name):
     assert execution["bit_exact"] is True
     assert execution["images"] == 450
     assert execution["accuracy"] >= 0.97
+    assert re.search(rf"`{name}` .* {execution['accuracy']:.2%}", README.replace(" %", "%"))
     if load_workload(name).document.weights == "digits-cnn":  # trained in float
         assert execution["float_accuracy"] >= 0.99
 
@@ -155,6 +161,43 @@ def test_paths_are_relative_to_the_workload(capsys, tmp_path):
     assert execution["images"] == 5
     assert execution["bit_exact"] is True
     assert 0 <= execution["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_can_be_shown_with_its_levels_and_source(capsys, name):
+    text = f"{name}({FORMATS[name].example})"
+    status, out, err = qsim(capsys, "show", "format", text)
+    assert (status, err) == (0, "")
+    assert FORMATS[name].source[:20] in out
+    assert ("|" in out) == (name != "float")  # the ruler of its levels
+
+
+def test_a_shown_format_can_be_drawn(capsys, tmp_path):
+    picture = tmp_path / "sp2.png"
+    status, out, _ = qsim(capsys, "show", "format", "sp2(bits=4)", "--out", str(picture))
+    assert status == 0
+    assert "0101      6     0.7500" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["sp3"], "format: unknown format 'sp3'; did you mean 'sp2'"),
+        (["sp2(4)"], "expected key=value, as bits=4, not '4'"),
+        (["sp2(bits=4"], "expected a name with parameters, as sp2(bits=4)"),
+        (["sp2(bits=4, bits=5)"], "bits is given twice"),
+        (["sp2(bits=99)"], "format.sp2: SP2 has 3 to 8 bits, not 99"),
+        (["float", "--out", "x.png"], "float has no levels to draw"),
+        (["sp2(bits=4)", "--out", "x.pdf"], "pictures are written as .png"),
+        (["sp2(bits=4)", "--out", "no/such/x.png"], "no such folder"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_sentence(capsys, arguments, problem):
+    status, out, err = qsim(capsys, "show", "format", *arguments)
+    assert (status, out) == (2, "")
+    assert problem in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("what", ["networks", "formats", "devices", "workloads"])

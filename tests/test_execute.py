@@ -103,6 +103,7 @@ TRAINED_WITH = [
     "bwn",
     {"dorefa_weights": {"bits": 1}},
     {"dorefa_weights": {"bits": 3}},
+    {"fixed_point": {"bits": 6, "fraction_bits": 4, "rounding": "half_up", "overflow": "wrap"}},
     {"lsq": {"bits": 3}},
     "ttq",
     "twn",
@@ -114,12 +115,16 @@ ACTIVATIONS = [
     {"affine": {"bits": 4}},
     {"dorefa_activations": {"bits": 2}},
     {"wrpn_activations": {"bits": 4}},
+    {"fixed_point": {"bits": 6, "fraction_bits": 3, "rounding": "toward_zero"}},
     {"hwgq": {"bits": 2}},
     {"lsq": {"bits": 4, "signed": False}},
     {"pact": {"bits": 4, "alpha": 1.5}},
     "xnor_activations",
     {"xnor_activations": {"scale_map": True}},
 ]
+OTHER_ROUNDINGS = ("fixed_point", "hwgq", "xnor_activations")
+UNIFORM = [a for a in ACTIVATIONS if not any(name in str(a) for name in OTHER_ROUNDINGS)]
+WRAPPING = {"fixed_point": {"bits": 5, "fraction_bits": 3, "overflow": "wrap"}}
 ACCUMULATORS = [
     Accumulator(48),
     Accumulator(9, "wrap"),
@@ -131,7 +136,7 @@ ACCUMULATORS = [
 @settings(max_examples=120)
 @given(
     st.sampled_from(TRAINED_WITH),
-    st.sampled_from(ACTIVATIONS),
+    st.sampled_from([*ACTIVATIONS, WRAPPING]),
     st.integers(0, 2**16),
     st.sampled_from(ACCUMULATORS),
 )
@@ -175,9 +180,7 @@ INTEGER_ONLY = ["tflite", "tflite-reference", "tflite-builtin", "thresholds"]
 def test_every_integer_of_an_integer_only_program_is_confirmed(
     weights, activations, requantize, seed
 ):
-    unsupported = weights == "ttq" or (
-        requantize != "thresholds" and activations in ("xnor_activations", {"hwgq": {"bits": 2}})
-    )
+    unsupported = weights == "ttq" or (requantize != "thresholds" and activations not in UNIFORM)
     layers = {name: {"activations": {"fixed": {"bits": 8}}} for name in "ad"}
     program, images = program_for(
         PLAIN, weights, activations=activations, seed=seed, layers=layers,

@@ -26,9 +26,10 @@ from qsim.formats.wrpn import WrpnWeights
 __all__ = [
     "FORMATS", "Affine", "AffineGrid", "BinaryActivations", "BinaryConnect", "BinaryWeights",
     "DorefaActivations", "DorefaGradients", "DorefaWeights", "Facts", "Fixed", "FixedPoint",
-    "Float", "Format", "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quantized", "QuantizedAffine",
-    "QuantizedGroups", "QuantizedRows", "QuantizedTtq", "Sp2", "Term", "TernaryWeights", "Ttq",
-    "WrpnActivations", "WrpnWeights", "describe", "from_document", "parse", "quantize_groups",
+    "Float", "Format", "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quantized",
+    "QuantizedAffine", "QuantizedGroups", "QuantizedRows", "QuantizedTtq", "Sp2", "Term",
+    "TernaryWeights", "Ttq", "WrpnActivations", "WrpnWeights", "describe", "from_document",
+    "parse", "quantize_groups",
 ]  # fmt: skip
 
 FORMATS = {

@@ -100,7 +100,7 @@ def apply_multiplier(
     Raises what ``requantize_fixed`` does, and TypeError on anything but integers.
     """
     check_limits(*limits)
-    return _apply(sums, multiplier, shift, limits, rounding)
+    return _applied(sums, multiplier, shift, limits, rounding)
 
 
 def scale_fixed(sums: np.ndarray, real_multiplier: np.ndarray, *, rounding: str) -> np.ndarray:
@@ -111,16 +111,10 @@ def scale_fixed(sums: np.ndarray, real_multiplier: np.ndarray, *, rounding: str)
     """
     check_per_channel(sums, sums.shape, real_multiplier)
     multiplier, shift = quantize_multiplier(real_multiplier)
-    return _apply(sums, multiplier, shift, (INT32_MIN, INT32_MAX), rounding)
+    return _applied(sums, multiplier, shift, (INT32_MIN, INT32_MAX), rounding)
 
 
-def _apply(
-    sums: np.ndarray,
-    multiplier: np.ndarray,
-    shift: np.ndarray,
-    limits: tuple[int, int],
-    rounding: str,
-) -> np.ndarray:
+def _applied(sums, multiplier, shift, limits: tuple[int, int], rounding: str) -> np.ndarray:
     low, high = limits
     if rounding not in ROUNDINGS:
         raise ValueError(f"a rounding is one of {', '.join(ROUNDINGS)}, not {rounding!r}")

@@ -15,8 +15,8 @@ linear_before_reset = 1. In integers, with unit values of k fraction bits (see q
 How far a step is from the real cell on the same levels of x and h, where nothing is clipped: the
 sums of r and z by up to d = 1 + 2**-15 of the gate's levels, a sigmoid by s = d / 4 + its table's
 error, the sum of n by 1.5 * d + s * |q_n|, n by that and its table's error, together t, h' by
-t + s * |n - h|, a level of h and one of the unit format. Over several steps the error of h adds to
-the operand's.
+t + s * |n - h|, half a level of h and 2**-30, and a level of the unit format. Over several steps
+the error of h adds to the operand's.
 
 Source: the documentation of torch.nn.GRU, whose order of rows this is (ONNX orders z, r, h).
 """

@@ -15,7 +15,8 @@ How far a step is from the real cell on the same levels of x, h and c, where not
 gate's sum by up to d = 1 + 2**-15 of its levels (two roundings, and multipliers of 31 bits), a
 sigmoid by s = d / 4 + its table's error, a tanh by t = d + its table's error, c' by
 s * |c| + s + t + s * t and one level (two roundings), h' by s + (1 + s) * (that of c', and its
-table's error) and a level of h. Over several steps the errors of h and c add to the operands'.
+table's error), half a level of h and 2**-30. Over several steps the errors of h and c add to the
+operands'.
 
 Source: the documentation of torch.nn.LSTM, whose order of rows this is (ONNX orders i, o, f, c).
 """

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any
 
+import msgspec
+
 from qsim import __version__
 from qsim.evaluate import Evaluation
 from qsim.formats import describe
@@ -109,6 +111,7 @@ def layer_rows(pricing: Pricing) -> list[Record]:
 def _execution(evaluation: Evaluation) -> Record:
     execution = evaluation.execution
     arithmetic = evaluation.workload.document.execute
+    partial = arithmetic.accumulator.partial
     return _known(
         {
             "bit_exact": execution.bit_exact,
@@ -122,6 +125,8 @@ def _execution(evaluation: Evaluation) -> Record:
             "range": arithmetic.range,
             "accumulator_bits": arithmetic.accumulator.bits,
             "accumulator_mode": arithmetic.accumulator.mode,
+            "partial_register": partial and msgspec.structs.asdict(partial),
+            "integer_only": arithmetic.integer_only,
             "float_layers": execution.float_layers,
             "layers": sum_rows(execution),
         }

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qsim.evaluate import Evaluation
+from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import summary
 from qsim.price import Comparison, Pricing
 from qsim.report.records import design_row, layer_rows, precision_rows
@@ -75,8 +76,8 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         ),
         (
             "arithmetic",
-            f"accumulator {arithmetic.accumulator.bits} bits, {arithmetic.accumulator.mode};"
-            f" requantize: {arithmetic.requantize}; range: {arithmetic.range}",
+            f"{_registers(arithmetic.accumulator)}; requantize: {arithmetic.requantize}; range:"
+            f" {arithmetic.range}" + ("; integers only" if arithmetic.integer_only else ""),
         ),
     ]
     if execution.float_layers:
@@ -91,6 +92,13 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
             ("accuracy", f"{execution.accuracy:.2%} (in float {execution.float_accuracy:.2%})")
         )
     return lines
+
+
+def _registers(accumulator: Accumulator) -> str:
+    partial, text = accumulator.partial, f"accumulator {accumulator.bits} bits, {accumulator.mode}"
+    if partial is None:
+        return text
+    return f"{text}, after {partial.products} products in {partial.bits} bits, {partial.mode}"
 
 
 def _design_table(pricing: Pricing) -> Table:

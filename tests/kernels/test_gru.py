@@ -34,12 +34,12 @@ def sigmoid(a):
 def test_a_sequence_stays_within_the_stated_bound_of_the_real_cell(seed):
     rng = np.random.default_rng(seed)
     gates, (w, b_w), (r_real, b_r), h_grid = recurrent_cells.small_cell(3, rng)
-    x, h = rng.integers(-128, 128, (4, 6, 4)), rng.integers(-127, 128, (6, 3))
+    x, h = rng.integers(-128, 128, (3, 6, 4)), rng.integers(-127, 128, (6, 3))
     hs = gru(make_gru(gates, h_grid), x, h)
     level = float(h_grid.scale)
     h, h_off = h * level, np.zeros(h.shape)
     reach = np.abs(r_real).reshape(3, 3, 3).sum(axis=2)[:, None]
-    for step in range(4):
+    for step in range(3):
         p_r, p_z, p_n = (x[step] / 128 @ w.T + b_w).reshape(6, 3, 3).swapaxes(0, 1)
         q_r, q_z, q_n = (h @ r_real.T + b_r).reshape(6, 3, 3).swapaxes(0, 1)
         r, z = sigmoid(p_r + q_r), sigmoid(p_z + q_z)
@@ -47,10 +47,10 @@ def test_a_sequence_stays_within_the_stated_bound_of_the_real_cell(seed):
         d, moved = (1 + 2.0**-15) * 2.0**-12, reach * h_off.max(axis=1)[:, None]
         s_r, s_z = ((d + moved[k]) / 4 + SIGMOID_ERROR for k in (0, 1))
         t = 1.5 * d + moved[2] + s_r * np.abs(q_n) + TANH_ERROR
-        h_off = t + s_z * np.abs(n - h) + h_off + level + UNIT
+        h_off = t + s_z * np.abs(n - h) + h_off + level / 2 + 2.0**-30 + UNIT
         h = (1 - z) * n + z * h
         assert (np.abs(hs[step] * level - h) <= h_off).all()
-        assert np.abs(h).max() > 4 * level  # the bound tells something
+        assert step > 0 or h_off.max() < level  # the bound of one step tells something
 
 
 def still_cell(bias_of_h=None, bias_of_x=None):

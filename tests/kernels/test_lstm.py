@@ -42,14 +42,14 @@ def test_a_sequence_stays_within_the_stated_bound_of_the_real_cell(seed):
     rng = np.random.default_rng(seed)
     gates, (w, b_w), (r, b_r), h_grid = recurrent_cells.small_cell(4, rng)
     cell = make_lstm(gates, recurrent_cells.tables(recurrent_cells.WIDE)[2], h_grid)
-    x = rng.integers(-128, 128, (4, 6, 4))
+    x = rng.integers(-128, 128, (3, 6, 4))
     h, c = rng.integers(-128, 128, (6, 3)), rng.integers(-(2**13), 2**13, (6, 3))
     hs, cs = lstm(cell, x, h, c)
     h_level, c_level = float(h_grid.scale), float(cell.c.scale)
     h, c = h * h_level, c * c_level
     h_off, c_off = np.zeros_like(h), np.zeros_like(c)
     reach = np.abs(r).reshape(4, 3, 3).sum(axis=2)
-    for step in range(4):
+    for step in range(3):
         i, f, g, o = (x[step] / 128 @ w.T + b_w + h @ r.T + b_r).reshape(6, 4, 3).swapaxes(0, 1)
         i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
         d = (1 + 2.0**-15) * 2.0**-12 + reach[:, None] * h_off.max(axis=1)[:, None]
@@ -57,11 +57,11 @@ def test_a_sequence_stays_within_the_stated_bound_of_the_real_cell(seed):
         t = d[2] + TANH_ERROR
         c_off = c_off + s_f * np.abs(c) + s_i + t + s_i * t + c_level
         c = f * c + i * g
-        h_off = s_o + (1 + s_o) * (c_off + CELL_TANH_ERROR) + h_level
+        h_off = s_o + (1 + s_o) * (c_off + CELL_TANH_ERROR) + h_level / 2 + 2.0**-30
         h = o * np.tanh(c)
         assert (np.abs(cs[step] * c_level - c) <= c_off).all()
         assert (np.abs(hs[step] * h_level - h) <= h_off).all()
-        assert np.abs(h).max() > 4 * h_level  # the bound tells something
+        assert step > 0 or h_off.max() < h_level  # the bound of one step tells something
 
 
 def still_cell(bias=None, formats=recurrent_cells.WIDE):
@@ -87,7 +87,7 @@ def test_the_cell_state_saturates():
     x, h = np.zeros((1, 0), int), np.zeros((1, 1), int)
     hs, cs = lstm(cell, np.repeat(x[None], 2, axis=0), h, np.array([[120]]))
     assert cs.ravel().tolist() == [127, 127]
-    assert hs.ravel().tolist() == [126, 126]  # 127/128 squared, less than 127 by a half at least
+    assert hs.ravel().tolist() == [126, 126]  # of 127/128 squared, 126.008 levels
 
 
 def test_any_datapath_may_hold_the_weights():
