@@ -436,3 +436,19 @@ def fixed_point_level(value: Fraction, bits, signed, overflow, rounding):
     if overflow == "wrap":
         return hold(chosen, bits, "wrap") if signed else chosen % 2**bits
     return min(max(chosen, -(2 ** (bits - 1)) if signed else 0), 2 ** (bits - signed) - 1)
+
+
+def dynamic_code(values, highest):
+    """Fractions in, float64 arithmetic: the quotient of fractions rounds once to a float."""
+    smallest, largest = min([Fraction(0), *values]), max([Fraction(0), *values])
+    scale = Fraction(float(Fraction(float(largest - smallest)) / highest))
+    zero_point = half_even(Fraction(float(-smallest / scale)))
+    return float32(scale), min(zero_point, highest)
+
+
+def quantize_dynamic(value: Fraction, scale: Fraction, zero_point, highest):
+    return min(max(half_even(float32(value * float32(1 / scale) + zero_point)), 0), highest)
+
+
+def dequantize_sum(total, scale: Fraction, weight_scale: Fraction, bias: Fraction):
+    return float32(float32(Fraction(total)) * float32(scale * weight_scale) + bias)

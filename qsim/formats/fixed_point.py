@@ -31,7 +31,6 @@ class FixedPoint(UniformFormat, TrainedFormat):
     2**-fraction_bits, whatever the data; fraction_bits, -64 to 64, may be negative or more than
     bits.
 
-    ```text
     half_even     to the nearest level, a half to the even one: RND_CONV of ac_fixed
     half_up       a half to the larger: RND
     half_away     a half away from zero: RND_INF
@@ -41,7 +40,6 @@ class FixedPoint(UniformFormat, TrainedFormat):
 
     saturate      what is rounded out of range becomes the outermost level: SAT
     wrap          only its last bits are kept, as two's complement has them: WRAP
-    ```
     """
 
     bits: int

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
-from qsim.kernels.accumulator import as_integers, magnitude
+from qsim.kernels.accumulator import magnitude
 from qsim.kernels.channels import check_limits
+from qsim.kernels.fused import multiply_add
 
 LARGEST_SUM = 2.0**31  # beyond it the runtime's conversion to an integer is undefined
 
@@ -66,44 +66,10 @@ def add_float(
         worst = 2.0**17 * (float(ratio_a) + float(ratio_b)) + 2.0**16
     if worst > LARGEST_SUM:
         raise OverflowError("a code times the ratio of its scale to the result's is beyond 2**31")
-    zeros = _fused(code_a.zero_point, ratio_a, ratio_b * np.float32(code_b.zero_point))
+    zeros = multiply_add(
+        np.float32(code_a.zero_point), ratio_a, ratio_b * np.float32(code_b.zero_point)
+    )
     rest = np.float32(code_y.zero_point) - zeros
-    out = np.empty(a.size, np.int32)
-    flat_a, flat_b = (as_integers(v, np.int32).reshape(-1) for v in (a, b))
-    _add(flat_a, flat_b, (ratio_a, ratio_b, rest), (np.float32(low), np.float32(high)), out)
-    return out.reshape(a.shape)
-
-
-@njit(cache=True, nogil=True)
-def _fused(code, ratio, term):
-    """``code * ratio + term`` rounded once to float32; code an integer of up to 17 bits.
-
-    The product is exact in float64. The sum is not, and rounding it again to float32 goes wrong
-    only if the first rounding lands on the midpoint of two float32: then its error decides.
-    """
-    product = np.float64(code) * np.float64(ratio)
-    total = product + np.float64(term)
-    rounded = np.float64(np.float32(total))
-    off = total - rounded
-    if off == 0.0:
-        return np.float32(rounded)
-    other = rounded + 2.0 * off  # a float32 if the total is a midpoint
-    if np.float64(np.float32(other)) != other:
-        return np.float32(rounded)
-    back = total - product
-    error = (product - (total - back)) + (np.float64(term) - back)  # what the sum lost, exactly
-    if error > 0.0:
-        return np.float32(max(rounded, other))
-    if error < 0.0:
-        return np.float32(min(rounded, other))
-    return np.float32(rounded)
-
-
-@njit(cache=True, nogil=True)
-def _add(a, b, factors, limits, out):
-    """a, b (L,) int32, factors (ratio_a, ratio_b, rest) and limits float32, out (L,) int32."""
-    ratio_a, ratio_b, rest = factors
-    low, high = limits
-    for i in range(a.shape[0]):
-        total = _fused(a[i], ratio_a, _fused(b[i], ratio_b, rest))
-        out[i] = np.int32(np.rint(min(max(total, low), high)))  # rint: a half to the even integer
+    total = multiply_add(b.astype(np.float32), ratio_b, rest)
+    total = multiply_add(a.astype(np.float32), ratio_a, total)
+    return np.rint(np.clip(total, low, high)).astype(np.int32)  # a half to the even integer

@@ -41,11 +41,15 @@ def load(peer: Peer, submodule: str = ""):
     except ModuleNotFoundError as error:
         if error.name != peer.module:
             raise
-        message = f"missing: {peer.distribution}"
-        if os.environ.get(REQUIRE) == "require":
-            pytest.fail(message)
-        pytest.skip(message)
+        miss(peer.distribution)
     return importlib.import_module(peer.module + submodule)
+
+
+def miss(what: str) -> None:
+    """Skip the test for want of a peer, or fail it where none may be missing."""
+    if os.environ.get(REQUIRE) == "require":
+        pytest.fail(f"missing: {what}")
+    pytest.skip(f"missing: {what}")
 
 
 class Record:
