@@ -2,13 +2,13 @@
 
 from fractions import Fraction
 
-import naive
 import naive_formats
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from paper_levels import printed_level
 
 from qsim.formats import (
     FORMATS,
@@ -49,22 +49,6 @@ ACTIVATIONS = [
 ]  # fmt: skip
 UNEVEN = [Sp2(3), Sp2(4), PowerOfTwo(2), PowerOfTwo(5), TernaryWeights(), DorefaWeights(1),
           DorefaWeights(3), DorefaGradients(1), DorefaGradients(8), WrpnWeights(1)]  # fmt: skip
-
-
-def printed_level(x, number):
-    """The level of an exact value in units of the scale, from the definition of its paper."""
-    if isinstance(number, BinaryActivations | BinaryConnect) or number in (
-        DorefaWeights(1), WrpnWeights(1),
-    ):  # fmt: skip
-        return naive_formats.sign(x)
-    if isinstance(number, Hwgq):
-        return naive_formats.hwgq(x, number.bits)
-    if isinstance(number, DorefaWeights | DorefaGradients):
-        return naive_formats.odd_level(x, number.bits)
-    if isinstance(number, Sp2 | PowerOfTwo):
-        return naive.nearest_level(x, number.levels(), "smaller")
-    levels = number.levels().tolist()
-    return naive_formats.clip(naive.half_even(x), levels[0], levels[-1])
 
 
 @pytest.mark.parametrize("number", ACTIVATIONS + UNEVEN, ids=str)
