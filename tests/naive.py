@@ -268,11 +268,6 @@ def half_up(value: Fraction) -> int:
     return (2 * value.numerator + value.denominator) // (2 * value.denominator)
 
 
-def half_away(value: Fraction) -> int:
-    """The nearest integer, a half away from zero."""
-    return half_up(value) if value >= 0 else -half_up(-value)
-
-
 def threshold_level(total, thresholds, falling, low):
     """``low`` and one more for each threshold reached."""
     return low + sum(int(t) >= total if falling else int(t) <= total for t in thresholds)

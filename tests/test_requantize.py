@@ -135,21 +135,27 @@ def test_levels_outside_the_bounds_have_no_threshold():
     assert channel_thresholds(Fixed(3), 1.0, 1, 1, (1.0, 2.0), (0.0, 0.0)).shape == (2, 0)
 
 
-@given(st.sampled_from(UNIFORM + UNEVEN), st.data(), SCALES, BOUNDS, st.integers(1, 3))
-def test_float32_requantization_rounds_every_step(number, data, out, bounds, count):
+@given(
+    st.sampled_from(UNIFORM + UNEVEN), st.data(), SCALES, BOUNDS, st.integers(1, 3), st.booleans()
+)
+def test_float32_requantization_rounds_every_step(number, data, out, bounds, count, biased):
     out, terms = float32(out), []
     for _ in range(count):
-        sums, scale, _ = data.draw(channels_of(SCALES, number, out, most=1))
-        terms.append((sums, scale))
-    got = REQUANTIZERS["onnx"].levels(Sums(tuple(terms), None, *bounds), number, np.float32(out))
+        *term, _ = data.draw(channels_of(SCALES, number, out, most=1))
+        terms.append(tuple(term))
+    offset = np.array([data.draw(st.floats(-50, 50, width=32))], np.float32) if biased else None
+    value = Sums(tuple(terms), offset, *bounds)
+    got = REQUANTIZERS["onnx"].levels(value, number, np.float32(out))
     ends = limits(number, bounds, out)
     for at in np.ndindex(got.shape):
         total = Fraction(0)
         for sums, scale in terms:
             factor = naive.float32(Fraction(float(scale[at[1]])) / Fraction(out))
-            total = naive.float32(
-                total + naive.float32(naive.float32(Fraction(int(sums[at]))) * factor)
-            )
+            scaled = naive.float32(naive.float32(Fraction(int(sums[at]))) * factor)
+            total = naive.float32(total + scaled)
+        if biased:
+            share = naive.float32(Fraction(float(offset[at[1]])) / Fraction(out))
+            total = naive.float32(total + share)
         assert int(got[at]) == clipped(printed_level(total, number), ends)
 
 

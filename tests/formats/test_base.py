@@ -141,7 +141,8 @@ def test_trained_formats_are_quantized_as_trained():
     assert not any(number.folds for number in TRAINED)
     named = {name for name, record in FORMATS.items() if not record.folds}
     assert named == {
-        "binary_connect", "bwn", "dorefa_activations", "dorefa_gradients", "dorefa_weights", "hwgq",
+        "binary_connect", "bwn", "dorefa_activations", "dorefa_gradients", "dorefa_weights",
+        "fixed_point", "hwgq",
         "lsq", "ttq", "twn", "wrpn_activations", "wrpn_weights", "xnor_activations",
     }  # fmt: skip
 

@@ -32,6 +32,14 @@ PARAMETERS = {
     "dorefa_gradients": st.fixed_dictionaries({"bits": bits(1, 8)}, optional={"seed": SEEDS}),
     "dorefa_weights": st.fixed_dictionaries({"bits": bits(1, 8)}),
     "fixed": st.fixed_dictionaries({"bits": bits(2, 16)}, optional={"signed": st.booleans()}),
+    "fixed_point": st.fixed_dictionaries(
+        {"bits": bits(2, 16), "fraction_bits": bits(-64, 64)},
+        optional={
+            "signed": st.booleans(),
+            "overflow": st.sampled_from(["saturate", "wrap"]),
+            "rounding": st.sampled_from(["half_even", "half_up", "floor", "toward_zero"]),
+        },
+    ),
     "float": st.just({}),
     "hwgq": st.fixed_dictionaries({"bits": bits(1, 8)}, optional={"sigma": POSITIVE}),
     "lsq": st.fixed_dictionaries(
