@@ -216,6 +216,16 @@ def test_version_and_help_are_printed(capsys):
     assert "evaluate" in out
 
 
+def executed(layers=None, execute=None, **default):
+    """A workload that is not priced, with other formats."""
+    document = workload()
+    del document["hardware"]
+    document["precision"]["default"] |= default
+    document["precision"]["layers"] = layers or {}
+    document["execute"] |= execute or {}
+    return document
+
+
 def changed(path, value):
     """A workload with the value at a path of keys replaced (None: removed)."""
     document = workload()
@@ -291,6 +301,39 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed(("execute", "calibration_images"), 1348), "calibration_images: 1348 images asked"),
         (changed(("input",), [1, 2**30, 8]), "input: network digits-cnn: input sides must be"),
         (changed(("precision", "default", "weight_scale"), "per_row"), "unknown value 'per_row'"),
+        (executed(weights="xnor_activations"), "default.weights: xnor_activations is no format of weights; those"),
+        (executed(weights={"dorefa_gradients": {"bits": 2}}), "dorefa_gradients is no format of weights; those are"),
+        (executed(activations="twn"), "default.activations: twn is no format of activations; those are"),
+        (executed(activations={"affine": {"bits": 4, "rounding": "stochastic"}}),
+         "activations.rounding: stochastic rounding is for weights; activations take nearest"),
+        (executed(weights={"lsq": {"bits": 4, "signed": False}}), "weights are signed; leave out signed: false"),
+        (executed(weights={"ttq": {"threshold": 1}}), "a threshold is 0 or more and less than 1, not 1"),
+        (executed(weights={"ttq": {"positive": -1}}), "weights.ttq: positive is a positive number, not -1"),
+        (executed(weights={"ttq": {"positive": 1.0e-60}}), "layer 'conv1': its weights cannot be quantized: a scale must be"),
+        (executed(weights={"lsq": {"bits": 4, "step": 0}}), "weights.lsq: step is a positive number, not 0"),
+        (executed(weights={"dorefa_weights": {"bits": 9}}), "a DoReFa weight has 1 to 8 bits, not 9"),
+        (executed(weights={"binary_connect": {"seed": -1}}), "a seed is not negative, as -1 is"),
+        (executed(weights={"affine": {"bits": 4, "mode": "middle"}}), "mode: unknown value 'middle'; known are: asymmetric"),
+        (executed(activations={"hwgq": {"bits": 2, "sigma": float("nan")}}), "sigma is a positive number, not nan"),
+        (executed(activations={"hwgq": {"bits": 2, "sigma": 1.0e-60}}), "tensor 'input' of network digits-cnn: a scale must be positive"),
+        (executed(activations={"pact": {"bits": 2, "alpha": 1.0e-60}}), "tensor 'input' of network digits-cnn: a scale must be positive"),
+        (executed({"conv1": {"weights": "twn", "weight_scale": "per_group", "group_size": 1}}),
+         "layers.conv1.weight_scale: twn weights cannot have a scale per group; theirs is per_tensor or per_channel"),
+        (executed({"conv2": {"weights": {"lsq": {"bits": 4}}, "weight_scale": "per_channel"}}),
+         "layers.conv2.weight_scale: lsq weights cannot have a scale per channel; theirs is per_tensor"),
+        (executed({"conv2": {"weights": {"fixed": {"bits": 4}}, "weight_scale": "per_group"}}),
+         "group_size: is missing; say how many in-channels share"),
+        (executed({"conv2": {"weights": {"fixed": {"bits": 4}}, "weight_scale": "per_group", "group_size": 5}}),
+         "layer 'conv2': its weights cannot be quantized: groups of 5 do not divide"),
+        (executed({"conv2": {"activations": "xnor_activations"}}), "tensor 'relu1' of network digits-cnn is never negative, so its sign"),
+        (executed(execute={"requantize": "shift"}, weights="twn"),
+         "execute.requantize: layer 'conv1' has weights whose scale is no power of two, which shift needs"),
+        (executed(execute={"requantize": "shift"}, activations={"pact": {"bits": 4, "alpha": 3.0}}),
+         "execute.requantize: tensor 'input' has the scale 0.2, no power of two, which shift needs"),
+        (executed(execute={"integer_only": True}),
+         "execute.integer_only: tensor 'relu1' is rounded by a float32 multiplication (requantize: onnx); choose one of shift"),
+        (executed(execute={"requantize": "tflite"}, activations={"hwgq": {"bits": 2}}),
+         "cannot be rounded by tflite: tflite rounds to consecutive levels, which this tensor lacks"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, problem):
@@ -444,6 +487,44 @@ def test_weights_that_do_not_fit_are_refused_by_array(capsys, tmp_path):
         assert status == 2
         assert problem in err
         assert "bad.npz" in err
+
+
+ZEROS = {
+    "bwn": "all of index 1 are 0 (or too small)",
+    "twn": "all values are 0 (or too small)",
+    "ttq": "all values are 0 (or too small)",
+    "lsq": "all values are 0 (or too small)",
+    "wrpn_weights": "all values are 0 (or too small)",
+    "dorefa_weights": "all weights of the layer are 0",
+}
+
+
+@pytest.mark.parametrize("name", ZEROS)
+def test_weights_without_a_scale_are_refused_by_layer(capsys, tmp_path, name):
+    (tmp_path / "net.yaml").write_text(
+        "input: [1, 4, 4]\nlayers:\n"
+        "  - {name: conv, type: conv, out_channels: 2, kernel: 3, bias: false}\n"
+    )
+    weight = np.zeros((2, 1, 3, 3))
+    weight[0] = name == "bwn"
+    np.savez(tmp_path / "w.npz", **{"conv.weight": weight})
+    bits = {"lsq": 4, "wrpn_weights": 1, "dorefa_weights": 2}
+    document = {
+        "network": "net.yaml",
+        "weights": "w.npz",
+        "precision": {
+            "default": {
+                "weights": {name: {"bits": bits[name]} if name in bits else {}},
+                "activations": {"fixed": {"bits": 8}},
+            }
+        },
+        "execute": {"dataset": "x.npz"},
+    }
+    np.savez(tmp_path / "x.npz", images=np.ones((1, 1, 4, 4)))
+    status, out, err = qsim(capsys, "evaluate", write(tmp_path, document))
+    assert (status, out) == (2, "")
+    assert f"layer 'conv': its weights cannot be quantized: {ZEROS[name]}" in err
+    assert err.count("\n") == 1
 
 
 def test_a_design_too_large_is_reported_with_its_excess_and_the_results(capsys, tmp_path):

@@ -76,6 +76,18 @@ def test_a_pool_passes_its_readers_format_back():
         resolved(network, {"d": eight, "p": three, "l": eight})
 
 
+def test_a_default_scale_holds_where_the_format_has_it():
+    layers = {"conv1": {"weights": "ttq"}, "conv2": {"weights": "bwn"}}
+    kinds = {n: g.kind for n, g in resolved(digits(), layers).granularity.items()}
+    assert kinds == {
+        "conv1": "per_tensor", "conv2": "per_channel", "conv3": "per_channel", "fc": "per_channel",
+    }  # fmt: skip
+    precision = resolved(digits(), layers, weight_scale="per_group", group_size=1)
+    assert {n: g.kind for n, g in precision.granularity.items()} == {
+        "conv1": "per_tensor", "conv2": "per_channel", "conv3": "per_group", "fc": "per_group",
+    }  # fmt: skip
+
+
 def test_what_an_addition_alone_reads_can_be_singled_out():
     layers = (
         Conv(name="a", out_channels=2, kernel=1),
@@ -125,6 +137,12 @@ def test_sums_are_rounded_once_after_their_relu():
         ({}, {"weights": {"fixed": 4}}, "expected a mapping of parameters"),
         ({}, {"weights": {"fixed": {}, "sp2": {}}}, "expected one format"),
         ({}, {"activations": {"sp2": {"bits": 4}}}, "sp2 is no format of activations; those are affine, dorefa_activations"),
+        ({"fc": {"weight_scale": "per_channel", "weights": "ttq"}}, {}, "ttq weights cannot have a scale per channel; theirs is per_tensor"),
+        ({"fc": {"weight_scale": "per_group"}}, {}, "w.default.group_size: is missing; say how many in-channels share a scale"),
+        ({}, {"weights": "xnor_activations"}, "xnor_activations is no format of weights; those are affine, binary_connect, bwn"),
+        ({}, {"activations": {"dorefa_gradients": {"bits": 2}}}, "dorefa_gradients is no format of activations"),
+        ({}, {"weights": {"lsq": {"bits": 4, "signed": False}}}, "w.default.weights: weights are signed; leave out signed: false"),
+        ({}, {"weights": {"ttq": {"treshold": 0.1}}}, "w.default.weights.ttq: unknown key 'treshold'; did you mean 'threshold'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_by_key(layers, default, problem):

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from hwmodels.documents import convert, nearest
-from qsim.errors import QsimError
+from qsim.errors import InputError, QsimError
 from qsim.formats.affine import Affine, AffineGrid, QuantizedAffine
 from qsim.formats.base import Facts, Format, Quantized, Term
 from qsim.formats.binary import BinaryActivations, BinaryConnect, BinaryWeights
@@ -31,6 +31,9 @@ __all__ = [
     "TernaryWeights", "Ttq", "WrpnActivations", "WrpnWeights", "describe", "from_document",
     "parse", "quantize_groups",
 ]  # fmt: skip
+
+WHOLE = re.compile(r"[+-]?[0-9]{1,100}")
+DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 FORMATS = {
     "affine": Affine,
@@ -71,6 +74,8 @@ def from_document(document: str | dict, *, where: str):
             raise QsimError(f"{where}.{name}: unknown key {key!r}; {nearest(str(key), fields)}")
     try:
         return convert(parameters, record, where=f"{where}.{name}")
+    except InputError as error:
+        raise QsimError(str(error)) from None
     except ValueError as error:
         raise QsimError(f"{where}.{name}: {error}") from None
 
@@ -94,10 +99,10 @@ def parse(text: str):
         raise QsimError(f"format {text!r}: expected a name with parameters, as sp2(bits=4)")
     name, inner = match[1], match[2] or ""
     parameters = {}
-    for part in filter(None, (part.strip() for part in inner.split(","))):
+    for part in inner.split(",") if inner.strip() else ():
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not key:
-            raise QsimError(f"format {text!r}: expected key=value, as bits=4, not {part!r}")
+            raise QsimError(f"format {text!r}: expected key=value, as bits=4, not {part.strip()!r}")
         if key in parameters:
             raise QsimError(f"format {text!r}: {key} is given twice")
         parameters[key] = _scalar(value)
@@ -108,12 +113,9 @@ def _scalar(text: str) -> str | int | float | bool | None:
     named = {"true": True, "false": False, "none": None}
     if text.lower() in named:
         return named[text.lower()]
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text.strip("'\"")
+    if WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if DECIMAL.fullmatch(text) else text.strip("'\"")
 
 
 def _split(document: str | dict, where: str) -> tuple[str, dict]:

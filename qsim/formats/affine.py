@@ -14,6 +14,7 @@ from qsim.formats.base import (
     finite,
     largest_magnitude,
     positive,
+    rows_of,
 )
 from qsim.formats.fixed import Fixed
 from qsim.formats.rounding import stochastic
@@ -115,10 +116,10 @@ class Affine(Facts):
         if self.mode != "asymmetric":
             number = self._symmetric
             quantized = number.quantize(real, scale=scale, axis=axis)
-            levels = self._round(real / quantized.scale.astype(np.float64))
+            levels = self._round(real.astype(np.float64) / quantized.scale.astype(np.float64))
             levels = np.clip(levels, number.min_level, number.max_level).astype(np.int32)
             return Quantized(number, levels, quantized.scale)
-        rows, shape = _rows(real, axis)
+        rows, shape = rows_of(real, axis)
         with_zero = np.concatenate([rows, np.zeros((len(rows), 1), rows.dtype)], axis=1)
         lowest = with_zero.min(axis=1, keepdims=True).astype(np.float64)
         if scale is None or callable(scale):
@@ -128,7 +129,9 @@ class Affine(Facts):
         last = 2**self.bits - 1
         exact = scale.astype(np.float64)
         zero_point = np.clip(np.rint(-lowest / exact), 0, last).astype(np.int32)
-        levels = np.clip(self._round(real / exact), -zero_point, last - zero_point)
+        levels = np.clip(
+            self._round(real.astype(np.float64) / exact), -zero_point, last - zero_point
+        )
         return QuantizedAffine(self, levels.astype(np.int32), scale, zero_point)
 
     def bind(self, real: np.ndarray, rule: ScaleRule) -> tuple[UniformFormat, np.ndarray]:
@@ -146,13 +149,3 @@ class Affine(Facts):
         if self.rounding == "stochastic":
             return stochastic(x, np.random.default_rng(self.seed))
         return np.rint(x)
-
-
-def _rows(real: np.ndarray, axis: int | None) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The values that share a scale, as rows, and the shape in which the scales broadcast."""
-    if axis is None:
-        return real.reshape(1, real.size), ()
-    first = np.moveaxis(real, axis, 0)
-    shape = [1] * real.ndim
-    shape[axis] = real.shape[axis]
-    return first.reshape(len(first), int(np.prod(first.shape[1:]))), tuple(shape)

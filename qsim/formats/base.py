@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from math import fsum, inf
 
 import numpy as np
 
@@ -192,7 +193,7 @@ class Format(Facts, ABC):
 
     def at_scale(self, real: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The levels, int32, of finite ``real`` at a float32 ``scale`` that broadcasts to it."""
-        return self.nearest(real / scale.astype(np.float64))
+        return self.nearest(real.astype(np.float64) / scale.astype(np.float64))
 
     def bind(self, real: np.ndarray, rule: "ScaleRule") -> "tuple[Format, np.ndarray]":
         """This format and the scale, float32 of shape (), that ``rule`` finds for ``real``."""
@@ -307,25 +308,55 @@ def mean_magnitude(real: np.ndarray, axis: int | None) -> np.ndarray:
     """The mean of ``|real|``, float32; with an ``axis``, of each of its indices, shaped to
     broadcast.
 
-    Raises ValueError where there is nothing, or nothing but zeros, to take it of.
+    The exact sum is rounded to float64, divided and rounded to float32. Raises ValueError where
+    there is nothing, or nothing but zeros, to take it of.
     """
-    others = None if axis is None else tuple(i for i in range(real.ndim) if i != axis % real.ndim)
     if real.size == 0:
         raise ValueError("an empty tensor has no mean magnitude to be its scale")
-    mean = np.mean(np.abs(real), axis=others, keepdims=axis is not None, dtype=np.float64)
-    mean = np.asarray(mean, np.float32)
+    mean = as_float32(mean_of(np.abs(real), axis))
     if not mean.all():
         where = "all values are" if axis is None else f"all of index {mean.argmin()} are"
         raise ValueError(f"{where} 0 (or too small), so their mean magnitude is no scale")
     return mean
 
 
+def mean_of(real: np.ndarray, axis: int | None) -> np.ndarray:
+    """The mean of ``real``, which is not empty, float64; with an ``axis``, of each of its indices,
+    shaped to broadcast. The exact sum is rounded once, so that no order of additions matters."""
+    rows, shape = rows_of(real.astype(np.float64), axis)
+    return np.array([_exact_sum(row) / row.size for row in rows]).reshape(shape)
+
+
+def _exact_sum(row: np.ndarray) -> float:
+    try:
+        return fsum(row.data)
+    except OverflowError:
+        return inf
+
+
+def rows_of(real: np.ndarray, axis: int | None) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The values that share a scale, as rows, and the shape in which the scales broadcast."""
+    if axis is None:
+        return real.reshape(1, real.size), ()
+    first = np.moveaxis(real, axis, 0)
+    shape = [1] * real.ndim
+    shape[axis] = real.shape[axis]
+    rows = first.reshape(len(first), int(np.prod(first.shape[1:])))
+    return np.ascontiguousarray(rows), tuple(shape)
+
+
+def as_float32(scale: np.ndarray) -> np.ndarray:
+    """``scale`` rounded to float32; what is too large becomes infinity, which ``positive``
+    refuses."""
+    with np.errstate(over="ignore"):
+        return np.asarray(scale).astype(np.float32)
+
+
 def scale_of(alpha: np.ndarray, number: Format) -> np.ndarray:
     """The scale, float32, at which ``alpha_level`` stands for ``alpha``; 1 where alpha is 0."""
     smallest = np.finfo(np.float32).tiny
     scale = np.where(alpha > 0, np.maximum(alpha / number.alpha_level, smallest), 1.0)
-    with np.errstate(over="ignore"):  # an overflow to infinity is refused by positive()
-        return scale.astype(np.float32)
+    return as_float32(scale)
 
 
 def finite(real: np.ndarray) -> np.ndarray:
@@ -346,7 +377,7 @@ def finite(real: np.ndarray) -> np.ndarray:
 
 def positive(scale: np.ndarray) -> np.ndarray:
     """``scale`` as float32; raises ValueError when an entry is not positive and finite."""
-    scale = np.asarray(scale, np.float32)
+    scale = as_float32(scale)
     bad = ~(np.isfinite(scale) & (scale > 0))
     if bad.any():
         raise ValueError(f"a scale must be positive and finite, not {scale[bad].flat[0]}")

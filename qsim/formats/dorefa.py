@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsim.formats.base import Quantized, TrainedFormat, check_bits, finite, mean_magnitude
+from qsim.formats.base import (
+    Quantized,
+    TrainedFormat,
+    as_float32,
+    check_bits,
+    finite,
+    mean_magnitude,
+)
 
 
 class OddLevels(TrainedFormat, ABC):
@@ -23,8 +30,11 @@ class OddLevels(TrainedFormat, ABC):
     def nearest(self, x: np.ndarray) -> np.ndarray:
         """The level nearest to each ``x``, int32; a tie goes to the even code."""
         last = 2**self.bits - 1
-        codes = np.clip(np.rint((np.asarray(x) + last) / 2), 0, last)
-        return (2 * codes - last).astype(np.int32)
+        below = np.floor(np.floor(x) / 2)
+        level = np.clip(2 * below + 1, -last, last)
+        is_tie = (2 * below == x) & (np.abs(x) < last)
+        odd_code = (level + last) % 4 == 2
+        return np.where(is_tie & odd_code, level - 2, level).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,13 @@ class DorefaWeights(OddLevels):
     def __post_init__(self):
         check_bits(self.bits, 1, 8, "a DoReFa weight")
 
+    def nearest(self, x: np.ndarray) -> np.ndarray:
+        """The level nearest to each ``x``, int32, a tie to the even code; of 1 bit the sign, of
+        0: +1."""
+        if self.bits == 1:
+            return np.where(np.asarray(x) >= 0, 1, -1).astype(np.int32)
+        return super().nearest(x)
+
     def scale_for(self, real: np.ndarray, axis: int | None) -> np.ndarray:
         """One scale, float32 of shape ()."""
         if self.bits == 1:
@@ -56,7 +73,7 @@ class DorefaWeights(OddLevels):
     def at_scale(self, real: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The levels, int32."""
         if self.bits == 1:
-            return np.where(real >= 0, 1, -1).astype(np.int32)
+            return self.nearest(real)
         bounded = np.tanh(real.astype(np.float64)).astype(np.float32)
         largest = np.abs(bounded).max(initial=0)
         if largest == 0:
@@ -93,20 +110,25 @@ class DorefaGradients(OddLevels):
         """The largest magnitude of each sample over n, float32, shaped to broadcast."""
         others = tuple(range(1, real.ndim))
         largest = np.abs(real).max(axis=others, keepdims=True, initial=0)
-        return (largest.astype(np.float64) / self.max_level).astype(np.float32)
+        scale = as_float32(largest.astype(np.float64) / self.max_level)
+        if np.isinf(scale).any():
+            raise ValueError(f"a gradient of {largest.max():g} is too large for a float32 scale")
+        return scale
 
     def quantize(self, real: np.ndarray, *, scale=None, axis: int | None = 0) -> Quantized:
         """``real`` (samples, ...) with a scale per sample, float32, which may be 0.
 
-        Raises ValueError on NaN or infinity, on a single number and on a scale or another axis.
+        Raises ValueError on NaN or infinity, on what is too large for a float32 scale, on a single
+        number and on a scale or another axis.
         """
         real = finite(real)
         if scale is not None or axis != 0 or real.ndim == 0:
             raise ValueError("gradients (samples, ...) have one scale per sample, found from them")
+        scale = self.scale_for(real)
         exact, others = real.astype(np.float64), tuple(range(1, real.ndim))
         largest = np.abs(exact).max(axis=others, keepdims=True, initial=0)
         within = exact / np.where(largest > 0, 2 * largest, 1) + 0.5
         noise = np.random.default_rng(self.seed).random(real.shape) - 0.5
         codes = np.clip(np.rint(self.max_level * within + noise), 0, self.max_level)
         levels = (2 * codes - self.max_level).astype(np.int32)
-        return Quantized(self, levels, self.scale_for(real))
+        return Quantized(self, levels, scale)

@@ -111,7 +111,7 @@ class FixedPoint(UniformFormat, TrainedFormat):
     def at_scale(self, real: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The levels, int32."""
         with np.errstate(over="ignore", under="ignore"):
-            steps = np.asarray(real / scale.astype(np.float64))
+            steps = np.asarray(real.astype(np.float64) / scale.astype(np.float64))
         if not np.isfinite(steps).all():
             raise ValueError(f"a value is too large to count the steps of {self} in it")
         vanished = (steps == 0) & (real != 0)  # what underflows is above or below 0 all the same

@@ -5,7 +5,13 @@ from math import sqrt
 
 import numpy as np
 
-from qsim.formats.base import TrainedFormat, UniformFormat, check_bits, mean_magnitude
+from qsim.formats.base import (
+    TrainedFormat,
+    UniformFormat,
+    as_float32,
+    check_bits,
+    mean_magnitude,
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,7 @@ class Lsq(UniformFormat, TrainedFormat):
         """The step, float32 of shape (). Raises ValueError where it is not given and all are 0."""
         if self.step is not None:
             return np.asarray(self.step, np.float32)
-        start = 2 * mean_magnitude(real, None).astype(np.float64) / sqrt(self.max_level)
-        return start.astype(np.float32)
+        return as_float32(2 * mean_magnitude(real, None).astype(np.float64) / sqrt(self.max_level))
 
 
 def step_gradient(v: np.ndarray, step: float, number: Lsq) -> np.ndarray:

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsim.formats.base import ScaleRule, UniformFormat, check_bits, finite, positive
+from qsim.formats.base import (
+    Quantized,
+    ScaleRule,
+    UniformFormat,
+    check_bits,
+    finite,
+    positive,
+)
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,29 @@ class Pact(UniformFormat):
     def code_table(self) -> np.ndarray:
         return np.arange(2**self.bits, dtype=np.int64)
 
+    def quantize(
+        self,
+        real: np.ndarray,
+        *,
+        scale: "np.ndarray | ScaleRule | None" = None,
+        axis: int | None = None,
+    ) -> Quantized:
+        """As of every format; with ``alpha`` at its own scale, so that none can be given."""
+        if self.alpha is None:
+            return super().quantize(real, scale=scale, axis=axis)
+        if scale is not None and not callable(scale):
+            raise ValueError("PACT with alpha has a scale of its own; none can be given")
+        return super().quantize(real, scale=self._own_scale())
+
     def bind(self, real: np.ndarray, rule: ScaleRule) -> tuple["Pact", np.ndarray]:
         """This format and its scale, float32 of shape ()."""
         if self.alpha is None:
             return super().bind(real, rule)
         finite(real)
-        return self, positive(np.float64(self.alpha) / self.max_level)
+        return self, self._own_scale()
+
+    def _own_scale(self) -> np.ndarray:
+        return positive(np.float64(self.alpha) / self.max_level)
 
     def before_rounding(self, real: np.ndarray) -> np.ndarray:
         """``real`` clipped to [0, alpha], float32."""
@@ -45,4 +69,4 @@ class Pact(UniformFormat):
 
 def alpha_gradient(x: np.ndarray, alpha: float) -> np.ndarray:
     """d y_q / d alpha for each ``x``, float64 (Eq. 3): 1 where it is clipped, else 0."""
-    return (np.asarray(x) >= alpha).astype(np.float64)
+    return (np.asarray(x, np.float64) >= alpha).astype(np.float64)

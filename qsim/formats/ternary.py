@@ -10,9 +10,12 @@ from qsim.formats.base import (
     Quantized,
     Term,
     TrainedFormat,
+    as_float32,
     finite,
     mean_magnitude,
+    mean_of,
     positive,
+    rows_of,
 )
 
 
@@ -32,7 +35,7 @@ class TernaryWeights(TernaryFormat):
     """0 where |w| is no more than 0.7 times the mean of |w|, else the sign.
 
     The scale is the mean of |w| over what is not 0. Mean and threshold are of the layer, or, as an
-    option, of each filter; they are computed in float64.
+    option, of each filter; they are computed in float64 from exact sums.
     """
 
     granularities = ("per_tensor", "per_channel")
@@ -43,16 +46,16 @@ class TernaryWeights(TernaryFormat):
     def scale_for(self, real: np.ndarray, axis: int | None) -> np.ndarray:
         """The mean magnitude above the threshold, float32. Raises ValueError on zeros alone."""
         mean_magnitude(real, axis)  # refuses what has none
-        magnitude = np.abs(real.astype(np.float64))
-        kept = magnitude > _mean(magnitude, axis) * 0.7
-        return (_sum(magnitude * kept, axis) / _sum(kept, axis)).astype(np.float32)
+        rows, shape = rows_of(np.abs(real.astype(np.float64)), axis)
+        means = [mean_of(row[_above_threshold(row, None)], None) for row in rows]
+        return as_float32(np.array(means).reshape(shape))
 
     def quantize(self, real: np.ndarray, *, scale=None, axis: int | None = None) -> Quantized:
         """``real`` at the paper's levels and scale; errors as ``TrainedFormat.quantize``."""
         quantized = super().quantize(real, scale=scale, axis=axis)
-        magnitude = np.abs(finite(real).astype(np.float64))
-        kept = magnitude > _mean(magnitude, axis) * 0.7
-        levels = (np.sign(real) * kept).astype(np.int32)
+        exact = finite(real).astype(np.float64)
+        kept = _above_threshold(np.abs(exact), axis)
+        levels = (np.sign(exact) * kept).astype(np.int32)
         return Quantized(self, levels, quantized.scale)
 
 
@@ -126,21 +129,15 @@ class Ttq(TernaryFormat):
         mean_magnitude(real, None)  # refuses what has none
         levels = self._levels_of(real)
         means = [
-            np.abs(real[levels == sign]).mean(dtype=np.float64) if (levels == sign).any() else None
+            float(mean_of(np.abs(real[levels == sign]), None)) if (levels == sign).any() else None
             for sign in (1, -1)
         ]
         up = self.positive or means[0] or means[1]
         down = self.negative or means[1] or means[0]
-        return np.asarray(up, np.float32), np.asarray(down, np.float32)
+        return as_float32(up), as_float32(down)
 
 
-def _others(real: np.ndarray, axis: int | None) -> tuple[int, ...] | None:
-    return None if axis is None else tuple(i for i in range(real.ndim) if i != axis % real.ndim)
-
-
-def _mean(real: np.ndarray, axis: int | None) -> np.ndarray:
-    return real.mean(axis=_others(real, axis), keepdims=axis is not None)
-
-
-def _sum(real: np.ndarray, axis: int | None) -> np.ndarray:
-    return np.asarray(real.sum(axis=_others(real, axis), keepdims=axis is not None))
+def _above_threshold(magnitude: np.ndarray, axis: int | None) -> np.ndarray:
+    """Whether each magnitude is more than 7/10 of their mean (which, unlike the float 0.7 times the
+    mean, keeps a threshold that is a float64 as it is)."""
+    return magnitude > mean_of(magnitude, axis) * 7 / 10

@@ -106,3 +106,60 @@ def test_impossible_bits_are_refused(make):
 def test_zero_points_that_are_no_codes_are_refused(zero_point):
     with pytest.raises(ValueError, match="a zero point of 4 bits is not"):
         AffineGrid(4, zero_point)
+
+
+@given(
+    strategies.float32_arrays((2, 4)),
+    st.integers(2, 16),
+    st.sampled_from(["symmetric", "restricted"]),
+    st.sampled_from([0, None]),
+)
+def test_without_a_zero_point_levels_are_those_of_the_printed_range(values, bits, mode, axis):
+    half = 2 ** (bits - 1)
+    low, high = (-half if mode == "symmetric" else 1 - half), half - 1
+    quantized = Affine(bits, mode).quantize(values, axis=axis)
+    scales = np.broadcast_to(quantized.scale, values.shape)
+    for real, level, scale in zip(values.flat, quantized.levels.flat, scales.flat, strict=True):
+        assert level == min(max(naive.half_even(exact(real) / exact(scale)), low), high)
+    own = quantized.format
+    assert (own.min_level, own.max_level) == (low, high)
+    np.testing.assert_array_equal(own.decode(quantized.codes), quantized.levels)
+    assert Affine(bits, mode).max_magnitude == -low
+
+
+@given(
+    strategies.float32_arrays((5,)),
+    st.integers(2, 8),
+    strategies.positive_scales(),
+    st.integers(-300, 300),
+    st.sampled_from(["asymmetric", "symmetric", "restricted"]),
+)
+def test_ties_go_to_the_even_level_in_every_mode(values, bits, scale, halves, mode):
+    values[0] = np.float32(halves) / 2 * scale
+    quantized = Affine(bits, mode).quantize(values, scale=scale)
+    low, high = {
+        "asymmetric": (-int(getattr(quantized, "zero_point", 0)), None),
+        "symmetric": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1),
+        "restricted": (1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1),
+    }[mode]
+    high = low + 2**bits - 1 if high is None else high
+    for real, level in zip(values, quantized.levels, strict=True):
+        assert level == min(max(naive.half_even(exact(real) / exact(scale)), low), high)
+
+
+@pytest.mark.parametrize("mode", ["symmetric", "restricted"])
+def test_a_mode_without_a_zero_point_binds_its_fixed_point(mode):
+    number, scale = Affine(4, mode).bind(np.ones(2), lambda *_: np.float32(0.5))
+    assert number == Fixed(4, full_range=mode == "symmetric")
+    assert scale == 0.5
+
+
+@pytest.mark.parametrize("mode", ["symmetric", "restricted"])
+def test_one_bit_needs_a_zero_point(mode):
+    with pytest.raises(ValueError, match=f"{mode} affine has 2 to 16 bits, not 1"):
+        Affine(1, mode)
+
+
+def test_negative_seeds_are_refused():
+    with pytest.raises(ValueError, match="a seed is not negative, as -1 is"):
+        Affine(4, seed=-1)

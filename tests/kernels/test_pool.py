@@ -7,7 +7,13 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsim.kernels.pool import average_pool, divide_half_even, max_pool, sum_pool
+from qsim.kernels.pool import (
+    average_pool,
+    divide_half_away,
+    divide_half_even,
+    max_pool,
+    sum_pool,
+)
 
 
 @st.composite
@@ -47,6 +53,36 @@ def test_average_pool_equals_the_naive_one(operands):
         x, kernel, stride, padding, lambda v: naive.half_even(Fraction(sum(v), len(v)))
     )
     np.testing.assert_array_equal(got, np.array(expected, np.int64).reshape(got.shape))
+
+
+@given(pool_operands(padded=False))
+def test_average_pool_away_from_zero_equals_the_naive_one(operands):
+    x, kernel, stride, padding = operands
+    got = average_pool(x, kernel, stride=stride, rounding="half_away")
+    expected = naive.pool(
+        x, kernel, stride, padding, lambda v: naive.half_away(Fraction(sum(v), len(v)))
+    )
+    np.testing.assert_array_equal(got, np.array(expected, np.int64).reshape(got.shape))
+
+
+@given(
+    st.one_of(
+        st.integers(-40, 40), st.integers(-(2**61), 2**61), st.sampled_from([-(2**61), 2**61])
+    ),
+    st.integers(1, 2**16),
+)
+def test_division_rounds_a_half_away_from_zero(total, divisor):
+    got = divide_half_away(np.array([total]), divisor)
+    assert int(got[0]) == naive.half_away(Fraction(total, divisor))
+
+
+def test_halves_of_both_signs_go_away_from_zero():
+    assert divide_half_away(np.array([-5, -3, -1, 0, 1, 3, 5]), 2).tolist() == [
+        -3, -2, -1, 0, 1, 2, 3,
+    ]  # fmt: skip
+    x = np.array([[[[-1, 0]]], [[[1, 0]]]])
+    assert average_pool(x, (1, 2), rounding="half_away").ravel().tolist() == [-1, 1]
+    assert average_pool(x, (1, 2)).ravel().tolist() == [0, 0]
 
 
 @given(st.integers(-(2**60), 2**60), st.integers(1, 2**16))
