@@ -177,10 +177,11 @@ def _map(node: Node, unrounded: Value) -> np.ndarray:
 
 
 def _added(sums: list[Sums]) -> Sums:
-    """The terms of all; offsets are added in order, in float32."""
+    """The terms of all, divisors within their scales; offsets are added in order, in float32."""
     offsets = [each.offset for each in sums if each.offset is not None]
     offset = sum(offsets[1:], start=offsets[0]) if offsets else None
-    return Sums(tuple(term for each in sums for term in each.terms), offset, source="add")
+    terms = [(levels, scale / each.divisor) for each in sums for levels, scale in each.terms]
+    return Sums(tuple(terms), offset, source="add")
 
 
 def _relu(x: Levels | Sums) -> Levels | Sums:
@@ -226,7 +227,7 @@ def _average(program: Program, node: Node, x: Levels) -> Sums:
     if mean is not None:
         return Sums(((average_pool(x.levels, window, stride=stride, rounding=mean), scale),))
     sums = sum_pool(x.levels, window, stride=stride)
-    return Sums(((sums, scale / (window[0] * window[1])),))
+    return Sums(((sums, scale),), divisor=window[0] * window[1])
 
 
 def _flatten(x: Levels | Sums) -> Levels | Sums:

@@ -25,7 +25,7 @@ Name = Literal[
     "onnx", "shift", "tflite", "tflite-reference", "tflite-builtin", "thresholds"
 ]  # as in REQUANTIZERS
 BUILTIN_LANES = 8  # channels that TFLite's builtin depthwise kernel takes at a time
-EXACT_TOTAL = 2**53  # below it float64 holds every integer
+EXACT_FLOOR = 2**50  # up to it float64 holds every quarter
 FARTHEST = 2**62  # no sum is as large
 
 
@@ -59,15 +59,16 @@ class Requantizer(ABC):
 
 
 class Onnx(Requantizer):
-    """float32: each sum times its multiplier, terms added in order, an offset over the scale last,
-    each step rounded."""
+    """float32, each step rounded: each sum times its multiplier, which is its scale over that of
+    the result times the divisor; terms added in order, an offset over the scale last."""
 
     integer_only = False
     real_bias = "trained"
     summary = "float32 multiplier, a half to the even level (ONNX Runtime)"
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
-        terms = [(levels, multipliers(by_term, scale)) for levels, by_term in sums.terms]
+        per_step = np.float32(scale) * np.float32(sums.divisor)
+        terms = [(levels, multipliers(by_term, per_step)) for levels, by_term in sums.terms]
         low, high = _limits(sums, number, scale)
         per_channel = all(by_term.ndim == 1 for _, by_term in terms)
         if number.rounds_half_even and per_channel and sums.offset is None:
@@ -91,10 +92,7 @@ class Shift(Requantizer):
         low, high = _limits(sums, number, scale)
         if number.rounds_half_even:
             return requantize_shift(total, shift, low, high)
-        if total.size and np.abs(total).max() > EXACT_TOTAL:
-            raise OverflowError("a sum is too large to be decided on exactly")
-        exact = np.ldexp(total.astype(np.float64), -by_channel(shift, total))
-        return number.nearest(_bounded(exact, sums, scale))
+        return number.nearest(_bounded(_quarters(total, by_channel(shift, total)), sums, scale))
 
 
 class Tflite(Requantizer):
@@ -166,7 +164,7 @@ class Thresholds(Requantizer):
         low, high = _limits(sums, number, scale)
         values = channel_thresholds(
             number,
-            float(scale),
+            float(scale) * sums.divisor,
             low,
             high,
             tuple(by_channel_scale.tolist()),
@@ -247,6 +245,21 @@ def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
 def _bounded(total: np.ndarray, sums: Sums, scale: np.ndarray) -> np.ndarray:
     """``total``, float64 in units of ``scale``, within the bounds of ``sums``."""
     return np.clip(total, sums.low / np.float64(scale), sums.high / np.float64(scale))
+
+
+def _quarters(total: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """``total / 2**shift``, float64, with a fraction of 0, 1/4, 1/2 or 3/4: 0 and 1/2 where it is
+    just that, else between. So it lies on the same side of every whole and half number.
+
+    Raises OverflowError where float64 cannot hold it.
+    """
+    floor = total >> shift
+    if floor.size and max(abs(int(floor.min())), abs(int(floor.max()))) > EXACT_FLOOR:
+        raise OverflowError("a sum is too many levels for float64 to decide on it exactly")
+    rest = total - (floor << shift)
+    half = (np.int64(1) << shift) >> 1
+    quarters = np.where(rest == 0, 0, np.where(rest < half, 1, np.where(rest == half, 2, 3)))
+    return floor + quarters / 4
 
 
 def _per_channel(sums: Sums) -> tuple[tuple[np.ndarray, np.ndarray], ...]:

@@ -26,6 +26,7 @@ class Sums:
     source   the kind of layer that made it, "conv", "depthwise", "linear", "add" or "", as TFLite
              scales the sums of each in its way
     scales   how many weight scales that layer has
+    divisor  what the total is divided by: the values under the window of an average pool
     """
 
     terms: tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -34,6 +35,7 @@ class Sums:
     high: float = np.inf
     source: Literal["conv", "depthwise", "linear", "add", ""] = ""
     scales: int = 0
+    divisor: int = 1
 
     @property
     def uniform(self) -> bool:
@@ -54,14 +56,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Element:
-    """One value of a tensor: integers and the scale of each, whose sum it is, plus ``offset``; less
-    than ``low`` counts as that, more than ``high`` too. ``source`` is as that of ``Sums``."""
+    """One value of a tensor: integers and the scale of each, whose sum over ``divisor`` it is, plus
+    ``offset``; less than ``low`` counts as that, more than ``high`` too; as ``Sums`` has them."""
 
     terms: tuple[tuple[int, float], ...]
     offset: float = 0.0
     low: float = -np.inf
     high: float = np.inf
     source: str = ""
+    divisor: int = 1
 
 
 def element(value: Value, at: tuple[int, ...]) -> Element | None:
@@ -75,7 +78,7 @@ def element(value: Value, at: tuple[int, ...]) -> Element | None:
                 for sums, scale in terms
             )
             bias = 0.0 if offset is None else float(offset[at[1]])
-            return Element(pairs, bias, low, high, value.source)
+            return Element(pairs, bias, low, high, value.source, value.divisor)
     return None
 
 
@@ -86,6 +89,7 @@ def real(value: Value) -> np.ndarray:
             return levels * scale.astype(np.float64)
         case Sums(terms, offset, low, high):
             total = sum(levels * by_channel(scale, levels) for levels, scale in terms)
+            total = total / value.divisor
             if offset is not None:
                 total = total + by_channel(offset.astype(np.float64), total)
             return np.clip(total, low, high)

@@ -130,7 +130,7 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
             rounding = program.arithmetic.requantizer.mean
             if rounding is not None:
                 return Element(((verify_rounding.mean(total, len(values), rounding), scale),))
-            return Element(((total, scale / len(values)),))
+            return Element(((total, scale),), divisor=len(values))
         case Flatten():
             image = np.unravel_index(at[1], node.input_shapes[0])
             return element(x, (at[0], *(int(i) for i in image)))
@@ -138,7 +138,7 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
     offset = np.float32(0)
     for each in elements:
         offset = offset + np.float32(each.offset)
-    terms = tuple(term for each in elements for term in each.terms)
+    terms = tuple((total, scale / each.divisor) for each in elements for total, scale in each.terms)
     return Element(terms, float(offset), source="add")
 
 

@@ -27,7 +27,7 @@ def level_of_sums(element: Element, number: Format, scale: float, requantize: st
     if requantize == "onnx":
         x = Fraction(float(_float32_total(element, scale)))
     elif requantize in ("shift", "thresholds"):
-        total = sum(Fraction(sums) * Fraction(by) for sums, by in element.terms)
+        total = sum(Fraction(sums) * Fraction(by) for sums, by in element.terms) / element.divisor
         x = (total + Fraction(element.offset)) / Fraction(scale)
     else:
         x = Fraction(_fixed_point_level(element, scale, requantize))
@@ -96,10 +96,10 @@ def mean(total: int, count: int, rounding: str) -> int:
 
 
 def _float32_total(element: Element, scale: float) -> np.float32:
-    total = np.float32(0)
+    total, step = np.float32(0), np.float32(scale) * np.float32(element.divisor)
     for sums, by in element.terms:
         rounded = np.int64(sums).astype(np.float32)  # once, not by way of float64
-        total = total + rounded * (np.float32(by) / np.float32(scale))
+        total = total + rounded * (np.float32(by) / step)
     return total + np.float32(element.offset) / np.float32(scale)
 
 
