@@ -31,7 +31,8 @@ def least_square_error(real: np.ndarray, number: Format, axis: int | None) -> np
     scale = scale_of(alpha, number)
     for share in MSE_CANDIDATES:
         candidate = scale_of(share * alpha, number)
-        rounded = number.nearest(sample / candidate.astype(np.float64)) * candidate
+        exact = sample.astype(np.float64) / candidate.astype(np.float64)
+        rounded = number.nearest(exact) * candidate
         error = ((sample - rounded) ** 2).sum(axis=others, keepdims=axis is not None)
         scale = np.where(error < best, candidate, scale)
         best = np.minimum(error, best)

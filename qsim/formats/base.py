@@ -193,6 +193,7 @@ class Format(Facts, ABC):
 
     def at_scale(self, real: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The levels, int32, of finite ``real`` at a float32 ``scale`` that broadcasts to it."""
+        # both as float64: numpy 1 divides float32 by a float64 without axes in float32
         return self.nearest(real.astype(np.float64) / scale.astype(np.float64))
 
     def bind(self, real: np.ndarray, rule: "ScaleRule") -> "tuple[Format, np.ndarray]":

@@ -5,13 +5,14 @@ from fractions import Fraction
 import naive_formats
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from paper_levels import printed_level
 
 from qsim.formats import (
     FORMATS,
+    Affine,
     AffineGrid,
     BinaryActivations,
     BinaryConnect,
@@ -81,6 +82,7 @@ def test_boundaries_decide_as_nearest_does(number, x):
 
 
 @pytest.mark.parametrize("number", TRAINED, ids=str)
+@settings(max_examples=25)  # of each format
 @given(values=arrays(np.float32, (2, 3), elements=st.floats(0.0625, 3, width=32)))
 def test_weights_decode_to_their_levels(number, values):
     values = values * np.array([1, -1, 1], np.float32)
@@ -177,3 +179,70 @@ def test_a_scale_beyond_float32_is_refused_in_words():
         positive(np.float64(1e300))
     with pytest.raises(ValueError, match="positive and finite, not inf"):
         Fixed(4).quantize(np.array([1e300]))
+
+
+BY_LAYER, BY_FILTER = ("per_tensor",), ("per_channel", "per_tensor")
+EITHER = ("per_tensor", "per_channel")
+FACTS = {  # example: bits, datapath, granularities, whether clipped at 0 by mistake, half to even
+    Fixed(4): (4, "multiply", (*BY_FILTER, "per_group"), False, True),
+    Fixed(4, signed=False): (4, "multiply", (*BY_FILTER, "per_group"), True, True),
+    Sp2(4): (4, "shift_add", (*BY_FILTER, "per_group"), False, False),
+    PowerOfTwo(4): (4, "shift_add", (*BY_FILTER, "per_group"), False, False),
+    BinaryConnect(): (1, "xnor_popcount", BY_LAYER, False, False),
+    BinaryWeights(): (1, "xnor_popcount", BY_FILTER, False, False),
+    BinaryActivations(): (1, "xnor_popcount", BY_LAYER, False, False),
+    TernaryWeights(): (2, "select_negate", EITHER, False, False),
+    Ttq(): (2, "select_negate", BY_LAYER, False, False),
+    DorefaWeights(3): (3, "and_popcount", BY_LAYER, False, False),
+    DorefaGradients(3): (3, "and_popcount", ("per_sample",), False, False),
+    DorefaActivations(2): (2, "and_popcount", BY_LAYER, False, True),
+    WrpnActivations(2): (2, "and_popcount", BY_LAYER, False, True),
+    WrpnWeights(3): (3, "and_popcount", EITHER, False, True),
+    Hwgq(2): (2, "and_popcount", BY_LAYER, False, False),
+    Lsq(4): (4, "multiply", BY_LAYER, False, True),
+    Pact(4): (4, "and_popcount", BY_LAYER, False, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", FACTS, ids=str)
+def test_what_a_network_asks_of_a_format(number):
+    facts = (
+        number.bits,
+        number.datapath,
+        number.granularities,
+        number.refuses_negative,
+        number.rounds_half_even,
+    )
+    assert facts == FACTS[number]
+    shifted = 7 if number.datapath == "shift_add" else 0
+    assert number.rows_by_datapath(7) == {"multiply": 7 - shifted, "shift_add": shifted}
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+def test_a_quantized_weight_is_one_product_with_a_scale_for_every_row(axis):
+    values = np.array([[[4.0], [-2]], [[1], [0.5]], [[0], [8]]], np.float32)
+    quantized = Fixed(4).quantize(values, axis=axis)
+    [term] = quantized.terms
+    np.testing.assert_array_equal(term.levels, quantized.levels)
+    assert term.inputs is None
+    assert term.scale.shape == (3,)
+    whole = term.levels * term.scale.astype(np.float64).reshape(3, 1, 1)
+    np.testing.assert_array_equal(whole, quantized.real)
+    assert quantized.row_format(2) == Fixed(4)
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [(2, np.uint8), (8, np.uint8), (9, np.uint16)])
+def test_codes_take_the_smallest_words_that_hold_them(bits, dtype):
+    assert Fixed(bits).quantize(np.ones(2)).codes.dtype == dtype
+    assert Affine(bits).quantize(np.ones(2)).codes.dtype == dtype
+
+
+def test_of_several_codes_the_smallest_stands_for_a_level():
+    assert Sp2(4).encode(np.array([0, 1, -1])).tolist() == [0, 6, 14]
+    assert PowerOfTwo(3).encode(np.array([0])).tolist() == [0]  # and 4, with the sign
+    assert PowerOfTwo(3).decode(np.array([0, 4])).tolist() == [0, 0]
+
+
+def test_a_tie_between_magnitudes_keeps_the_sign_of_the_value():
+    assert Sp2(4).nearest(np.array([-7.0, 7, -3, 3, -0.5, 0.5])).tolist() == [-6, 6, -2, 2, 0, 0]
+    assert Sp2(4).nearest(np.array([np.inf, -np.inf])).tolist() == [8, -8]

@@ -124,3 +124,19 @@ def test_activations_are_read_as_signs_or_with_a_map_as_they_are():
 def test_negative_seeds_are_refused():
     with pytest.raises(ValueError, match="a seed is not negative, as -1 is"):
         BinaryConnect(seed=-1)
+
+
+@pytest.mark.parametrize(("drawn", "level"), [(0.25, -1), (np.nextafter(0.25, 0), 1)])
+def test_plus_1_is_drawn_just_below_its_probability(monkeypatch, drawn, level):
+    class Drawn:
+        def random(self, shape):
+            return np.full(shape, drawn)
+
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Drawn())
+    got = BinaryConnect(stochastic=True).quantize(np.array([-0.5])).levels
+    assert got.tolist() == [level]
+
+
+def test_seed_0_is_one_of_them():
+    assert BinaryConnect(seed=0) == BinaryConnect()
+    assert not BinaryConnect().stochastic

@@ -1,7 +1,7 @@
 """Formats as text: what describe writes, parse reads; anything else is one sentence."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsim.errors import QsimError
@@ -77,6 +77,7 @@ def test_every_format_is_tried():
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
+@settings(max_examples=50)  # of each format
 @given(data=st.data())
 def test_what_describe_writes_parse_reads(name, data):
     parameters = data.draw(PARAMETERS[name])

@@ -63,3 +63,12 @@ def test_a_map_of_a_constant_is_its_magnitude():
 def test_a_window_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="does not fit"):
         scale_map(np.ones((1, 1, 2, 2), np.float32), (3, 3))
+
+
+def test_windows_are_by_default_next_to_each_other_without_padding():
+    x = np.arange(1, 17, dtype=np.float32).reshape(1, 1, 4, 4)
+    given_in_full = scale_map(
+        x, (2, 3), stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1)
+    )  # fmt: skip
+    assert given_in_full.shape == (1, 1, 3, 2)
+    np.testing.assert_array_equal(scale_map(x, (2, 3)), given_in_full)
