@@ -9,7 +9,6 @@ from qsim.errors import QsimError
 from qsim.formats import Float
 from qsim.formats.base import finite
 from qsim.kernels.layers import conv2d, linear
-from qsim.kernels.level_product import LevelWeights
 from qsim.kernels.matmul import matmul
 from qsim.kernels.pool import average_pool, max_pool, sum_pool
 from qsim.kernels.scale_map import scale_map
@@ -126,8 +125,8 @@ def _product(program: Program, node: Node, x: Step) -> Sums:
     """The sums of a layer's terms, an integer bias in the first; or with a real one as offset."""
     scales, bias = program.accumulator_scales(node), program.biases[node.name]
     sums = [
-        _term_sums(program, node, x.value.levels, term, None if index else bias)
-        for index, term in enumerate(program.terms[node.name])
+        _term_sums(program, node, x.value.levels, index, None if index else bias)
+        for index in range(len(scales))
     ]
     if program.maps(node):
         by_place = _map(node, x.unrounded)
@@ -146,9 +145,10 @@ def _source(node: Node) -> str:
     return "depthwise" if groups == channels > 1 else "conv"
 
 
-def _term_sums(program: Program, node: Node, levels: np.ndarray, term, bias) -> np.ndarray:
+def _term_sums(program: Program, node: Node, levels: np.ndarray, index: int, bias) -> np.ndarray:
     """The integers of one term of a layer, int64 (images, rows, ...)."""
-    weights, accumulator = LevelWeights(term.levels), program.arithmetic.accumulator
+    term, weights = program.terms[node.name][index], program.datapaths[node.name][index]
+    accumulator = program.arithmetic.accumulator
     if term.inputs is not None:
         levels = levels[:, slice(*term.inputs)]
     if isinstance(node.layer, Linear):

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from qsim.calibrate import RANGE_RULES, RangeRule, next_power_of_two, observe, power_of_two
+from qsim.datapaths import datapath
 from qsim.errors import WeightsError, WorkloadError
 from qsim.formats import (
     BinaryActivations,
@@ -26,6 +27,7 @@ from qsim.formats import (
 )
 from qsim.formats.base import ScaleRule
 from qsim.kernels.accumulator import Accumulator, magnitude
+from qsim.kernels.datapath import Datapath
 from qsim.kernels.gru import Gru
 from qsim.kernels.lstm import Lstm
 from qsim.network.fold import Unfolded
@@ -119,6 +121,18 @@ class Program:
             for name, quantized in self.weights.items()
             if quantized is not None
         }
+
+    @cached_property
+    def datapaths(self) -> dict[str, tuple[Datapath, ...]]:
+        """By layer with integer products: the kernel of each of its terms."""
+        held = {}
+        for name in self.biases:
+            x = self.formats[self.network.nodes[name].inputs[0]]
+            number, accumulator = self.weights[name].format, self.arithmetic.accumulator
+            held[name] = tuple(
+                datapath(term.levels, number, x, accumulator) for term in self.terms[name]
+            )
+        return held
 
     def accumulator_scales(self, node: Node) -> list[np.ndarray]:
         """The scale of the sums of each term of a product layer: float64 (rows,), exact."""
@@ -385,8 +399,10 @@ def _recurrence(
     for product in node.step_products:
         _check_accumulator(products, product)
         [scale], [term] = products.accumulator_scales(product), products.terms[product.name]
-        largest = products.formats[product.inputs[0]].max_magnitude
-        operands.append(Operand(term.levels, biases[product.name], scale, largest))
+        x, number = products.formats[product.inputs[0]], products.weights[product.name].format
+        weights = datapath(term.levels, number, x, arithmetic.accumulator)
+        bias = biases[product.name]
+        operands.append(Operand(weights, term.levels, bias, scale, x.max_magnitude))
     try:
         return Recurrence(products, make_cell(layer, *operands, arithmetic.accumulator))
     except OverflowError as error:

@@ -8,10 +8,10 @@ import numpy as np
 
 from qsim.kernels import real_functions
 from qsim.kernels.accumulator import Accumulator
+from qsim.kernels.datapath import Datapath
 from qsim.kernels.gates import GateProduct, Gates, rescale
 from qsim.kernels.gru import Gru, gru, make_gru
 from qsim.kernels.level_grid import INT32_MAX, LevelGrid, fixed_point
-from qsim.kernels.level_product import LevelWeights
 from qsim.kernels.lstm import Lstm, lstm, make_lstm
 from qsim.kernels.tables import Table, make_table
 from qsim.network import recurrent
@@ -24,12 +24,14 @@ FARTHEST = 2**30  # levels of a gate that a product may reach before it is clipp
 class Operand:
     """A product of a cell.
 
+    weights   the kernel that multiplies by them
     levels    of its weights, int32 (gates * hidden, depth)
     bias      int64 (gates * hidden,), in the scale of the sums
     scale     of the sums of each row, float64 (gates * hidden,), exact
     largest   the largest magnitude of the levels that meet the weights
     """
 
+    weights: Datapath
     levels: np.ndarray
     bias: np.ndarray
     scale: np.ndarray
@@ -82,7 +84,7 @@ def _gate_product(operand: Operand, gate: LevelGrid, accumulator: Accumulator) -
             " it fewer gate_fraction_bits"
         )
     to_gate = rescale(scales, gate.scale)
-    return GateProduct(LevelWeights(operand.levels), to_gate, operand.bias, accumulator)
+    return GateProduct(operand.weights, to_gate, operand.bias, accumulator)
 
 
 def _largest_sums(operand: Operand, accumulator: Accumulator) -> list[int]:

@@ -115,7 +115,9 @@ class Tflite(Requantizer):
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         if not number.rounds_half_even:
-            raise ValueError("it rounds to consecutive levels, and a half not to the even one")
+            raise ValueError(
+                "it gives the nearest of consecutive levels, and the tensor's format has others"
+            )
         low, high = _limits(sums, number, scale)
         if sums.source == "add":
             return self._sum(sums, scale, low, high)

@@ -333,7 +333,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (executed(execute={"integer_only": True}),
          "execute.integer_only: tensor 'relu1' is rounded by a float32 multiplication (requantize: onnx); choose one of shift"),
         (executed(execute={"requantize": "tflite"}, activations={"hwgq": {"bits": 2}}),
-         "cannot be rounded by tflite: tflite rounds to consecutive levels, which this tensor lacks"),
+         "cannot be rounded by tflite: it gives the nearest of consecutive levels, and the tensor's format has others"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, problem):
