@@ -33,10 +33,12 @@ from qsim.network.layers import (
     border,
     pair,
 )
+from qsim.network.recurrent import Gru, Lstm
 from qsim.network.reference import float_layer
 from qsim.program import Program
+from qsim.recurrent_layers import run_cell
 from qsim.table_layers import table_of
-from qsim.values import Levels, Step, Sums, Value, by_channel, real
+from qsim.values import HiddenStates, Levels, Step, Sums, Value, by_channel, real
 
 
 def execute(
@@ -85,9 +87,9 @@ def _compute(program: Program, node: Node, read: list[Step]) -> Value:
     inputs = [step.value for step in read]
     x = inputs[0]
     in_float = any(isinstance(value, np.ndarray) for value in inputs)
-    if in_float or (node.has_products and node.name not in program.biases):
+    if in_float or (node.name in program.weights and node.name not in program.biases):
         weights = program.real
-        if node.has_products and program.weights[node.name] is not None:
+        if program.weights.get(node.name) is not None:
             weights = weights | {f"{node.name}.weight": program.held(node.name)}
         return float_layer(node, weights, [real(v).astype(np.float32) for v in inputs])
     match node.layer:
@@ -103,6 +105,8 @@ def _compute(program: Program, node: Node, read: list[Step]) -> Value:
             return _tabled(program, node, x)
         case MatMul(transposed=transposed):
             return _activation_product(program, inputs, transposed)
+        case Lstm() | Gru():
+            return _recurrent(program, node, x)
         case Add():
             return _added([sums_of(value) for value in inputs])
         case Concat():
@@ -207,6 +211,14 @@ def _tabled(program: Program, node: Node, x: Levels) -> Sums:
     else:
         levels, out_scale = table(x.levels), float(table.y.scale)
     return Sums(((levels, np.full(levels.shape[1], out_scale)),))
+
+
+def _recurrent(program: Program, node: Node, x: Levels) -> Sums:
+    """The hidden states, at the scale of the cell's format."""
+    cell = program.recurrences[node.name].cell
+    hidden, cells = run_cell(cell, x.levels)
+    terms = ((hidden, np.full(hidden.shape[1], float(cell.h.scale))),)
+    return Sums(terms) if cells is None else HiddenStates(terms, cells=cells)
 
 
 def _joined(inputs: list[Levels]) -> Sums:

@@ -9,7 +9,7 @@ import msgspec
 
 from hwmodels.documents import nearest
 from qsim.errors import WorkloadError
-from qsim.formats import FORMATS, BinaryActivations, Facts, Ttq, from_document
+from qsim.formats import FORMATS, BinaryActivations, Facts, Float, Ttq, from_document
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import (
     Add,
@@ -22,6 +22,7 @@ from qsim.network.layers import (
     Relu,
     Tabled,
 )
+from qsim.network.recurrent import Recurrent
 
 FormatDocument = str | dict[str, Any]
 
@@ -29,7 +30,7 @@ FormatDocument = str | dict[str, Any]
 class LayerPrecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a document says of a layer; what is absent is as the default.
 
-    weights        format of its weights
+    weights        format of its weights; of a recurrent layer, of both its matrices
     activations    format in which it reads its input; of a relu, pool, addition or flatten it
                    counts where that input is rounded
     weight_scale   one scale per output channel (row), per tensor, or per group of in-channels of
@@ -62,8 +63,8 @@ class Granularity:
 class Precision:
     """The formats of a network.
 
-    weights       by layer with products
-    granularity   by layer with products
+    weights       by layer with weights
+    granularity   by layer with weights
     activations   by tensor, of those that are rounded (see ``rounded_tensors``)
     """
 
@@ -91,8 +92,10 @@ def resolve(
             )
     chosen = {name: _Choice(document, name, where) for name in network.nodes}
     default = _Choice(document, None, where)
-    weights = {node.name: chosen[node.name].format("weights") for node in network.product_nodes}
+    weights = {node.name: chosen[node.name].format("weights") for node in network.weighted_nodes}
     granularity = {name: _granularity(chosen[name], weights[name]) for name in weights}
+    for node in network.recurrent_nodes:
+        _check_recurrent(node.name, chosen[node.name], granularity[node.name])
     several = {
         node.name
         for node in network.product_nodes
@@ -112,8 +115,8 @@ def rounded_tensors(
 
     Rounded are the network's input, what a layer with products or an average pool reads, what
     several layers read, sums of several terms (or relu of one) that anything but a relu reads, what
-    tables and products of two tensors read and make, and what a max pool or flatten makes of
-    rounded tensors. The network's output is not rounded. A clip counts as a relu.
+    tables, products of two tensors and recurrent layers read and make, and what a max pool or
+    flatten makes of rounded tensors. The network's output is not rounded. A clip counts as a relu.
 
     several   layers with products whose sums have several terms, as additions have
     at_once   whether what an addition or a flatten reads is rounded too
@@ -141,7 +144,8 @@ def _carried_on_by(network: Network, node: Node, several: Set[str]) -> tuple[typ
         return (Relu, *get_args(Clipping))
     if node.name in several:
         return (Relu, *get_args(Clipping), Add)
-    if isinstance(node.layer, Concat | MatMul | Tabled) or _bound_of_sum(network, node, several):
+    always_rounded = Concat | MatMul | Recurrent | Tabled
+    if isinstance(node.layer, always_rounded) or _bound_of_sum(network, node, several):
         return ()
     if isinstance(node.layer, Relu | Clipping):
         return (Relu, *get_args(Clipping), MaxPool, Flatten)
@@ -185,6 +189,27 @@ def _mapped(choice: "_Choice") -> bool:
     return isinstance(number, BinaryActivations) and number.scale_map
 
 
+def _check_recurrent(name: str, choice: "_Choice", granularity: Granularity) -> None:
+    """Refuse formats that a recurrent layer has no integer arithmetic for."""
+    weights, activations = choice.format("weights"), choice.format("activations")
+    if isinstance(weights, Ttq) or granularity.kind == "per_group":
+        key = "weights" if isinstance(weights, Ttq) else "weight_scale"
+        raise WorkloadError(
+            f"{choice.value(key)[1]}: layer {name!r} is recurrent, so each row of its weights has"
+            " one scale; choose another format, or weight_scale: per_channel"
+        )
+    if _mapped(choice):
+        raise WorkloadError(
+            f"{choice.value('activations')[1]}: layer {name!r} is recurrent, whose sums no map"
+            " scales; leave out scale_map"
+        )
+    if isinstance(activations, Float) and not isinstance(weights, Float):
+        raise WorkloadError(
+            f"{choice.value('activations')[1]}: layer {name!r} is recurrent and has quantized"
+            " weights, so it cannot read float; give it activations, or weights: float"
+        )
+
+
 def _name(number: Facts) -> str:
     return next(name for name, record in FORMATS.items() if type(number) is record)
 
@@ -193,10 +218,11 @@ def _check_effects(
     document: PrecisionDocument, network: Network, rounded: Set[str], where: str
 ) -> None:
     """Refuse what is said of a layer by its full name and could not change anything."""
+    weighted = {node.name for node in network.weighted_nodes}
     for name in document.layers.keys() & network.nodes.keys():
         stated, node = document.layers[name], network.nodes[name]
         for key in ("weights", "weight_scale", "group_size"):
-            if getattr(stated, key) is not None and not node.has_products:
+            if getattr(stated, key) is not None and name not in weighted:
                 raise WorkloadError(f"{where}.layers.{name}.{key}: layer {name!r} has no weights")
         if stated.activations is not None and rounded.isdisjoint(node.inputs):
             raise WorkloadError(
@@ -271,7 +297,7 @@ def _demanding(network: Network, tensor: str, chosen: dict[str, _Choice]) -> lis
     or an average, or that are singled out, and theirs where a max pool or flatten passes it on."""
     names = []
     for reader in network.readers[tensor]:
-        reads_levels = isinstance(reader.layer, AveragePool | MatMul | Tabled)
+        reads_levels = isinstance(reader.layer, AveragePool | MatMul | Recurrent | Tabled)
         if reader.has_products or reads_levels or chosen[reader.name].singled_out("activations"):
             names.append(reader.name)
         if isinstance(reader.layer, MaxPool | Flatten):

@@ -11,6 +11,8 @@ from hwmodels.published import Cell, PublishedTable, departures, read_published
 from hwmodels.work import WorkTable
 from qsim import shipped
 from qsim.errors import WorkloadError
+from qsim.network.graph import Network
+from qsim.network.layers import MatMul
 from qsim.workload import HardwareDocument, Workload
 
 LABELS = {"lut6": "LUT", "dsp": "DSP", "bram_36kb": "BRAM 36 Kb"}  # resources as they are printed
@@ -54,11 +56,12 @@ class Pricing:
 def price(workload: Workload, index: int, work: WorkTable) -> Pricing:
     """``work`` on the ``index``-th hardware of the workload.
 
-    Raises WorkloadError on an unknown device or published table, operands wider than the cores, or
-    rows that no core computes.
+    Raises WorkloadError on a layer that the model does not price, an unknown device or published
+    table, operands wider than the cores, or rows that no core computes.
     """
     document = workload.document.hardware[index]
     where = f"{workload.path}: hardware[{index}]"
+    _check_layers(workload.network, where)
     try:
         device = fpga.load_device(document.fpga)
     except InputError as error:
@@ -70,6 +73,17 @@ def price(workload: Workload, index: int, work: WorkTable) -> Pricing:
     excess = fpga.excess(cost, device)
     fits = False if excess else None if np.isnan(cost.lut) else True
     return Pricing(document, device, work, cost, efficiency, excess, fits, comparisons)
+
+
+def _check_layers(network: Network, where: str) -> None:
+    """Refuse layers whose products are not in the table of work."""
+    for node in network.nodes.values():
+        if node.is_recurrent or isinstance(node.layer, MatMul):
+            kind = node.layer.__struct_config__.tag
+            raise WorkloadError(
+                f"{where}: layer {node.name!r} is of type {kind}, whose products this model does"
+                " not price; leave out the hardware"
+            )
 
 
 def _check_operands(work: WorkTable, design: fpga.GemmDesign, where: str) -> None:

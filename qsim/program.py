@@ -5,7 +5,7 @@ sums with a scale per channel. Biases are integers in the accumulator's scale, o
 stand for the activation, real numbers in these.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -18,6 +18,7 @@ from qsim.errors import WeightsError, WorkloadError
 from qsim.formats import (
     BinaryActivations,
     Facts,
+    Fixed,
     Float,
     Format,
     Quantized,
@@ -27,6 +28,8 @@ from qsim.formats import (
 from qsim.formats.base import ScaleRule
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.kernels.datapath import Datapath
+from qsim.kernels.gru import Gru
+from qsim.kernels.lstm import Lstm
 from qsim.network.fold import Unfolded
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import (
@@ -43,6 +46,7 @@ from qsim.network.layers import (
 )
 from qsim.network.weights import Weights
 from qsim.precision import Precision, keeps_levels
+from qsim.recurrent_layers import Operand, make_cell
 from qsim.requantize import REQUANTIZERS, Name, Requantizer
 
 LARGEST_BIAS = 2**24  # levels, so that float32 holds them
@@ -82,7 +86,8 @@ class Program:
     network     with batch norms folded
     real        its float32 weights and biases; of a layer whose format is trained with, those that
                 its quantized weights stand for
-    weights     by layer with products: levels and scales, or None where they are float
+    weights     by layer with products: levels and scales, or None where they are float; of a
+                recurrent layer only None, where they are
     factors     by layer whose weights are quantized as trained: what its batch norm multiplies
                 each row by, float32 (rows,); a negative one turns the levels around
     biases      by layer with integer products: int64 (rows,), in the scale of its first term, 0
@@ -90,6 +95,7 @@ class Program:
                 floating point, with the values that their weights stand for
     formats     by rounded tensor, an affine one with its zero point
     scales      by rounded tensor that is not float: float32, of shape ()
+    recurrences by recurrent layer in integers
     """
 
     network: Network
@@ -100,6 +106,7 @@ class Program:
     formats: dict[str, Format | Float]
     scales: dict[str, np.ndarray]
     arithmetic: Arithmetic
+    recurrences: dict[str, "Recurrence"] = field(default_factory=dict)
 
     def rounds(self, tensor: str) -> bool:
         """Whether the tensor is rounded when it is made."""
@@ -153,6 +160,18 @@ class Program:
         return stands_for(self.weights[name], self.factors.get(name))
 
 
+@dataclass(frozen=True)
+class Recurrence:
+    """A recurrent layer in integers.
+
+    products   the program of its ``step_products`` alone, whose biases are integers
+    cell       what is made of them
+    """
+
+    products: Program
+    cell: Lstm | Gru
+
+
 def effective_terms(quantized: Quantized, factor: np.ndarray | None) -> tuple[Term, ...]:
     """The terms of quantized weights whose rows are multiplied by ``factor``: a negative one turns
     the levels around, its magnitude scales."""
@@ -204,6 +223,11 @@ def build(
             quantized[name] = _quantized(name, number, precision, weight, None)
             factors[name] = trained[name].factor if trained else np.ones(len(weight), np.float32)
     held = {f"{n}.weight": stands_for(quantized[n], factors[n]) for n in factors}
+    recurrent = _quantized_recurrent(network, weights, precision, arithmetic)
+    quantized |= {node.name: None for node in network.recurrent_nodes if node.name not in recurrent}
+    for name, both in recurrent.items():
+        if not precision.weights[name].folds:
+            held |= {key: stands_for(matrix, None) for key, matrix in both.items()}
     weights = weights | held
     functions = {name: number.before_rounding for name, number in precision.activations.items()}
     seen = observe(network, weights, images, functions)
@@ -218,7 +242,11 @@ def build(
         for node in network.product_nodes
         if quantized[node.name] is not None and node.inputs[0] in scales
     }
-    program = replace(draft, biases=biases)
+    recurrences = {
+        name: _recurrence(draft, network.nodes[name], precision, both)
+        for name, both in recurrent.items()
+    }
+    program = replace(draft, biases=biases, recurrences=recurrences)
     for node in network.nodes.values():
         _check_accumulator(program, node)
     _check_powers_of_two(program)
@@ -305,6 +333,80 @@ def _quantized(
         return number.quantize(weight, scale=scale, axis=axis)
     except ValueError as error:
         raise WeightsError(f"layer {name!r}: its weights cannot be quantized: {error}") from None
+
+
+def _quantized_recurrent(
+    network: Network, weights: Weights, precision: Precision, arithmetic: Arithmetic
+) -> dict[str, dict[str, Quantized]]:
+    """The matrices of each recurrent layer whose weights are not float, by their array's name."""
+    found = {}
+    for node in network.recurrent_nodes:
+        number = precision.weights[node.name]
+        if not isinstance(number, Float):
+            own, rule = _own_precision(node, precision), arithmetic.scale_rule
+            found[node.name] = {
+                product.name: _quantized(
+                    product.name, number, own, weights[product.name], rule if number.folds else None
+                )
+                for product in node.step_products
+            }
+    return found
+
+
+def _own_precision(node: Node, precision: Precision) -> Precision:
+    """That of the products of a recurrent layer."""
+    names = [product.name for product in node.step_products]
+    number, granularity = precision.weights[node.name], precision.granularity[node.name]
+    return Precision(dict.fromkeys(names, number), dict.fromkeys(names, granularity), {})
+
+
+def _recurrence(
+    draft: Program, node: Node, precision: Precision, quantized: dict[str, Quantized]
+) -> Recurrence:
+    """A recurrent layer of quantized weights. Raises WorkloadError or WeightsError naming it."""
+    layer, source, arithmetic = node.layer, node.inputs[0], draft.arithmetic
+    of_sums = arithmetic.requantizer.real_bias == "none"
+    if not of_sums:  # the gates are brought to their format as TFLite does, with integer biases
+        arithmetic = msgspec.structs.replace(arithmetic, requantize="tflite")
+    real = {}
+    for product, operand in zip(node.step_products, layer.operands, strict=True):
+        real[f"{product.name}.weight"] = draft.real[product.name]
+        if layer.bias:
+            real[f"{product.name}.bias"] = draft.real[f"{node.name}.bias_{operand}"]
+    factors = {}
+    if not precision.weights[node.name].folds:
+        factors = {name: np.ones(len(q.levels), np.float32) for name, q in quantized.items()}
+    products = replace(
+        draft,
+        real=real,
+        weights=quantized,
+        factors=factors,
+        formats={
+            source: draft.formats[source],
+            node.name: Fixed(layer.hidden_bits, full_range=True),
+        },
+        scales={
+            source: draft.scales[source],
+            node.name: np.float32(2.0**-layer.hidden_fraction_bits),
+        },
+        arithmetic=arithmetic,
+    )
+    for product in node.step_products:
+        _raise_low_scales(products, product, _own_precision(node, precision))
+    biases = {product.name: _bias_levels(products, product) for product in node.step_products}
+    products = replace(products, biases=biases)
+    operands = []
+    for product in node.step_products:
+        _check_accumulator(products, product)
+        [scale], [term] = products.accumulator_scales(product), products.terms[product.name]
+        x, number = products.formats[product.inputs[0]], products.weights[product.name].format
+        weights = datapath(term.levels, number, x, arithmetic.accumulator)
+        bias = biases[product.name]
+        operands.append(Operand(weights, term.levels, bias, scale, x.max_magnitude))
+    try:
+        return Recurrence(products, make_cell(layer, *operands, arithmetic.accumulator))
+    except OverflowError as error:
+        raise WorkloadError(f"execute: recurrent layer {node.name!r}: its {error}") from None
 
 
 def _raise_low_scales(draft: Program, node: Node, precision: Precision) -> None:
@@ -432,7 +534,7 @@ def _check_integer_only(program: Program) -> None:
     network, requantize = program.network, program.arithmetic.requantize
     for name in (INPUT, *network.nodes):
         node, step = network.nodes.get(name), None
-        if node and node.has_products and name not in program.biases:
+        if name in program.weights and name not in program.biases:
             step = f"layer {name!r} is computed in floating point; quantize its weights and input"
         elif node and program.maps(node):
             step = f"layer {name!r} scales its sums by a real map; leave out scale_map"

@@ -20,7 +20,7 @@ def table_of(layer: Tabled, low: int, high: int, scale: float) -> Table:
     for a power of two of them, with lines between, so that a table has 2**10 steps or less.
     """
     levels = LevelGrid(low, high, Fraction(scale))
-    step_bits = max((high - low).bit_length() - 10, 0)
+    step_bits = step_bits_of(low, high)
     match layer:
         case Softmax():
             return exponentials(levels, layer.fraction_bits, step_bits)
@@ -30,3 +30,8 @@ def table_of(layer: Tabled, low: int, high: int, scale: float) -> Table:
             function, lowest = real_functions.tanh, -(2**layer.fraction_bits)
     results = LevelGrid(lowest, 2**layer.fraction_bits, Fraction(1, 2**layer.fraction_bits))
     return make_table(function, levels, results, step_bits)
+
+
+def step_bits_of(low: int, high: int) -> int:
+    """How far apart, in powers of two, the entries of a table over levels ``low .. high`` lie."""
+    return max((high - low).bit_length() - 10, 0)

@@ -43,6 +43,14 @@ class Sums:
         return len(self.terms) == 1 and self.terms[0][1].ndim == 1
 
 
+@dataclass(frozen=True)
+class HiddenStates(Sums):
+    """The hidden states of an LSTM after every step, as sums of one term, with its cell states:
+    ``cells`` are their levels (images, steps, hidden)."""
+
+    cells: np.ndarray | None = None
+
+
 Value = Levels | Sums | np.ndarray  # an array is a float32 tensor that is not quantized
 
 

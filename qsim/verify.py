@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from qsim import verify_rounding, verify_tables
+from qsim import verify_recurrent, verify_rounding, verify_tables
 from qsim.formats import AffineGrid, Format, Quantized, QuantizedGroups, QuantizedTtq
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.dorefa import OddLevels
@@ -31,8 +31,9 @@ from qsim.network.layers import (
     border,
     pair,
 )
+from qsim.network.recurrent import Gru, Lstm
 from qsim.program import Program
-from qsim.values import Element, Levels, Step, Sums, Value, element, real
+from qsim.values import Element, HiddenStates, Levels, Step, Sums, Value, element, real
 
 
 def count_checked(
@@ -53,6 +54,10 @@ def count_checked(
                 checked += 1
                 expected = _again(program, program.network.nodes[name], steps, at)
                 wrong += _compare(name, at, before, expected)
+            if isinstance(step.unrounded, HiddenStates):
+                checked += 1
+                held = int(step.unrounded.cells[at])
+                wrong += _compare_cell(program, program.network.nodes[name], steps, at, held)
             if isinstance(step.value, Levels) and program.rounds(name):
                 checked += 1
                 level = _rounded_again(program, name, before, step.unrounded, at)
@@ -81,6 +86,15 @@ def _compare(name: str, at: tuple[int, ...], got: Element, expected: Element) ->
     if got == expected:
         return []
     return [f"layer {name!r} at {at}: computed {got}, the check says {expected}"]
+
+
+def _compare_cell(
+    program: Program, node: Node, steps: dict[str, Step], at: tuple[int, ...], held: int
+) -> list[str]:
+    _, expected = _recurrent_again(program, node, steps, at)
+    if held == expected:
+        return []
+    return [f"layer {node.name!r} at {at}: computed cell {held}, the check says {expected}"]
 
 
 def _rounded_again(
@@ -119,6 +133,9 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
             return _tabled_again(program, node, x, at)
         case MatMul():
             return _matmul_again(program, node, inputs, at)
+        case Lstm() | Gru():
+            level, _ = _recurrent_again(program, node, steps, at)
+            return Element(((level, 2.0**-layer.hidden_fraction_bits),))
         case Concat():
             return _part_of(inputs, at)
         case MaxPool():
@@ -162,6 +179,39 @@ def _matmul_again(program: Program, node: Node, inputs, at: tuple[int, ...]) -> 
     for a, b in zip(x.levels[(*before, row)], others, strict=True):
         register.add(int(a) * int(b))
     return Element(((register.total(), float(np.float64(x.scale) * np.float64(y.scale))),))
+
+
+def _recurrent_again(
+    program: Program, node: Node, steps: dict[str, Step], at: tuple[int, ...]
+) -> tuple[int, int]:
+    """The hidden level of a unit after a step, and of an LSTM the cell level (else 0): from what
+    the step read, and the states that are stored of the step before."""
+    (image, step, unit), layer = at, node.layer
+    products = program.recurrences[node.name].products
+    made = steps[node.name].unrounded
+    hidden = np.zeros(layer.hidden, np.int64)
+    cell = 0
+    if step > 0:
+        hidden = made.terms[0][0][image, step - 1]
+        cell = int(made.cells[image, step - 1, unit]) if isinstance(layer, Lstm) else 0
+    read = (steps[node.inputs[0]].value.levels[image, step], hidden)
+    of_x, of_h = (
+        [_gate_again(products, layer, product, levels, gate * layer.hidden + unit)
+         for gate in range(layer.gates)]
+        for product, levels in zip(node.step_products, read, strict=True)
+    )  # fmt: skip
+    if isinstance(layer, Lstm):
+        return verify_recurrent.lstm_unit(layer, of_x, of_h, cell)
+    return verify_recurrent.gru_unit(layer, of_x, of_h, int(hidden[unit])), 0
+
+
+def _gate_again(
+    products: Program, layer: Lstm | Gru, product: Node, levels: np.ndarray, row: int
+) -> int:
+    """A row of a product of a step's ``levels``, in the format of the gates."""
+    one_step = Levels(levels[None], products.scales[product.inputs[0]])
+    [(total, scale)] = _product_again(products, product, Step(one_step, one_step), (0, row)).terms
+    return verify_recurrent.gate_part(layer, total, scale)
 
 
 def _part_of(inputs: list[Levels], at: tuple[int, ...]) -> Element:

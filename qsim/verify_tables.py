@@ -13,9 +13,9 @@ def table_value(layer: Tabled, level: int, low: int, high: int, scale: float) ->
     """What a sigmoid or tanh by table makes of a level of ``low .. high`` at ``scale``."""
 
     def entry(at: int) -> int:
-        return _function(layer, Fraction(scale) * at)
+        return function_level(layer, Fraction(scale) * at)
 
-    return _on_a_line(entry, level, low, high)
+    return on_a_line(entry, level, low, high)
 
 
 def softmax_value(
@@ -27,12 +27,12 @@ def softmax_value(
         return _nearest(_exp(-Fraction(scale) * distance), layer.fraction_bits)
 
     largest = max(row)
-    terms = [_on_a_line(entry, largest - level, 0, high - low) for level in row]
+    terms = [on_a_line(entry, largest - level, 0, high - low) for level in row]
     share = round(Fraction(terms[place] * 2**layer.bits, sum(terms)))
     return min(share, 2**layer.bits - 1)
 
 
-def _on_a_line(entry, at: int, low: int, high: int) -> int:
+def on_a_line(entry, at: int, low: int, high: int) -> int:
     """The entry of ``at``; where entries stand for several levels, of the line between two."""
     step = 2 ** max((high - low).bit_length() - FULL_TABLE_BITS, 0)
     left = low + (at - low) // step * step
@@ -42,7 +42,7 @@ def _on_a_line(entry, at: int, low: int, high: int) -> int:
     return round(Fraction(entry(left) * (step - beyond) + entry(left + step) * beyond, step))
 
 
-def _function(layer: Tabled, x: Fraction) -> int:
+def function_level(layer: Tabled, x: Fraction) -> int:
     """The nearest integer to the function of x at the layer's fraction bits."""
     with localcontext(prec=DIGITS):
         if isinstance(layer, Sigmoid):

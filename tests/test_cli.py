@@ -425,6 +425,28 @@ def test_a_network_without_products_has_nothing_to_price(capsys, tmp_path):
     assert "has no convolution or linear layer to price" in err
 
 
+@pytest.mark.parametrize(
+    ("shape", "layer", "problem"),
+    [
+        ([6, 4], {"name": "rnn", "type": "lstm", "hidden": 3}, "'rnn' is of type lstm"),
+        ([6, 4], {"name": "rnn", "type": "gru", "hidden": 3}, "'rnn' is of type gru"),
+        ([6, 6], {"name": "m", "type": "matmul", "inputs": ["input"] * 2}, "'m' is of type matmul"),
+    ],
+)
+def test_a_layer_that_is_not_priced_is_executed_alone(capsys, tmp_path, shape, layer, problem):
+    path = own_network(tmp_path, [], hardware=workload()["hardware"])
+    (tmp_path / "net.yaml").write_text(yaml.safe_dump({"input": shape, "layers": [layer]}))
+    status, _, err = qsim(capsys, "evaluate", path)
+    assert status == 2
+    assert f"hardware[0]: layer {problem}, whose products this model does not price" in err
+    eight = {"default": {"weights": {"fixed": {"bits": 8}}, "activations": {"fixed": {"bits": 8}}}}
+    path = own_network(tmp_path, [], execute={"images": 2}, precision=eight)
+    (tmp_path / "net.yaml").write_text(yaml.safe_dump({"input": shape, "layers": [layer]}))
+    status, out, err = qsim(capsys, "evaluate", path)
+    assert (status, err) == (0, "")
+    assert "bit-exact: yes" in out
+
+
 def test_a_network_in_floating_point_has_nothing_to_check(capsys, tmp_path):
     path = own_network(tmp_path, [CONV], execute={}, precision={
         "default": {"weights": "float", "activations": "float"}

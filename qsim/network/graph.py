@@ -8,6 +8,7 @@ from math import prod
 from hwmodels.documents import nearest
 from qsim.errors import NetworkError
 from qsim.network.layers import LARGEST_SIDE, Conv, Layer, Linear, MatMul, Shape, shape_text
+from qsim.network.recurrent import Recurrent
 
 MOST_VALUES = 2**32  # of one tensor of one image, or of one layer's weights
 INPUT = "input"  # the name of the tensor that the network reads
@@ -33,6 +34,27 @@ class Node:
         return isinstance(self.layer, Conv | Linear)
 
     @property
+    def is_recurrent(self) -> bool:
+        """Whether it multiplies its input and its own hidden state by weights, step by step."""
+        return isinstance(self.layer, Recurrent)
+
+    @property
+    def step_products(self) -> tuple["Node", ...]:
+        """The products of one step of a recurrent layer, as linear layers: of its input, and of its
+        hidden state, which has the layer's name. They are named as their weights."""
+        if not self.is_recurrent:
+            return ()
+        sources = (self.inputs[0], self.name)
+        products = []
+        for operand, source in zip(self.layer.operands, sources, strict=True):
+            rows, depth = self.parameters[f"weight_{operand}"]
+            linear = Linear(
+                name=f"{self.name}.weight_{operand}", out_features=rows, bias=self.layer.bias
+            )
+            products.append(Node(linear, (source,), ((depth,),), (rows,)))
+        return tuple(products)
+
+    @property
     def parameters(self) -> dict[str, Shape]:
         """Shapes of the trainable arrays, by name in the layer."""
         return self.layer.parameters(self.input_shapes[0])
@@ -48,6 +70,8 @@ class Node:
         """Multiply-accumulates for one image."""
         if isinstance(self.layer, MatMul):
             return prod(self.output_shape) * self.input_shapes[0][-1]
+        if self.is_recurrent:
+            return self.output_shape[0] * sum(product.macs for product in self.step_products)
         if not self.has_products:
             return 0
         positions = prod(self.output_shape[1:])
@@ -104,6 +128,16 @@ class Network:
     def product_nodes(self) -> list[Node]:
         """The convolutions and linear layers, in order."""
         return [node for node in self.nodes.values() if node.has_products]
+
+    @property
+    def recurrent_nodes(self) -> list[Node]:
+        """The recurrent layers, in order."""
+        return [node for node in self.nodes.values() if node.is_recurrent]
+
+    @property
+    def weighted_nodes(self) -> list[Node]:
+        """The layers that have a format of weights, in order."""
+        return [node for node in self.nodes.values() if node.has_products or node.is_recurrent]
 
     @property
     def macs(self) -> int:

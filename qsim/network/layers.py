@@ -1,7 +1,8 @@
 """The kinds of layer: their parameters, and the shapes they make.
 
-A shape is that of one image's tensor, without the batch: (channels, height, width), or (features,)
-once flattened. Each kind is a row of a layer table, told apart by its ``type``.
+A shape is that of one image's tensor, without the batch: (channels, height, width), (features,)
+once flattened, or (steps, features) of a sequence. Each kind is a row of a layer table, told apart
+by its ``type``.
 """
 
 from math import prod

@@ -32,6 +32,7 @@ from qsim.network.layers import (
     border,
     pair,
 )
+from qsim.network.recurrent import Gru, Lstm, Recurrent
 from qsim.network.weights import Weights
 
 BATCH_BYTES = 2**27
@@ -90,13 +91,15 @@ def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.n
         case Clip() | Relu6() | HardTanh():
             return np.clip(x, *np.float32(layer.bounds))
         case Sigmoid():
-            return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
+            return _sigmoid(x)
         case Tanh():
-            return np.tanh(x.astype(np.float64)).astype(np.float32)
+            return _tanh(x)
         case Softmax():
             return _softmax(x)
         case MatMul():
             return _matmul(x, inputs[1], layer.transposed)
+        case Lstm() | Gru():
+            return _recurrent(x, layer, **parameters)
         case Concat():
             return np.concatenate(inputs, axis=1)
         case MaxPool():
@@ -132,6 +135,16 @@ def _convolution(x: np.ndarray, layer: Conv, weight: np.ndarray, bias: np.ndarra
     return out if bias is None else out + bias[:, None, None]
 
 
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    """In float64 and rounded to float32."""
+    return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
+
+
+def _tanh(x: np.ndarray) -> np.ndarray:
+    """In float64 and rounded to float32."""
+    return np.tanh(x.astype(np.float64)).astype(np.float32)
+
+
 def _softmax(x: np.ndarray) -> np.ndarray:
     """Along the last axis, in float64 and rounded to float32."""
     terms = np.exp(x.astype(np.float64) - x.max(axis=-1, keepdims=True))
@@ -146,6 +159,40 @@ def _matmul(x: np.ndarray, y: np.ndarray, transposed: bool) -> np.ndarray:
         matmul_in_order(np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in matrices
     ]
     return np.array(products, np.float32).reshape(*x.shape[:-1], right.shape[-1])
+
+
+def _recurrent(
+    x: np.ndarray,
+    layer: Recurrent,
+    weight_ih: np.ndarray,
+    weight_hh: np.ndarray,
+    bias_ih: np.ndarray | None = None,
+    bias_hh: np.ndarray | None = None,
+) -> np.ndarray:
+    """The hidden state after every step, (images, steps, hidden), as torch.nn documents it."""
+    step = _lstm_step if isinstance(layer, Lstm) else _gru_step
+    biases = [np.float32(0) if bias is None else bias for bias in (bias_ih, bias_hh)]
+    h = c = np.zeros((len(x), layer.hidden), np.float32)
+    hidden = np.empty((*x.shape[:2], layer.hidden), np.float32)
+    for index in range(x.shape[1]):
+        of_x = matmul_in_order(weight_ih, x[:, index].T).T + biases[0]
+        of_h = matmul_in_order(weight_hh, h.T).T + biases[1]
+        by_gate = [np.split(part, layer.gates, axis=1) for part in (of_x, of_h)]
+        h, c = step(*by_gate, h, c)
+        hidden[:, index] = h
+    return hidden
+
+
+def _lstm_step(of_x: list[np.ndarray], of_h: list[np.ndarray], h: np.ndarray, c: np.ndarray):
+    sums_i, sums_f, sums_g, sums_o = (a + b for a, b in zip(of_x, of_h, strict=True))
+    c = _sigmoid(sums_f) * c + _sigmoid(sums_i) * _tanh(sums_g)
+    return _sigmoid(sums_o) * _tanh(c), c
+
+
+def _gru_step(of_x: list[np.ndarray], of_h: list[np.ndarray], h: np.ndarray, c: np.ndarray):
+    r, z = (_sigmoid(of_x[gate] + of_h[gate]) for gate in (0, 1))
+    n = _tanh(of_x[2] + r * of_h[2])
+    return (1 - z) * n + z * h, c
 
 
 def _windows(x: np.ndarray, kernel, stride, dilation=1) -> np.ndarray:

@@ -17,11 +17,14 @@ Weights = dict[str, np.ndarray]
 def read_weights(path: Path, network: Network) -> Weights:
     """The float32 arrays of ``network`` from the ``.npz`` at ``path``.
 
+    The names of a recurrent layer's arrays may end in ``_l0``, as those of torch.nn.LSTM do.
+
     Raises QsimError when the file cannot be read; WeightsError when an array is missing, of another
     shape, not floating point, holds NaN or infinity, or belongs to no layer.
     """
     wanted = {key: shape for node in network.nodes.values() for key, shape in node.arrays.items()}
     arrays = read_arrays(path, lambda names: _check_names(path, names, wanted, network.name))
+    arrays = {_own_name(name, wanted): array for name, array in arrays.items()}
     return {key: _checked(path, key, arrays[key], shape) for key, shape in wanted.items()}
 
 
@@ -42,12 +45,22 @@ def _seeded(rng: np.random.Generator, name: str, shape: tuple[int, ...], layer) 
     bell = (sum(uniform) - np.float32(2)) * np.float32(np.sqrt(3))
     if name == "running_var" or (name == "weight" and isinstance(layer, BatchNorm)):
         return 1 + np.float32(0.1) * bell
-    if name == "weight":
+    if name.startswith("weight"):
         return bell * np.float32(np.sqrt(2 / np.prod(shape[1:])))
     return np.float32(0.1) * bell
 
 
+def _own_name(name: str, wanted: dict) -> str:
+    """The name of an array of a recurrent layer without torch's ``_l0``."""
+    short = name.removesuffix("_l0")
+    return short if short in wanted and name not in wanted else name
+
+
 def _check_names(path: Path, found: Set[str], wanted: dict, network: str) -> None:
+    for name in sorted(found):
+        if (own := _own_name(name, wanted)) != name and own in found:
+            raise WeightsError(f"{path}: holds both {own!r} and {name!r}; leave one out")
+    found = {_own_name(name, wanted) for name in found}
     if missing := sorted(wanted.keys() - found):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         others = found - wanted.keys()

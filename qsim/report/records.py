@@ -38,7 +38,7 @@ def document(evaluation: Evaluation) -> Record:
 
 
 def precision_rows(evaluation: Evaluation) -> list[Record]:
-    """The formats of each layer with products."""
+    """The formats of each layer with weights."""
     precision, network = evaluation.precision, evaluation.network
     return [
         {
@@ -47,7 +47,7 @@ def precision_rows(evaluation: Evaluation) -> list[Record]:
             "weight_scale": _granularity(precision.granularity[node.name]),
             "activations": describe(precision.activations[node.inputs[0]]),
         }
-        for node in network.product_nodes
+        for node in network.weighted_nodes
     ]
 
 
