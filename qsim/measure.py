@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from qsim import datasets
+from qsim.build import build
 from qsim.errors import QsimError
 from qsim.execute import execute
 from qsim.kernels.accumulator import magnitude
@@ -16,7 +17,7 @@ from qsim.network.layers import shape_text
 from qsim.network.reference import TensorFunction, image_batches, run_float
 from qsim.network.weights import Weights
 from qsim.precision import Precision
-from qsim.program import Program, build
+from qsim.program import Program
 from qsim.values import Step, real
 from qsim.verify import count_checked
 from qsim.workload import ExecuteDocument, Workload

@@ -3,6 +3,7 @@
 import numpy as np
 
 from hwmodels.documents import convert
+from qsim.build import build
 from qsim.network.graph import Network
 from qsim.network.layers import (
     Add,
@@ -23,7 +24,7 @@ from qsim.network.layers import (
 )
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
-from qsim.program import Arithmetic, build
+from qsim.program import Arithmetic
 
 EVERYTHING = 10**6  # checks every output of these small networks
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from programs import EVERYTHING, odd_network, program_for, residual_network, varied_network
 
 from hwmodels.documents import convert
+from qsim.build import build
 from qsim.errors import QsimError, WeightsError, WorkloadError
 from qsim.execute import execute
 from qsim.kernels.accumulator import Accumulator, Partial
@@ -18,7 +19,7 @@ from qsim.network.layers import Add, AveragePool, Conv, Flatten, HardTanh, Linea
 from qsim.network.reference import run_float
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
-from qsim.program import Arithmetic, build
+from qsim.program import Arithmetic
 from qsim.requantize import multipliers, shifts
 from qsim.values import Levels, real
 from qsim.verify import count_checked

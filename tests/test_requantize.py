@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from paper_levels import printed_level
 
 from hwmodels.documents import convert
+from qsim.build import build
 from qsim.errors import QsimError
 from qsim.execute import execute
 from qsim.formats import (
@@ -28,7 +29,7 @@ from qsim.network.graph import Network
 from qsim.network.layers import BatchNorm, Conv, Relu
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
-from qsim.program import Arithmetic, build
+from qsim.program import Arithmetic
 from qsim.requantize import REQUANTIZERS, channel_thresholds
 from qsim.values import Sums
 
