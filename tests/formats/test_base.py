@@ -21,6 +21,7 @@ from qsim.formats import (
     DorefaGradients,
     DorefaWeights,
     Fixed,
+    Float,
     Hwgq,
     Lsq,
     Pact,
@@ -246,3 +247,16 @@ def test_of_several_codes_the_smallest_stands_for_a_level():
 def test_a_tie_between_magnitudes_keeps_the_sign_of_the_value():
     assert Sp2(4).nearest(np.array([-7.0, 7, -3, 3, -0.5, 0.5])).tolist() == [-6, 6, -2, 2, 0, 0]
     assert Sp2(4).nearest(np.array([np.inf, -np.inf])).tolist() == [8, -8]
+
+
+def test_float_is_32_bits_of_either_role():
+    assert Float().bits == 32
+    assert Float().roles == ("weights", "activations")
+
+
+@pytest.mark.parametrize("number", [*ACTIVATIONS, *TRAINED_WEIGHTS, *UNEVEN], ids=str)
+def test_every_word_of_the_width_has_an_entry_in_the_table(number):
+    table = number.code_table()
+    assert table.shape == (2**number.bits,)
+    assert table.dtype == np.int64
+    assert set(number.levels().tolist()) == set(table.tolist()) - {np.iinfo(np.int64).min}

@@ -88,3 +88,11 @@ def test_a_scale_may_be_given_for_every_row():
     values, scale = np.ones((3, 2), np.float32), np.array([[1], [0.5], [0.25]], np.float32)
     rows = Msq(4, "1:0").quantize(values, scale=scale)
     np.testing.assert_array_equal(rows.levels, [[1, 1], [2, 2], [4, 4]])
+
+
+@pytest.mark.parametrize("axis", [0, None])
+def test_rows_have_one_scale_each(axis):
+    rows = Msq(4, "1:1").quantize(np.ones((4, 3, 2)), axis=axis)
+    assert rows.scale.shape == (4, 1, 1)
+    [term] = rows.terms
+    assert term.scale.shape == (4,)
