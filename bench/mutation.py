@@ -10,14 +10,14 @@ place of a module is changed at a time, in a copy of the tree in a temporary fol
   n, True                       n + 1, and 1 also 0, 2 also 1; False
   min, max, rint, floor, ceil   another of them, as functions and as methods
 
-Docstrings, annotations, decorators, raise statements and ``__all__`` are left alone. Then the tests
-of the module run until one fails: tests/<folder>/test_<module>.py if there is one, and if that does
-not fail everything in tests/<folder>; with compilation off, Hypothesis's profile ``few`` and a
-fixed seed, so that a run can be repeated. Tests that take five times as long as they should have
-noticed, too.
+Docstrings, annotations, decorators, raise statements, ``__all__`` and ``strict=`` are left alone.
+Then the tests of the module run until one fails: tests/<folder>/test_<module>.py if there is one,
+and if that does not fail everything in tests/<folder>; with compilation off, Hypothesis's profile
+``few`` and a fixed seed, so that a run can be repeated. Tests that take five times as long as they
+should have noticed, too.
 
-Without ``--all``, ``--sample`` places of each module are drawn with ``--seed``. Printed is a table
-by module, and every survivor. A survivor is a gap of the tests or computes the same thing.
+Without ``--all``, ``--sample`` changes of each module are drawn with ``--seed``. Printed is a row
+for each module and below it its survivors: one is a gap of the tests or computes the same thing.
 """
 
 import argparse
@@ -82,16 +82,20 @@ def main():
         trial = Trial(processes, folders)
         for tests in sorted({t for name in chosen for t in _tests(name)}):
             trial.measure(tests)
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            survivors = {}
-            for name, mutants in chosen.items():
-                survived = list(pool.map(trial.survives, mutants))
-                survivors[name] = [m for m, s in zip(mutants, survived, strict=True) if s]
-                _print_row(name, len(mutants), len(survivors[name]))
-    total = sum(map(len, chosen.values()))
-    _print_row("all", total, sum(map(len, survivors.values())))
-    for mutant in (m for mutants in survivors.values() for m in mutants):
-        print(f"qsim/{mutant.module}.py:{mutant.place}: {mutant.change}")
+        _print_results(trial, chosen, arguments.jobs)
+
+
+def _print_results(trial: "Trial", chosen: dict[str, list[Mutant]], jobs: int):
+    tried, lived = 0, 0
+    with ThreadPoolExecutor(jobs) as pool:
+        for name, mutants in chosen.items():
+            survived = list(pool.map(trial.survives, mutants))
+            _print_row(name, len(mutants), sum(survived))
+            for mutant, survives in zip(mutants, survived, strict=True):
+                if survives:
+                    print(f"  qsim/{name}.py:{mutant.place}: {mutant.change}", flush=True)
+            tried, lived = tried + len(mutants), lived + sum(survived)
+    _print_row("all", tried, lived)
 
 
 def _parser():
@@ -108,6 +112,8 @@ def _modules(asked) -> list[str]:
     names = []
     for name in asked:
         path = ROOT / "qsim" / name
+        if not path.is_dir() and not path.with_suffix(".py").exists():
+            raise SystemExit(f"no module is called {name}; one is formats/hwgq")
         files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
         names += [file.relative_to(ROOT / "qsim").with_suffix("").as_posix() for file in files]
     return names
@@ -203,7 +209,7 @@ def _is_left_alone(node: ast.AST) -> bool:
     match node:
         case ast.Raise() | ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
             return True
-        case ast.Assign(targets=[ast.Name(id="__all__")]):
+        case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.keyword(arg="strict"):
             return True
     return False
 
