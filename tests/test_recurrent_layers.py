@@ -66,7 +66,7 @@ ARITHMETIC = st.one_of(
 )
 ACCUMULATORS = [
     Accumulator(40),
-    Accumulator(24, "exact", Partial(3, 20, "saturate")),
+    Accumulator(40, "exact", Partial(3, 20, "saturate")),
     Accumulator(9, "wrap"),
     Accumulator(12, "saturate", Partial(5, 7, "wrap")),
     Accumulator(10, "saturate"),
