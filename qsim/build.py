@@ -29,6 +29,7 @@ from qsim.precision import Precision, keeps_levels
 from qsim.program import Arithmetic, Program, Recurrence, stands_for
 from qsim.program_checks import check_accumulator, check_integer_only, check_powers_of_two
 from qsim.recurrent_layers import Operand, make_cell
+from qsim.stand_in import is_mapped, stand_in
 
 
 def build(
@@ -51,7 +52,13 @@ def build(
     quantized, factors = {}, {}
     for node in network.product_nodes:
         number, name = precision.weights[node.name], node.name
+        _check_groups(node, precision)
         if isinstance(number, Float):
+            if is_mapped(precision, node):
+                raise WorkloadError(
+                    f"precision: layer {name!r} has float weights, whose products no map of scales"
+                    " stands for; quantize them or leave out scale_map"
+                )
             quantized[name] = None
         elif number.folds:
             weight = weights[f"{name}.weight"]
@@ -69,8 +76,7 @@ def build(
         if not precision.weights[name].folds:
             held |= {key: stands_for(matrix, None) for key, matrix in both.items()}
     weights = weights | held
-    functions = {name: number.before_rounding for name, number in precision.activations.items()}
-    seen = observe(network, weights, images, functions)
+    seen = observe(network, weights, images, *stand_in(network, precision))
     _check_finite(network, seen)
     formats, scales = _activations(network, precision.activations, seen, arithmetic.scale_rule)
     draft = Program(network, weights, quantized, factors, {}, formats, scales, arithmetic)
@@ -93,6 +99,16 @@ def build(
     if arithmetic.integer_only:
         check_integer_only(program)
     return program
+
+
+def _check_groups(node: Node, precision: Precision) -> None:
+    """Refuse a scale per group of a grouped convolution, whose rows read few in-channels."""
+    grouped = getattr(node.layer, "groups", 1) > 1
+    if grouped and precision.granularity[node.name].kind == "per_group":
+        raise WorkloadError(
+            f"precision: layer {node.name!r} is a convolution in groups, which cannot have a scale"
+            " per group of in-channels; give it weight_scale: per_channel"
+        )
 
 
 def _activations(
@@ -137,6 +153,14 @@ def _check_sign(network: Network, name: str, number: Facts, real: np.ndarray) ->
             f"precision: tensor {name!r} of network {network.name} is never negative, so its sign"
             " is always +1; a network of xnor_activations has batch norms and no relu before them"
         )
+    clips = not getattr(number, "signed", True) and not _feeds_products(network, name)
+    if clips and not number.refuses_negative and not _never_negative(network, name):
+        readers = " and ".join(repr(node.name) for node in network.readers[name])
+        raise WorkloadError(
+            f"precision: tensor {name!r} of network {network.name} can be negative, and its format"
+            f" would clip that away before layer {readers} reads it; under precision.layers give"
+            " that layer activations with negative levels"
+        )
     if number.refuses_negative and (not _never_negative(network, name) or real.min(initial=0) < 0):
         readers = ", ".join(node.name for node in network.readers[name])
         raise WorkloadError(
@@ -144,6 +168,16 @@ def _check_sign(network: Network, name: str, number: Facts, real: np.ndarray) ->
             f" unsigned; under precision.layers give each layer that reads it ({readers})"
             f" activations: {{fixed: {{bits: {max(number.bits, 2)}}}}}"
         )
+
+
+def _feeds_products(network: Network, name: str) -> bool:
+    """Whether a layer with products, or an average, reads the tensor or what is moved of it."""
+    return any(
+        reader.has_products
+        or isinstance(reader.layer, AveragePool)
+        or (isinstance(reader.layer, MaxPool | Flatten) and _feeds_products(network, reader.name))
+        for reader in network.readers[name]
+    )
 
 
 def _never_negative(network: Network, name: str) -> bool:

@@ -8,7 +8,13 @@ import numpy as np
 from qsim.formats import Format
 from qsim.formats.base import ScaleRule, alpha_of, largest_magnitude, scale_of
 from qsim.network.graph import Network
-from qsim.network.reference import TensorFunction, image_batches, run_float
+from qsim.network.reference import (
+    LayerFunction,
+    TensorFunction,
+    float_layer,
+    image_batches,
+    run_float,
+)
 from qsim.network.weights import Weights
 
 MSE_CANDIDATES = np.linspace(0.2, 1.0, 81)  # shares of the largest magnitude
@@ -56,17 +62,18 @@ def observe(
     weights: Weights,
     images: np.ndarray,
     functions: Mapping[str, TensorFunction] = {},
+    layers: LayerFunction = float_layer,
 ) -> dict[str, np.ndarray]:
     """Values of every tensor of the float network for ``images``, by name, float32 of shape (n,).
 
-    functions   by tensor, what ``run_float`` applies to it
+    functions, layers   as of ``run_float``
 
     The images are run in batches. Of each batch every n-th value of a tensor is kept, so that no
     more than 16,384 are, and always its smallest and its largest.
     """
     seen: dict[str, list[np.ndarray]] = {}
     for batch in image_batches(network, len(images)):
-        for name, real in run_float(network, weights, images[batch], functions).items():
+        for name, real in run_float(network, weights, images[batch], functions, layers).items():
             values = real.reshape(-1)
             kept = values[:: max(1, -(-values.size // MSE_SAMPLE))]
             seen.setdefault(name, []).append(np.append(kept, (values.min(), values.max())))

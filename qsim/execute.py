@@ -11,7 +11,6 @@ from qsim.formats.base import finite
 from qsim.kernels.layers import conv2d, linear
 from qsim.kernels.matmul import matmul
 from qsim.kernels.pool import average_pool, max_pool, sum_pool
-from qsim.kernels.scale_map import scale_map
 from qsim.kernels.softmax import softmax
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
@@ -37,6 +36,7 @@ from qsim.network.recurrent import Gru, Lstm
 from qsim.network.reference import float_layer
 from qsim.program import Program
 from qsim.recurrent_layers import run_cell
+from qsim.stand_in import map_of
 from qsim.table_layers import table_of
 from qsim.values import HiddenStates, Levels, Step, Sums, Value, by_channel, real
 
@@ -53,7 +53,7 @@ def execute(
     """
     steps = {INPUT: _read(program, images)}
     for node in program.network.nodes.values():
-        value = _compute(program, node, [steps[name] for name in node.inputs])
+        value = _compute(program, node, steps)
         rounded = _round(program, node.name, value) if program.rounds(node.name) else value
         steps[node.name] = Step(value, rounded)
         on_layer(node.name)
@@ -82,9 +82,9 @@ def _read(program: Program, images: np.ndarray) -> Step:
     return Step(images, Levels(number.at_scale(images, scale), scale))
 
 
-def _compute(program: Program, node: Node, read: list[Step]) -> Value:
+def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
     """The value of a layer before it is rounded."""
-    inputs = [step.value for step in read]
+    inputs = [steps[name].value for name in node.inputs]
     x = inputs[0]
     in_float = any(isinstance(value, np.ndarray) for value in inputs)
     if in_float or (node.name in program.weights and node.name not in program.biases):
@@ -94,13 +94,11 @@ def _compute(program: Program, node: Node, read: list[Step]) -> Value:
         return float_layer(node, weights, [real(v).astype(np.float32) for v in inputs])
     match node.layer:
         case Conv() | Linear():
-            return _product(program, node, read[0])
+            return _product(program, node, steps)
         case Relu():
             return _relu(x)
         case Clip() | Relu6() | HardTanh():
-            low, high = node.layer.bounds
-            sums = sums_of(x)
-            return replace(sums, low=max(sums.low, low), high=min(sums.high, high))
+            return sums_of(x).clipped(*node.layer.bounds)
         case Sigmoid() | Tanh() | Softmax():
             return _tabled(program, node, x)
         case MatMul(transposed=transposed):
@@ -121,15 +119,16 @@ def _compute(program: Program, node: Node, read: list[Step]) -> Value:
     raise TypeError(f"no integer execution for a {type(node.layer).__name__} layer")
 
 
-def _product(program: Program, node: Node, x: Step) -> Sums:
+def _product(program: Program, node: Node, steps: dict[str, Step]) -> Sums:
     """The sums of a layer's terms, an integer bias in the first; or with a real one as offset."""
     scales, bias = program.accumulator_scales(node), program.biases[node.name]
+    levels = steps[node.inputs[0]].value.levels
     sums = [
-        _term_sums(program, node, x.value.levels, index, None if index else bias)
+        _signed_sums(program, node, levels, index, np.zeros_like(bias) if index else bias)
         for index in range(len(scales))
     ]
     if program.maps(node):
-        by_place = _map(node, x.unrounded)
+        by_place = map_of(node, before_rounding(program, steps, node.inputs[0]))
         rows = (by_channel(scale.astype(np.float32), sums[0]) for scale in scales)
         scales = [(by_row * by_place).astype(np.float64) for by_row in rows]
     terms = tuple(zip(sums, scales, strict=True))
@@ -143,6 +142,16 @@ def _source(node: Node) -> str:
         return "linear"
     groups, channels = node.layer.groups, node.input_shapes[0][0]
     return "depthwise" if groups == channels > 1 else "conv"
+
+
+def _signed_sums(program: Program, node: Node, levels: np.ndarray, index: int, bias) -> np.ndarray:
+    """The integers of one term of a layer, int64 (images, rows, ...). A register holds them before
+    a batch norm of negative weight turns them around; one of weight 0 leaves the bias alone."""
+    if node.name not in program.factors:
+        return _term_sums(program, node, levels, index, bias)
+    sign = np.sign(program.factors[node.name]).astype(np.int64)
+    sums = _term_sums(program, node, levels, index, bias * sign)
+    return by_channel(sign, sums) * sums + by_channel(np.where(sign == 0, bias, 0), sums)
 
 
 def _term_sums(program: Program, node: Node, levels: np.ndarray, index: int, bias) -> np.ndarray:
@@ -165,23 +174,20 @@ def _term_sums(program: Program, node: Node, levels: np.ndarray, index: int, bia
     )
 
 
-def _map(node: Node, unrounded: Value) -> np.ndarray:
-    """XNOR-Net's map of a layer's input, float32, broadcastable to the layer's sums."""
-    x = real(unrounded).astype(np.float32)
-    if isinstance(node.layer, Linear):
-        return scale_map(x[..., None, None], (1, 1))[..., 0, 0]
-    layer = node.layer
-    return scale_map(
-        x,
-        pair(layer.kernel),
-        stride=pair(layer.stride),
-        padding=border(layer.padding),
-        dilation=pair(layer.dilation),
-    )
+def before_rounding(program: Program, steps: dict[str, Step], tensor: str) -> np.ndarray:
+    """What a rounded tensor was before it was rounded, float32; of one that joins or moves rounded
+    levels, the same of what these were."""
+    node = program.network.nodes.get(tensor)
+    if node is not None and isinstance(node.layer, MaxPool | Flatten | Concat):
+        sources = [before_rounding(program, steps, name) for name in node.inputs]
+        return float_layer(node, {}, sources)
+    return real(steps[tensor].unrounded).astype(np.float32)
 
 
 def _added(sums: list[Sums]) -> Sums:
     """The terms of all, divisors within their scales; offsets are added in order, in float32."""
+    if any(each.is_bounded for each in sums):
+        raise ValueError("sums that are bounded are rounded before they are added")
     offsets = [each.offset for each in sums if each.offset is not None]
     offset = sum(offsets[1:], start=offsets[0]) if offsets else None
     terms = [(levels, scale / each.divisor) for each in sums for levels, scale in each.terms]
@@ -189,9 +195,9 @@ def _added(sums: list[Sums]) -> Sums:
 
 
 def _relu(x: Levels | Sums) -> Levels | Sums:
-    if isinstance(x, Levels) or (x.uniform and x.offset is None):
+    if isinstance(x, Levels) or (x.uniform and x.offset is None and not x.is_bounded):
         return _on_levels(x, lambda levels: np.maximum(levels, 0))
-    return replace(x, low=max(x.low, 0.0))
+    return x.clipped(0.0, np.inf)
 
 
 def _activation_product(program: Program, inputs: list[Levels], transposed: bool) -> Sums:

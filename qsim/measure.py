@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 
@@ -10,14 +9,15 @@ from qsim import datasets
 from qsim.build import build
 from qsim.errors import QsimError
 from qsim.execute import execute
-from qsim.kernels.accumulator import magnitude
 from qsim.network.fold import Unfolded
 from qsim.network.graph import Network
 from qsim.network.layers import shape_text
-from qsim.network.reference import TensorFunction, image_batches, run_float
+from qsim.network.reference import LayerFunction, TensorFunction, image_batches, run_float
 from qsim.network.weights import Weights
 from qsim.precision import Precision
 from qsim.program import Program
+from qsim.program_checks import largest_operands
+from qsim.stand_in import stand_in
 from qsim.values import Step, real
 from qsim.verify import count_checked
 from qsim.workload import ExecuteDocument, Workload
@@ -80,8 +80,8 @@ def measure(
     dataset = _dataset(workload, network)
     progress("calibrating", 0, 1)
     program = build(network, weights, precision, dataset.calibration, document, trained)
-    functions = {name: number.before_rounding for name, number in precision.activations.items()}
-    seen = _run(program, dataset, document, functions, progress)
+    float_network = stand_in(network, precision)
+    seen = _run(program, dataset, document, float_network, progress)
     accuracy = float_accuracy = None
     if dataset.labels is not None:
         accuracy = _accuracy(seen.outputs, dataset.labels)
@@ -116,7 +116,7 @@ def _run(
     program: Program,
     dataset: datasets.Dataset,
     document: ExecuteDocument,
-    functions: dict[str, TensorFunction],
+    float_network: tuple[dict[str, TensorFunction], LayerFunction],
     progress: Progress,
 ) -> _Seen:
     network, images = program.network, dataset.images
@@ -138,7 +138,7 @@ def _run(
         seen.outputs.append(real(steps[network.output].value))
         _stretch(seen.extremes, program, steps)
         if dataset.labels is not None:
-            tensors = run_float(network, program.real, images[batch], functions)
+            tensors = run_float(network, program.real, images[batch], *float_network)
             seen.float_outputs.append(tensors[network.output])
     return seen
 
@@ -147,7 +147,7 @@ def _stretch(
     extremes: dict[str, tuple[int, int]], program: Program, steps: dict[str, Step]
 ) -> None:
     """Let the extremes of every integer layer take in the sums of a batch."""
-    for name in program.biases:
+    for name in (node.name for node in program.network.nodes.values() if program.has_sums(node)):
         terms = [sums for sums, _ in steps[name].unrounded.terms]
         lowest, highest = min(int(s.min()) for s in terms), max(int(s.max()) for s in terms)
         low, high = extremes.get(name, (lowest, highest))
@@ -220,10 +220,8 @@ def _accuracy(outputs: list[np.ndarray], labels: np.ndarray) -> float:
 
 
 def _layer_sums(program: Program, name: str, lowest: int, highest: int) -> LayerSums:
-    weights = program.weights[name]
-    depth = prod(weights.terms[0].levels.shape[1:])
-    max_x = program.formats[program.network.nodes[name].inputs[0]].max_magnitude
-    worst = depth * max_x * weights.format.max_magnitude + magnitude(program.biases[name])
+    [(depth, max_x, max_w, bias), *_] = largest_operands(program, program.network.nodes[name])
+    worst = depth * max_x * max_w + bias
     return LayerSums(
         layer=name,
         depth=depth,

@@ -103,6 +103,7 @@ def resolve(
         or granularity[node.name].kind == "per_group"
         or _mapped(chosen[node.name])
     }
+    _check_default_scale(document.default, granularity, where)
     rounded = rounded_tensors(network, several, at_once)
     _check_effects(document, network, rounded, where)
     return Precision(weights, granularity, _tensor_formats(network, chosen, default, rounded))
@@ -147,14 +148,21 @@ def _carried_on_by(network: Network, node: Node, several: Set[str]) -> tuple[typ
     always_rounded = Concat | MatMul | Recurrent | Tabled
     if isinstance(node.layer, always_rounded) or _bound_of_sum(network, node, several):
         return ()
-    if isinstance(node.layer, Relu | Clipping):
-        return (Relu, *get_args(Clipping), MaxPool, Flatten)
-    return (Relu, *get_args(Clipping), Add, MaxPool, Flatten)
+    bounds = (Relu, *get_args(Clipping), MaxPool, Flatten)
+    return bounds if _is_bounded(network, node) else (*bounds, Add)
 
 
 def keeps_levels(node: Node, rounded: set[str]) -> bool:
     """Whether the layer only moves levels that were rounded before, so that it rounds nothing."""
     return isinstance(node.layer, MaxPool | Flatten) and node.inputs[0] in rounded
+
+
+def _is_bounded(network: Network, node: Node) -> bool:
+    """Whether the layer bounds values, or passes on what one before it has bounded."""
+    if isinstance(node.layer, MaxPool | Flatten):
+        source = network.nodes.get(node.inputs[0])
+        return source is not None and _is_bounded(network, source)
+    return isinstance(node.layer, Relu | Clipping)
 
 
 def _bound_of_sum(network: Network, node: Node, several: Set[str]) -> bool:
@@ -180,8 +188,29 @@ def _granularity(choice: "_Choice", number: Facts) -> Granularity:
             )
     kind = kind or number.granularities[0]
     if kind == "per_group" and size is None:
-        raise WorkloadError(f"{size_at}: is missing; say how many in-channels share a scale")
+        where = at.removesuffix("weight_scale")
+        raise WorkloadError(
+            f"{where}group_size: is missing; say how many in-channels share a scale"
+        )
+    if kind != "per_group" and choice.singled_out("group_size"):
+        raise WorkloadError(f"{size_at}: has no effect; it needs weight_scale: per_group")
     return Granularity(kind, size if kind == "per_group" else None)
+
+
+def _check_default_scale(
+    default: LayerPrecision, granularity: dict[str, Granularity], where: str
+) -> None:
+    """Refuse a default that no layer can take."""
+    kinds = {each.kind for each in granularity.values()}
+    if default.weight_scale is not None and kinds and default.weight_scale not in kinds:
+        raise WorkloadError(
+            f"{where}.default.weight_scale: no layer has a format that can have a scale"
+            f" {default.weight_scale.replace('_', ' ')}; leave it out"
+        )
+    if default.group_size is not None and "per_group" not in kinds:
+        raise WorkloadError(
+            f"{where}.default.group_size: has no effect; it needs weight_scale: per_group"
+        )
 
 
 def _mapped(choice: "_Choice") -> bool:
@@ -257,11 +286,11 @@ class _Choice:
         if document is None:
             raise WorkloadError(f"{at}: is missing; give a format such as {{fixed: {{bits: 4}}}}")
         number = from_document(document, where=at)
-        if key == "weights" and not getattr(number, "signed", True):
-            raise WorkloadError(f"{at}: weights are signed; leave out signed: false")
         if key not in number.roles:
             fitting = ", ".join(name for name, record in FORMATS.items() if key in record.roles)
             raise WorkloadError(f"{at}: {_name(number)} is no format of {key}; those are {fitting}")
+        if key == "weights" and not getattr(number, "signed", True):
+            raise WorkloadError(f"{at}: weights are signed; leave out signed: false")
         if key == "activations" and getattr(number, "rounding", None) == "stochastic":
             raise WorkloadError(
                 f"{at}.rounding: stochastic rounding is for weights; activations take nearest"

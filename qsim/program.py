@@ -20,6 +20,7 @@ from qsim.kernels.datapath import Datapath
 from qsim.kernels.gru import Gru
 from qsim.kernels.lstm import Lstm
 from qsim.network.graph import Network, Node
+from qsim.network.layers import MatMul
 from qsim.network.weights import Weights
 from qsim.precision import keeps_levels
 from qsim.requantize import REQUANTIZERS, Name, Requantizer
@@ -107,6 +108,12 @@ class Program:
             )
         return held
 
+    def has_sums(self, node: Node) -> bool:
+        """Whether the layer's integer products are summed in the accumulator: of its weights, or of
+        two tensors."""
+        in_integers = all(name in self.scales for name in node.inputs)
+        return node.name in self.biases or (isinstance(node.layer, MatMul) and in_integers)
+
     def accumulator_scales(self, node: Node) -> list[np.ndarray]:
         """The scale of the sums of each term of a product layer: float64 (rows,), exact."""
         return sum_scales(node, self.terms[node.name], self.scales)
@@ -146,16 +153,12 @@ class Recurrence:
 
 
 def effective_terms(quantized: Quantized, factor: np.ndarray | None) -> tuple[Term, ...]:
-    """The terms of quantized weights whose rows are multiplied by ``factor``: a negative one turns
-    the levels around, its magnitude scales."""
+    """The terms of quantized weights whose rows are multiplied by the magnitude of ``factor``. Its
+    sign, also of 0, turns their sums around; a row of factor 0 keeps its scale."""
     if factor is None:
         return quantized.terms
-    shape = (-1, *(1,) * (quantized.levels.ndim - 1))
-    sign = np.where(factor < 0, -1, 1).astype(np.int32).reshape(shape)
-    return tuple(
-        replace(term, levels=term.levels * sign, scale=term.scale * np.abs(factor))
-        for term in quantized.terms
-    )
+    magnitude = np.where(factor == 0, np.float32(1), np.abs(factor))
+    return tuple(replace(term, scale=term.scale * magnitude) for term in quantized.terms)
 
 
 def stands_for(quantized: Quantized, factor: np.ndarray | None) -> np.ndarray:

@@ -8,14 +8,14 @@ from qsim.errors import WorkloadError
 from qsim.formats import Float
 from qsim.kernels.accumulator import magnitude
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import MatMul
+from qsim.network.layers import Clipping, Flatten, Linear, MatMul, MaxPool, Relu
 from qsim.program import Program
 from qsim.requantize import REQUANTIZERS
 
 
 def check_accumulator(program: Program, node: Node) -> None:
     """Refuse an exact accumulator that a sum of the layer could overflow."""
-    for operands in _largest_operands(program, node):
+    for operands in largest_operands(program, node):
         try:
             program.arithmetic.accumulator.check(*operands)
         except OverflowError as error:
@@ -32,39 +32,65 @@ def check_powers_of_two(program: Program) -> None:
     for name, terms in program.terms.items():
         if not all((np.frexp(term.scale)[0] == 0.5).all() for term in terms):
             raise WorkloadError(
-                f"execute.requantize: layer {name!r} has weights whose scale is no power of two,"
-                f" which {program.arithmetic.requantize} needs; choose another"
+                f"execute.requantize: the scale of the weights of layer {name!r}, its batch norm"
+                f" included, is no power of two, which {program.arithmetic.requantize} needs;"
+                " choose another requantize, or a format whose scale is found from data"
             )
     for name, scale in program.scales.items():
         if np.frexp(scale)[0] != 0.5:
             raise WorkloadError(
                 f"execute.requantize: tensor {name!r} has the scale {float(scale):g}, no power of"
-                f" two, which {program.arithmetic.requantize} needs; choose another"
+                f" two, which {program.arithmetic.requantize} needs; choose another requantize, or"
+                " a format whose scale is found from data"
             )
 
 
 def check_integer_only(program: Program) -> None:
-    """Refuse the first step in floating point."""
-    network, requantize = program.network, program.arithmetic.requantize
+    """Refuse a step in floating point, first one that no other requantization would mend."""
+    network = program.network
     for name in (INPUT, *network.nodes):
-        node, step = network.nodes.get(name), None
+        node = network.nodes.get(name)
         if name in program.weights and name not in program.biases:
-            step = f"layer {name!r} is computed in floating point; quantize its weights and input"
-        elif node and program.maps(node):
-            step = f"layer {name!r} scales its sums by a real map; leave out scale_map"
-        elif isinstance(program.formats.get(name), Float):
-            step = f"tensor {name!r} is float; give it a format"
-        elif node and program.rounds(name) and not program.arithmetic.requantizer.integer_only:
-            integer = [key for key, value in REQUANTIZERS.items() if value.integer_only]
-            step = (
-                f"tensor {name!r} is rounded by a float32 multiplication (requantize:"
-                f" {requantize}); choose one of {', '.join(integer)}"
+            _refuse_step(
+                f"layer {name!r} is computed in floating point; quantize its weights and input"
             )
-        if step:
-            raise WorkloadError(f"execute.integer_only: {step}")
+        if node and program.maps(node):
+            _refuse_step(f"layer {name!r} scales its sums by a real map K; leave out scale_map")
+        if isinstance(program.formats.get(name), Float):
+            _refuse_step(f"tensor {name!r} is float; give it a format")
+    if program.arithmetic.requantize == "tflite-reference":
+        for name in filter(program.rounds, network.nodes):
+            if isinstance(_maker(program, name).layer, Linear):
+                _refuse_step(
+                    f"tensor {name!r} is rounded by the reference kernel of dense layers, which"
+                    " multiplies in float64; choose tflite or tflite-builtin"
+                )
+    if not program.arithmetic.requantizer.integer_only:
+        rounded = [name for name in network.nodes if program.rounds(name)]
+        integer = [key for key, value in REQUANTIZERS.items() if value.integer_only]
+        if rounded:
+            _refuse_step(
+                f"tensor {rounded[0]!r} is rounded by a float32 multiplication (requantize:"
+                f" {program.arithmetic.requantize}); choose one of {', '.join(integer)}"
+            )
 
 
-def _largest_operands(program: Program, node: Node) -> list[tuple[int, int, int, int]]:
+def _maker(program: Program, tensor: str) -> Node:
+    """The layer whose sums become a rounded tensor."""
+    node = program.network.nodes[tensor]
+    while isinstance(node.layer, Relu | Clipping | MaxPool | Flatten):
+        source = node.inputs[0]
+        if source == INPUT or program.rounds(source):
+            break
+        node = program.network.nodes[source]
+    return node
+
+
+def _refuse_step(step: str) -> None:
+    raise WorkloadError(f"execute.integer_only: {step}")
+
+
+def largest_operands(program: Program, node: Node) -> list[tuple[int, int, int, int]]:
     """Of each integer product of a layer: its depth, and the largest magnitudes of what it
     multiplies and of its bias."""
     formats = [program.formats.get(name) for name in node.inputs]

@@ -6,17 +6,23 @@ even, the kernels do all of it; other formats decide on the scaled total themsel
 """
 
 from abc import ABC, abstractmethod
-from fractions import Fraction
 from functools import lru_cache
-from math import ceil, floor, isinf
+from math import isinf
 from typing import Literal
 
 import numpy as np
 
 from qsim.formats import Format
+from qsim.kernels.accumulator import magnitude
 from qsim.kernels.add_fixed import add_fixed
 from qsim.kernels.fixed_multiplier import requantize_fixed
-from qsim.kernels.requantize import add_aligned, requantize_float, requantize_shift, total_float
+from qsim.kernels.requantize import (
+    LARGEST_SCALED,
+    add_aligned,
+    requantize_float,
+    requantize_shift,
+    total_float,
+)
 from qsim.kernels.requantize_double import requantize_double
 from qsim.kernels.thresholds import apply_thresholds
 from qsim.values import Sums, by_channel
@@ -68,14 +74,19 @@ class Onnx(Requantizer):
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         per_step = np.float32(scale) * np.float32(sums.divisor)
-        terms = [(levels, multipliers(by_term, per_step)) for levels, by_term in sums.terms]
+        with np.errstate(over="ignore"):  # an infinite multiplier is refused where it is used
+            terms = [(levels, multipliers(by_term, per_step)) for levels, by_term in sums.terms]
         low, high = _limits(sums, number, scale)
         per_channel = all(by_term.ndim == 1 for _, by_term in terms)
         if number.rounds_half_even and per_channel and sums.offset is None:
             return requantize_float(terms, low, high)
         total = total_float([(levels, by_channel(by_term, levels)) for levels, by_term in terms])
         if sums.offset is not None:
-            total = total + by_channel(sums.offset / np.float32(scale), total)
+            with np.errstate(over="ignore"):
+                offset = sums.offset / np.float32(scale)
+            if not (np.abs(offset) <= LARGEST_SCALED).all():
+                raise OverflowError("a bias over the scale of the result is too large for float32")
+            total = total + by_channel(offset, total)
         return number.nearest(_bounded(total.astype(np.float64), sums, scale))
 
 
@@ -92,7 +103,8 @@ class Shift(Requantizer):
         low, high = _limits(sums, number, scale)
         if number.rounds_half_even:
             return requantize_shift(total, shift, low, high)
-        return number.nearest(_bounded(_quarters(total, by_channel(shift, total)), sums, scale))
+        exact = _quarters(total, by_channel(shift, total), number.wraps)
+        return number.nearest(_bounded(exact, sums, scale))
 
 
 class Tflite(Requantizer):
@@ -120,7 +132,9 @@ class Tflite(Requantizer):
         if sums.source == "add":
             return self._sum(sums, scale, low, high)
         if not sums.uniform:
-            raise ValueError(f"it scales one sum, not the {len(sums.terms)} terms of these weights")
+            raise ValueError(
+                f"it scales one sum, not the {len(sums.terms)} terms of these weights; use onnx"
+            )
         [(levels, by_row)] = sums.terms
         if sums.source == "linear" and sums.scales == 1 and self.rounding == "tflite-builtin":
             by_row = by_row.astype(np.float32).astype(np.float64)
@@ -217,18 +231,29 @@ def channel_thresholds(
     """The least integer sum of each channel whose value ``scale * sum + offset`` belongs to each
     level above ``low``, up to ``high``: int64 (channels, levels - 1), exact."""
     begins = zip(number.levels().tolist()[1:], number.boundaries(), strict=True)
-    kept = [(Fraction(out_scale) * at, inclusive) for level, (at, inclusive) in begins
-            if low < level <= high]  # fmt: skip
+    halves = [(int(2 * at), inside) for level, (at, inside) in begins if low < level <= high]
     rows = [
-        [_least_sum((at - Fraction(offset)) / Fraction(scale), inside) for at, inside in kept]
+        _least_sums(halves, *_integers(out_scale / 2, scale, offset))
         for scale, offset in zip(scales, offsets, strict=True)
     ]
-    return np.array(rows, np.int64).reshape(len(rows), len(kept))
+    return np.array(rows, np.int64).reshape(len(rows), len(halves))
 
 
-def _least_sum(boundary: Fraction, inclusive: bool) -> int:
-    least = ceil(boundary) if inclusive else floor(boundary) + 1
-    return min(max(least, -FARTHEST), FARTHEST)
+def _integers(*values: float) -> tuple[int, ...]:
+    """The values times the least power of two that makes all of them integers."""
+    ratios = [value.as_integer_ratio() for value in values]
+    common = max(denominator for _, denominator in ratios)
+    return tuple(numerator * (common // denominator) for numerator, denominator in ratios)
+
+
+def _least_sums(
+    halves: list[tuple[int, bool]], half_step: int, scale: int, offset: int
+) -> list[int]:
+    """The least sum with ``scale * sum + offset`` at or (not inside) above each boundary, which is
+    given in half steps."""
+    above = [(half * half_step - offset, inside) for half, inside in halves]
+    least = [-(-each // scale) if inside else each // scale + 1 for each, inside in above]
+    return [min(max(each, -FARTHEST), FARTHEST) for each in least]
 
 
 def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
@@ -247,16 +272,18 @@ def _bounded(total: np.ndarray, sums: Sums, scale: np.ndarray) -> np.ndarray:
     return np.clip(total, sums.low / np.float64(scale), sums.high / np.float64(scale))
 
 
-def _quarters(total: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def _quarters(total: np.ndarray, shift: np.ndarray, wraps: bool) -> np.ndarray:
     """``total / 2**shift``, float64, with a fraction of 0, 1/4, 1/2 or 3/4: 0 and 1/2 where it is
-    just that, else between. So it lies on the same side of every whole and half number.
+    just that, else between. So it lies on the same side of every whole and half number, of those
+    within 2**50, beyond which no level is.
 
-    Raises OverflowError where float64 cannot hold it.
+    Raises OverflowError where it is farther and levels wrap around.
     """
     floor = total >> shift
-    if floor.size and max(abs(int(floor.min())), abs(int(floor.max()))) > EXACT_FLOOR:
-        raise OverflowError("a sum is too many levels for float64 to decide on it exactly")
+    if wraps and magnitude(floor) > EXACT_FLOOR:
+        raise OverflowError("a sum is too many levels for float64 to wrap it around exactly")
     rest = total - (floor << shift)
+    floor = np.clip(floor, -EXACT_FLOOR, EXACT_FLOOR)
     half = (np.int64(1) << shift) >> 1
     quarters = np.where(rest == 0, 0, np.where(rest < half, 1, np.where(rest == half, 2, 3)))
     return floor + quarters / 4
@@ -274,7 +301,8 @@ def _one_integer(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
     for levels, other in others:
         if not np.array_equal(other, scale):
             raise ValueError(
-                "thresholds compare one integer, and this sum has terms of different scales"
+                "thresholds compare one integer, and this sum has terms of different scales;"
+                " use onnx"
             )
         first = first + levels
     return first, scale

@@ -1,6 +1,6 @@
 """What a tensor of a running program is: levels, sums that are not rounded yet, or real numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,6 +36,19 @@ class Sums:
     source: Literal["conv", "depthwise", "linear", "add", ""] = ""
     scales: int = 0
     divisor: int = 1
+
+    def clipped(self, low: float, high: float) -> "Sums":
+        """These sums, within ``low .. high`` after the bounds they have."""
+        return replace(
+            self,
+            low=min(max(self.low, low), high),
+            high=min(max(self.high, low), high),
+        )
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a value can count as another."""
+        return self.low > -np.inf or self.high < np.inf
 
     @property
     def uniform(self) -> bool:

@@ -1,6 +1,7 @@
 """The independent check: a sample of integers of every layer, computed again by Python integers and
 fractions from the stored codes, formats and scales, sharing no kernel with the program's run."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -13,6 +14,7 @@ from qsim.formats.dorefa import OddLevels
 from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
+    Add,
     AveragePool,
     Clip,
     Concat,
@@ -119,16 +121,16 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
     x = inputs[0]
     match layer:
         case Conv() | Linear():
-            return _product_again(program, node, steps[node.inputs[0]], at)
+            return _product_again(program, node, steps, at)
         case Relu():
             before = element(x, at)
-            if len(before.terms) > 1 or (isinstance(x, Sums) and x.offset is not None):
-                return replace(before, low=max(before.low, 0.0))
+            held = isinstance(x, Sums) and (x.offset is not None or x.is_bounded)
+            if len(before.terms) > 1 or held:
+                return _clipped(before, 0.0, np.inf)
             [(total, scale)] = before.terms
             return replace(before, terms=((max(total, 0), scale),))
         case Clip() | Relu6() | HardTanh():
-            before, (low, high) = element(x, at), layer.bounds
-            return replace(before, low=max(before.low, low), high=min(before.high, high))
+            return _clipped(element(x, at), *layer.bounds)
         case Sigmoid() | Tanh() | Softmax():
             return _tabled_again(program, node, x, at)
         case MatMul():
@@ -151,12 +153,23 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
         case Flatten():
             image = np.unravel_index(at[1], node.input_shapes[0])
             return element(x, (at[0], *(int(i) for i in image)))
-    elements = [element(value, at) for value in inputs]  # an addition
+        case Add():
+            return _sum_again([element(value, at) for value in inputs])
+    raise TypeError(f"no check of a {type(layer).__name__} layer")
+
+
+def _sum_again(elements: list[Element]) -> Element:
     offset = np.float32(0)
     for each in elements:
         offset = offset + np.float32(each.offset)
     terms = tuple((total, scale / each.divisor) for each in elements for total, scale in each.terms)
     return Element(terms, float(offset), source="add")
+
+
+def _clipped(before: Element, low: float, high: float) -> Element:
+    """A value within ``low .. high`` after its own bounds: these are clipped, as any value is."""
+    ends = (min(max(bound, low), high) for bound in (before.low, before.high))
+    return replace(before, **dict(zip(("low", "high"), ends, strict=True)))
 
 
 def _tabled_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
@@ -210,7 +223,8 @@ def _gate_again(
 ) -> int:
     """A row of a product of a step's ``levels``, in the format of the gates."""
     one_step = Levels(levels[None], products.scales[product.inputs[0]])
-    [(total, scale)] = _product_again(products, product, Step(one_step, one_step), (0, row)).terms
+    read = {product.inputs[0]: Step(one_step, one_step)}
+    [(total, scale)] = _product_again(products, product, read, (0, row)).terms
     return verify_recurrent.gate_part(layer, total, scale)
 
 
@@ -224,36 +238,38 @@ def _part_of(inputs: list[Levels], at: tuple[int, ...]) -> Element:
     return element(x, (image, channel, *rest))
 
 
-def _product_again(program: Program, node: Node, read: Step, at: tuple[int, ...]) -> Element:
-    image, row = at[:2]
+def _product_again(
+    program: Program, node: Node, steps: dict[str, Step], at: tuple[int, ...]
+) -> Element:
+    (image, row), read = at[:2], steps[node.inputs[0]]
     weights, accumulator = program.weights[node.name], program.arithmetic.accumulator
     factor = program.factors.get(node.name, np.ones(len(weights.levels), np.float32))[row]
+    in_scale, magnitude = np.float64(program.scales[node.inputs[0]]), np.abs(factor)
     scales = [
-        np.float64(program.scales[node.inputs[0]]) * np.float64(scale * np.abs(factor))
+        in_scale * np.float64(scale * magnitude if magnitude else scale)
         for scale in _row_scales(weights, row)
     ]
     registers = [Register(accumulator) for _ in scales]
+    codes, format_of = weights.codes[row], _formats_of_row(weights, row)
     for key, level in _operands(node, read.value.levels[image], row, at[2:]):
-        key = key if isinstance(key, tuple) else (key,)
-        number, term = _weight_format(weights, row, key[0])
-        code = _code(number, int(weights.levels[(row, *key)]))
-        product = _multiply(number, code, level if factor >= 0 else -level)
-        if isinstance(
-            weights, QuantizedTtq
-        ):  # each term meets every weight, those not its own as 0
-            term = int(weights.levels[(row, *key)] < 0)
+        number, term = format_of(key[0])
+        code = int(codes[key])
+        if isinstance(weights, QuantizedTtq):  # each term meets every weight, not its own as 0
+            term = code >> 1  # the sign
             registers[1 - term].add(0)
-        registers[term].add(product)
-    totals = [register.total() for register in registers]
+        registers[term].add(_multiply(number, code, level))
+    sign = int(np.sign(factor))
+    totals = [sign * register.total() for register in registers]
     bias = program.real.get(f"{node.name}.bias")
     bias = 0.0 if bias is None else float(bias[row])
     if program.maps(node):
-        by_place = _map_again(node, real(read.unrounded)[image], at[2:])
+        before = _image_before_rounding(program, steps, node.inputs[0], image)
+        by_place = _map_again(node, before, at[2:])
         scales = [np.float32(scale) * by_place for scale in scales]
     if program.has_real_bias(node):
         return _element_of(totals, scales, bias, node)
     level = round(bias / float(scales[0]))
-    totals[0] = _hold(accumulator, totals[0] + level)
+    totals[0] = sign * _hold(accumulator, sign * totals[0] + sign * level) if sign else level
     return _element_of(totals, scales, 0.0, node)
 
 
@@ -275,12 +291,34 @@ def _row_scales(weights: Quantized, row: int) -> list[np.float32]:
     return [np.broadcast_to(weights.scale.reshape(-1), (len(weights.levels),))[row]]
 
 
-def _weight_format(weights: Quantized, row: int, channel: int) -> tuple[Format, int]:
-    """The format of a weight, and the term that it belongs to."""
+def _formats_of_row(weights: Quantized, row: int) -> Callable[[int], tuple[Format, int]]:
+    """The format of a weight of a row by its in-channel, and the term that it belongs to."""
     if isinstance(weights, QuantizedGroups):
         size = weights.levels.shape[1] // weights.scale.shape[1]
-        return weights.group_format(row, channel), channel // size
-    return weights.row_format(row), 0
+        return cache(lambda channel: (weights.group_format(row, channel), channel // size))
+    number = weights.row_format(row)
+    return lambda channel: (number, 0)
+
+
+def _image_before_rounding(
+    program: Program, steps: dict[str, Step], tensor: str, image: int
+) -> np.ndarray:
+    """A rounded tensor of one image before it was rounded, float32 (channels, ...)."""
+    node = program.network.nodes.get(tensor)
+    if node is None or not isinstance(node.layer, MaxPool | Flatten | Concat):
+        return real(steps[tensor].unrounded)[image].astype(np.float32)
+    sources = [_image_before_rounding(program, steps, name, image) for name in node.inputs]
+    match node.layer:
+        case Flatten():
+            return sources[0].reshape(-1)
+        case Concat():
+            return np.concatenate(sources)
+    made = np.empty(node.output_shape, np.float32)
+    geometry = (node.layer.kernel, node.layer.stride, node.layer.padding)
+    for at in np.ndindex(made.shape[1:]):
+        rows, columns = zip(*_places(sources[0].shape[1:], *geometry, at), strict=True)
+        made[(slice(None), *at)] = sources[0][:, rows, columns].max(axis=1)
+    return made
 
 
 def _map_again(node: Node, image: np.ndarray, position: tuple[int, ...]) -> np.float32:
@@ -311,18 +349,18 @@ def _place(node: Node, position: tuple[int, ...], tap: tuple[int, int]) -> tuple
 def _operands(node: Node, levels: np.ndarray, row: int, position: tuple[int, ...]):
     """Pairs of a weight's index in its row and the level it meets, in the order of the products."""
     if isinstance(node.layer, Linear):
-        yield from ((k, int(level)) for k, level in enumerate(levels))
+        yield from (((k,), level) for k, level in enumerate(levels.tolist()))
         return
     layer = node.layer
     _, channels, kernel_h, kernel_w = node.parameters["weight"]
     first = row // (layer.out_channels // layer.groups) * channels
     _, height, width = levels.shape
+    taps = [(i, j) for i in range(kernel_h) for j in range(kernel_w)]
+    places = [(*tap, *_place(node, position, tap)) for tap in taps]
     for c in range(channels):
-        for i in range(kernel_h):
-            for j in range(kernel_w):
-                y, z = _place(node, position, (i, j))
-                inside = 0 <= y < height and 0 <= z < width
-                yield (c, i, j), int(levels[first + c, y, z]) if inside else 0
+        for i, j, y, z in places:
+            inside = 0 <= y < height and 0 <= z < width
+            yield (c, i, j), int(levels[first + c, y, z]) if inside else 0
 
 
 def _multiply(number, code: int, level: int) -> int:
@@ -336,11 +374,6 @@ def _multiply(number, code: int, level: int) -> int:
         return level * (2 * code - (2**number.bits - 1))
     negative = number.signed and code >> (number.bits - 1)
     return level * (code - 2**number.bits if negative else code)
-
-
-@cache
-def _code(number: Format, level: int) -> int:
-    return int(number.encode(np.array(level)))
 
 
 @cache
@@ -390,11 +423,15 @@ def _window(
     x: Levels | Sums, kernel: Side, stride: Side | None, padding, at: tuple[int, ...]
 ) -> list[Element]:
     """Every value under a window, without those in the padding."""
-    image, channel, row, column = at
+    image, channel, *position = at
+    places = _places(_shape(x)[2:], kernel, stride, padding, position)
+    return [element(x, (image, channel, *place)) for place in places]
+
+
+def _places(sides, kernel: Side, stride: Side | None, padding, position) -> list[tuple[int, int]]:
+    """The places under a pool's window, without those in the padding."""
     top, left, _, _ = border(padding)
     (height, width), (step_h, step_w) = pair(kernel), pair(stride or kernel)
-    _, _, side_h, side_w = _shape(x)
-    rows = range(row * step_h - top, row * step_h - top + height)
-    columns = range(column * step_w - left, column * step_w - left + width)
-    inside = [(y, z) for y in rows for z in columns if 0 <= y < side_h and 0 <= z < side_w]
-    return [element(x, (image, channel, y, z)) for y, z in inside]
+    first_row, first_column = position[0] * step_h - top, position[1] * step_w - left
+    rows, columns = range(first_row, first_row + height), range(first_column, first_column + width)
+    return [(y, z) for y in rows for z in columns if 0 <= y < sides[0] and 0 <= z < sides[1]]

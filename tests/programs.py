@@ -102,7 +102,7 @@ def program_for(
     *,
     activations=4,
     signed=False,
-    weight_scale="per_channel",
+    weight_scale=None,
     seed=0,
     layers=None,
     values=None,
@@ -116,8 +116,8 @@ def program_for(
         "default": {
             "weights": weights,
             "activations": activations,
-            "weight_scale": weight_scale,
-        },
+        }
+        | ({} if weight_scale is None else {"weight_scale": weight_scale}),
         "layers": layers or {},
     }
     wanted = Arithmetic(**arithmetic)

@@ -138,7 +138,7 @@ def test_sums_are_rounded_once_after_their_relu():
         ({}, {"weights": {"fixed": {}, "sp2": {}}}, "expected one format"),
         ({}, {"activations": {"sp2": {"bits": 4}}}, "sp2 is no format of activations; those are affine, dorefa_activations"),
         ({"fc": {"weight_scale": "per_channel", "weights": "ttq"}}, {}, "ttq weights cannot have a scale per channel; theirs is per_tensor"),
-        ({"fc": {"weight_scale": "per_group"}}, {}, "w.default.group_size: is missing; say how many in-channels share a scale"),
+        ({"fc": {"weight_scale": "per_group"}}, {}, "w.layers.fc.group_size: is missing; say how many in-channels share a scale"),
         ({}, {"weights": "xnor_activations"}, "xnor_activations is no format of weights; those are affine, binary_connect, bwn"),
         ({}, {"activations": {"dorefa_gradients": {"bits": 2}}}, "dorefa_gradients is no format of activations"),
         ({}, {"weights": {"lsq": {"bits": 4, "signed": False}}}, "w.default.weights: weights are signed; leave out signed: false"),

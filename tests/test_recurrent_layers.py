@@ -80,7 +80,7 @@ FORMATS = [{}, {"hidden_bits": 16, "hidden_fraction_bits": 15}, NARROW]
 @given(
     ARITHMETIC,
     st.sampled_from([{"fixed": {"bits": 4}}, SIGNED, {"affine": {"bits": 6}}]),
-    st.sampled_from(["per_channel", "per_tensor"]),
+    st.sampled_from([None, "per_tensor"]),
     st.integers(0, 2**16),
     st.sampled_from(ACCUMULATORS),
     st.sampled_from(FORMATS),

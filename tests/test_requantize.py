@@ -19,6 +19,7 @@ from qsim.formats import (
     BinaryActivations,
     DorefaActivations,
     Fixed,
+    FixedPoint,
     Hwgq,
     Lsq,
     Pact,
@@ -232,14 +233,18 @@ def test_scales_that_are_no_powers_of_two_are_not_shifted():
         REQUANTIZERS["shift"].levels(value, Fixed(4), np.float32(1))
 
 
-def test_a_sum_that_float64_cannot_hold_is_not_decided_on_by_shift():
+def test_a_sum_that_float64_cannot_hold_is_beyond_every_level_or_refused():
+    wrapping = FixedPoint(4, 0, overflow="wrap")
     for total, fits in ((2**50, True), (2**50 + 1, False), (-(2**50) - 1, False)):
         value = Sums(((np.array([[total]]), np.ones(1)),))
+        got = REQUANTIZERS["shift"].levels(value, Hwgq(2), np.float32(1))
+        assert got.tolist() == [[3 if total > 0 else 0]]
         if fits:
-            assert REQUANTIZERS["shift"].levels(value, Hwgq(2), np.float32(1)).tolist() == [[3]]
+            got = REQUANTIZERS["shift"].levels(value, wrapping, np.float32(1))
+            assert got.tolist() == [[0]]
             continue
         with pytest.raises(OverflowError, match="too many levels for float64"):
-            REQUANTIZERS["shift"].levels(value, Hwgq(2), np.float32(1))
+            REQUANTIZERS["shift"].levels(value, wrapping, np.float32(1))
 
 
 # a batch norm between a layer that was trained with its format and a relu
@@ -326,5 +331,8 @@ def test_a_batch_norms_bias_is_beta_less_the_scaled_mean():
 
 
 def test_trained_formats_cannot_be_shifted_by_their_means():
-    with pytest.raises(QsimError, match="layer 'first' has weights whose scale is no power of two"):
+    with pytest.raises(
+        QsimError,
+        match="the scale of the weights of layer 'first', its batch norm included, is no power",
+    ):
         normed_program("bwn", {"fixed": {"bits": 4, "signed": False}}, 0, requantize="shift")

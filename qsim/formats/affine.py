@@ -1,6 +1,7 @@
 """Affine: consecutive levels around a zero point, for data that is not symmetric about 0."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -52,7 +53,7 @@ class QuantizedAffine(Quantized):
 
     zero_point: np.ndarray
 
-    @property
+    @cached_property
     def codes(self) -> np.ndarray:
         return (self.levels + self.zero_point).astype(
             np.uint8 if self.format.bits <= 8 else np.uint16
@@ -100,6 +101,14 @@ class Affine(Facts):
     @property
     def _symmetric(self) -> Fixed:
         return Fixed(self.bits, full_range=self.mode == "symmetric")
+
+    def scale_words(self) -> str:
+        return self.scale_text if self.mode == "asymmetric" else "range rule; no zero point"
+
+    def rounding_words(self) -> str:
+        if self.rounding == "stochastic":
+            return f"up or down by chance, without bias (seed {self.seed})"
+        return "nearest, a tie to the even level"
 
     def quantize(
         self,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
 from math import fsum, inf
 
 import numpy as np
@@ -45,7 +44,7 @@ class Quantized:
     levels: np.ndarray
     scale: np.ndarray
 
-    @property
+    @cached_property
     def codes(self) -> np.ndarray:
         """The stored word of each level, unsigned integers below ``2**bits``."""
         return self.format.encode(self.levels)
@@ -76,6 +75,7 @@ class Facts:
                    the first is the default
     folds          whether a batch norm is folded into the real weights before they are quantized
                    (else they are quantized as trained, and it scales the sums)
+    wraps          whether what is out of range wraps around, so that levels do not rise with values
     refuses_negative   whether data that can be negative are a mistake (else they are clipped)
     rounds_half_even   whether levels are consecutive and rounded to the nearest, ties to even
     example        parameters to show it with, as ``describe`` writes them
@@ -90,11 +90,20 @@ class Facts:
     granularities: tuple[str, ...] = ("per_channel", "per_tensor", "per_group")
     folds: bool = True
     refuses_negative: bool = False
+    wraps: bool = False
     rounds_half_even: bool = False
     example: str = "bits=4"
     scale_text: str = "range rule"
     rounding_text: str = "nearest, a tie to the even level"
     source: str = ""
+
+    def scale_words(self) -> str:
+        """Where the scale of this very format comes from."""
+        return self.scale_text
+
+    def rounding_words(self) -> str:
+        """How this very format rounds."""
+        return self.rounding_text
 
     def rows_by_datapath(self, rows: int) -> dict[str, int]:
         """How many of ``rows`` rows of weights shift and add, and how many need a multiplier or
@@ -208,10 +217,10 @@ class Format(Facts, ABC):
     def boundaries(self) -> list[tuple[Fraction, bool]]:
         """Where each level but the lowest begins, in rising order, in units of the scale; and
         whether the boundary itself belongs to it. It is what ``nearest`` does, exactly."""
-        levels = self._levels.tolist()
-        middles = [Fraction(a + b, 2) for a, b in pairwise(levels)]
-        upper = zip(levels[1:], middles, strict=True)
-        return [(middle, bool(self.nearest(np.array(float(middle))) == b)) for b, middle in upper]
+        middles = (self._levels[:-1] + self._levels[1:]) / 2
+        inside = self.nearest(middles) == self._levels[1:]
+        pairs = zip(middles.tolist(), inside.tolist(), strict=True)
+        return [(Fraction(middle), included) for middle, included in pairs]
 
     def encode(self, levels: np.ndarray) -> np.ndarray:
         """The code of each level; of several, the smallest. Raises ValueError on no level."""

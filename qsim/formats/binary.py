@@ -46,6 +46,11 @@ class BinaryConnect(BinaryFormat):
         """1, float32 of shape ()."""
         return np.ones((), np.float32)
 
+    def rounding_words(self) -> str:
+        if self.stochastic:
+            return f"+1 with probability clip((w + 1) / 2, 0, 1) (seed {self.seed})"
+        return self.rounding_text
+
     def at_scale(self, real: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The signs, int32, or drawn ones."""
         if not self.stochastic:

@@ -76,6 +76,11 @@ class FixedPoint(UniformFormat, TrainedFormat):
         return not self.signed
 
     @property
+    def wraps(self) -> bool:
+        """Whether what is out of range wraps around."""
+        return self.overflow == "wrap"
+
+    @property
     def rounds_half_even(self) -> bool:
         """Whether it rounds as integer kernels do: to the nearest, ties to even, and saturates."""
         return self.rounding == "half_even" and self.overflow == "saturate"
@@ -116,6 +121,19 @@ class FixedPoint(UniformFormat, TrainedFormat):
             raise ValueError(f"a value is too large to count the steps of {self} in it")
         vanished = (steps == 0) & (real != 0)  # what underflows is above or below 0 all the same
         return self.nearest(np.where(vanished, np.copysign(np.finfo(float).tiny, real), steps))
+
+    def scale_words(self) -> str:
+        return f"2**{-self.fraction_bits} = {2.0**-self.fraction_bits:g}"
+
+    def rounding_words(self) -> str:
+        return f"{self.rounding}; overflow: {self.overflow}"
+
+    def before_rounding(self, real: np.ndarray) -> np.ndarray:
+        """``real`` clipped to the values of the levels, float32, where it saturates."""
+        if self.overflow == "wrap":
+            return real
+        scale = 2.0**-self.fraction_bits
+        return np.clip(real, self.min_level * scale, self.max_level * scale).astype(np.float32)
 
     def nearest(self, x: np.ndarray) -> np.ndarray:
         """The level, int32, of each finite ``x`` in steps of the scale: rounded, then held."""

@@ -1,6 +1,7 @@
 """A scale for every group of in-channels of every row."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -16,7 +17,7 @@ class QuantizedGroups(Quantized):
 
     members: Quantized
 
-    @property
+    @cached_property
     def codes(self) -> np.ndarray:
         return self.members.codes.reshape(self.levels.shape)
 
@@ -54,7 +55,9 @@ def quantize_groups(
     """
     rows, channels = real.shape[:2]
     if size < 1 or channels % size:
-        raise ValueError(f"groups of {size} do not divide {channels} in-channels")
+        raise ValueError(
+            f"groups of {size} do not divide {channels} in-channels; a divisor of {channels} would"
+        )
     members = real.reshape(rows * (channels // size), size, *real.shape[2:])
     if scale is not None and not callable(scale):
         scale = scale.reshape(len(members), *(1,) * (real.ndim - 1))

@@ -28,13 +28,13 @@ class Hwgq(UniformFormat, TrainedFormat):
     datapath = "and_popcount"
     rounds_half_even = False
     scale_text = "step of least squared error for a half normal distribution"
-    rounding_text = "0 up to 0, else nearest from 1 on, a tie to the lower level"
+    rounding_text = "0 where x <= 0, else nearest from 1 on, a tie to the lower level"
     source = "HWGQ (arXiv 1702.00953), Eq. 7-14, uniform variant"
 
     def __post_init__(self):
         check_bits(self.bits, 1, 8, "HWGQ")
-        if not 0 < self.sigma < 1e30:
-            raise ValueError(f"sigma is a positive number, not {self.sigma}")
+        if not 1e-30 < self.sigma < 1e30:
+            raise ValueError(f"sigma lies between 1e-30 and 1e30, which {self.sigma:g} does not")
 
     def code_table(self) -> np.ndarray:
         return np.arange(2**self.bits, dtype=np.int64)
@@ -54,9 +54,12 @@ class Hwgq(UniformFormat, TrainedFormat):
         """The step, float32 of shape ()."""
         return np.asarray(half_normal_step(self.bits) * self.sigma, np.float32)
 
+    def scale_words(self) -> str:
+        return f"{float(self.scale_for(np.zeros(0), None)):g}, {self.scale_text}"
+
     def before_rounding(self, real: np.ndarray) -> np.ndarray:
-        """``real`` without what is negative, float32."""
-        return np.maximum(real, 0).astype(np.float32)
+        """``real`` clipped to 0 .. the largest level's value, float32."""
+        return np.clip(real, 0, self.max_level * self.scale_for(real, None)).astype(np.float32)
 
 
 @cache

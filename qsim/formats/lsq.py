@@ -33,13 +33,24 @@ class Lsq(UniformFormat, TrainedFormat):
 
     def __post_init__(self):
         check_bits(self.bits, 2 if self.signed else 1, 16, "LSQ")
-        if self.step is not None and not 0 < self.step < 1e30:
-            raise ValueError(f"step is a positive number, not {self.step}")
+        if self.step is not None and not 1e-30 < self.step < 1e30:
+            raise ValueError(f"step lies between 1e-30 and 1e30, which {self.step:g} does not")
 
     def code_table(self) -> np.ndarray:
         codes = np.arange(2**self.bits, dtype=np.int64)
         half = 2 ** (self.bits - 1)
         return np.where(codes < half, codes, codes - 2 * half) if self.signed else codes
+
+    def scale_words(self) -> str:
+        return self.scale_text if self.step is None else f"{self.step:g}"
+
+    def before_rounding(self, real: np.ndarray) -> np.ndarray:
+        """``real`` clipped to the values of the levels, float32, if the step is given."""
+        if self.step is None:
+            return real
+        return np.clip(real, self.min_level * self.step, self.max_level * self.step).astype(
+            np.float32
+        )
 
     def scale_for(self, real: np.ndarray, axis: int | None) -> np.ndarray:
         """The step, float32 of shape (). Raises ValueError where it is not given and all are 0."""

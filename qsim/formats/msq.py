@@ -20,7 +20,7 @@ class QuantizedRows(Quantized):
 
     is_sp2: np.ndarray
 
-    @property
+    @cached_property
     def codes(self) -> np.ndarray:
         codes = np.empty(self.levels.shape, np.uint8)
         codes[~self.is_sp2] = self.format.fixed.encode(self.levels[~self.is_sp2])

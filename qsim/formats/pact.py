@@ -32,8 +32,8 @@ class Pact(UniformFormat):
 
     def __post_init__(self):
         check_bits(self.bits, 1, 16, "PACT")
-        if self.alpha is not None and not 0 < self.alpha < 1e30:
-            raise ValueError(f"alpha is a positive number, not {self.alpha}")
+        if self.alpha is not None and not 1e-30 < self.alpha < 1e30:
+            raise ValueError(f"alpha lies between 1e-30 and 1e30, which {self.alpha:g} does not")
 
     def code_table(self) -> np.ndarray:
         return np.arange(2**self.bits, dtype=np.int64)
@@ -61,6 +61,11 @@ class Pact(UniformFormat):
 
     def _own_scale(self) -> np.ndarray:
         return positive(np.float64(self.alpha) / self.max_level)
+
+    def scale_words(self) -> str:
+        if self.alpha is None:
+            return f"alpha / {self.max_level}, alpha by the range rule"
+        return f"alpha / {self.max_level} = {self.alpha / self.max_level:g}"
 
     def before_rounding(self, real: np.ndarray) -> np.ndarray:
         """``real`` clipped to [0, alpha], float32."""

@@ -34,8 +34,8 @@ class TernaryFormat(TrainedFormat, ABC):
 class TernaryWeights(TernaryFormat):
     """0 where |w| is no more than 0.7 times the mean of |w|, else the sign.
 
-    The scale is the mean of |w| over what is not 0. Mean and threshold are of the layer, or, as an
-    option, of each filter; they are computed in float64 from exact sums.
+    The scale is the mean of |w| over what is not 0. Mean and threshold are of the layer, or, with a
+    scale per channel, of each filter; they are computed in float64 from exact sums.
     """
 
     granularities = ("per_tensor", "per_channel")
@@ -106,8 +106,8 @@ class Ttq(TernaryFormat):
             raise ValueError(f"a threshold is 0 or more and less than 1, not {self.threshold}")
         for name in ("positive", "negative"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < 1e30:
-                raise ValueError(f"{name} is a positive number, not {value}")
+            if value is not None and not 1e-30 < value < 1e30:
+                raise ValueError(f"{name} lies between 1e-30 and 1e30, which {value:g} does not")
 
     def scale_for(self, real: np.ndarray, axis: int | None) -> np.ndarray:
         """The scale of +1, float32 of shape ()."""

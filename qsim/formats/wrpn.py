@@ -40,6 +40,12 @@ class WrpnWeights(UniformFormat, TrainedFormat):
             return np.where(np.asarray(x) >= 0, 1, -1).astype(np.int32)
         return super().nearest(x)
 
+    def scale_words(self) -> str:
+        return "mean of |w|" if self.bits == 1 else f"1 / {self.max_level}"
+
+    def rounding_words(self) -> str:
+        return "sign, of 0: +1" if self.bits == 1 else self.rounding_text
+
     def scale_for(self, real: np.ndarray, axis: int | None) -> np.ndarray:
         """The scale, float32. Raises ValueError where 1-bit weights are all 0."""
         if self.bits == 1:

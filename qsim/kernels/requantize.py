@@ -54,10 +54,14 @@ def requantize_float(
 def total_float(terms: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """The total that ``requantize_float`` rounds, float32, for multipliers of any shape.
 
-    terms   (sums int64, multiplier float32 that broadcasts to them)
+    terms   (sums int64, multiplier float32 that broadcasts to them, not negative)
+
+    Raises OverflowError on a product beyond 2**120.
     """
     total = np.float32(0)
     for sums, multiplier in terms:
+        if not magnitude(sums) * float(multiplier.max(initial=0)) <= LARGEST_SCALED:
+            raise OverflowError("a sum times its multiplier is too large for float32")
         total = total + sums.astype(np.float32) * multiplier
     return total
 

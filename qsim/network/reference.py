@@ -38,7 +38,14 @@ from qsim.network.weights import Weights
 BATCH_BYTES = 2**27
 
 
+def float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
+    """The float32 result of one layer for a batch; infinite or NaN where float32 overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _float_layer(node, weights, inputs)
+
+
 TensorFunction = Callable[[np.ndarray], np.ndarray]
+LayerFunction = Callable[[Node, Weights, list[np.ndarray]], np.ndarray]
 
 
 def run_float(
@@ -46,10 +53,12 @@ def run_float(
     weights: Weights,
     images: np.ndarray,
     functions: Mapping[str, TensorFunction] = {},
+    layers: LayerFunction = float_layer,
 ) -> dict[str, np.ndarray]:
     """Every tensor of the network in float32, by name, for ``images`` (images, *input_shape).
 
     functions   by tensor, what it goes through once it is made
+    layers      what computes a layer
     """
     tensors = {}
     for name in (INPUT, *network.nodes):
@@ -57,7 +66,7 @@ def run_float(
             tensor = images.astype(np.float32)
         else:
             node = network.nodes[name]
-            tensor = float_layer(node, weights, [tensors[source] for source in node.inputs])
+            tensor = layers(node, weights, [tensors[source] for source in node.inputs])
         tensors[name] = functions[name](tensor) if name in functions else tensor
     return tensors
 
@@ -67,12 +76,6 @@ def image_batches(network: Network, images: int) -> list[slice]:
     per_image = 4 * sum(prod(node.output_shape) for node in network.nodes.values())
     size = max(1, BATCH_BYTES // per_image)
     return [slice(start, start + size) for start in range(0, images, size)]
-
-
-def float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
-    """The float32 result of one layer for a batch; infinite or NaN where float32 overflows."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _float_layer(node, weights, inputs)
 
 
 def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:

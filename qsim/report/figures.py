@@ -60,7 +60,7 @@ def format_figure(number: Facts) -> Figure:
     drawn = grids(number)
     if not drawn:
         raise QsimError(f"{describe(number)} has no levels to draw")
-    picture = Figure(figsize=(9, 0.9 + 0.8 * len(drawn)), layout="constrained")
+    picture = Figure(figsize=(9, 0.9 + 1.1 * len(drawn)), layout="constrained")
     FigureCanvasAgg(picture)
     for axes, (title, grid) in zip(
         picture.subplots(len(drawn), 1, squeeze=False)[:, 0], drawn, strict=True
@@ -71,8 +71,9 @@ def format_figure(number: Facts) -> Figure:
         axes.set_ylim(0, 1.15)
         axes.set_yticks([])
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.set_title(f"{title}: {len(values)} levels", fontsize=9, loc="left")
-    axes.set_xlabel(f"level / {drawn[-1][1].alpha_level}")
+        counted = f"{len(values)} levels" if title == "levels" else f"{title}: {len(values)} levels"
+        axes.set_title(counted, fontsize=9, loc="left")
+        axes.set_xlabel(f"level / {grid.alpha_level}")
     picture.suptitle(describe(number), parse_math=False)
     return picture
 

@@ -21,10 +21,14 @@ PAGE_HEAD = """\
 # Number formats
 
 A quantized value is `scale * level` with an integer level, so one integer product over levels
-defines the result of every format; a datapath is a way to get exactly that. Weights, activations
-and gradients take the formats that list them. `range rule` is the workload's `range`: `max` or
-`mse`. Where a scale is said to be the format's own, `range` does not apply, and its weights are
-quantized as they were trained: a batch norm scales the sums instead of being folded into them.
+defines the result of every format; a datapath is a way to get exactly that, of activations the one
+for binary weights. Weights, activations and gradients take the formats that list them.
+
+`range rule` is the workload's `range`: `max` maps the largest magnitude to the largest level, `mse`
+takes, of 81 scales that map 20 % to 100 % of it there, the one of least squared error. Where a
+scale is the format's own, `range` does not apply, and weights are quantized as they were trained: a
+batch norm scales the sums instead of being folded into them.
+
 Zero padding adds nothing to a sum, also in a format without a level 0.
 
 """
@@ -62,8 +66,8 @@ def card(number: Facts) -> RenderableType:
         "for": ", ".join(number.roles),
         "bits": str(number.bits),
         "levels": levels_text(number),
-        "scale": number.scale_text,
-        "rounding": number.rounding_text,
+        "scale": number.scale_words(),
+        "rounding": number.rounding_words(),
         "datapath": number.datapath,
         "source": number.source,
     }
@@ -131,7 +135,7 @@ def _row(name: str, record: type[Facts]) -> dict[str, str]:
         "levels": levels_text(number) + (f" ({record.example})" if record.example else ""),
         "scale": record.scale_text,
         "rounding": record.rounding_text,
-        "datapath": record.datapath if record.roles != ("activations",) else "-",
+        "datapath": record.datapath,
         "source": record.source or "-",
     }
 

@@ -51,8 +51,9 @@ def _head(evaluation: Evaluation) -> Table:
 def _precision_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
     groups: dict[str, list[str]] = {}
     for row in precision_rows(evaluation):
-        scale = row["weight_scale"].replace("_", " ")
-        text = f"weights {row['weights']}, scale {scale}; activations {row['activations']}"
+        scale = "" if row["weights"] == "float" else f", scale {row['weight_scale']}"
+        text = f"weights {row['weights']}{scale}; activations {row['activations']}"
+        text = text.replace("per_", "per ")
         groups.setdefault(text, []).append(row["layer"])
     if len(groups) == 1:
         return [("precision", next(iter(groups)))]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qsim.formats import Hwgq
+from qsim.formats.hwgq import half_normal_step
 
 DERIVED = {1: 0.7979, 2: 0.5388, 3: 0.3217, 4: 0.1842}
 
@@ -86,9 +87,9 @@ def test_a_step_grows_with_sigma():
     assert Hwgq(2, 4.0).quantize(np.zeros(1)).scale == 4 * Hwgq(2).quantize(np.zeros(1)).scale
 
 
-def test_before_rounding_what_is_negative_is_0():
+def test_before_rounding_what_lies_outside_the_levels_is_clipped():
     got = Hwgq(2).before_rounding(np.array([-1.0, 0.25, 7], np.float32))
-    assert got.tolist() == [0, 0.25, 7]
+    assert got.tolist() == [0, 0.25, np.float32(3 * np.float32(half_normal_step(2)))]
     assert got.dtype == np.float32
 
 
@@ -97,9 +98,9 @@ def test_before_rounding_what_is_negative_is_0():
     [
         ((0,), "HWGQ has 1 to 8 bits, not 0"),
         ((9,), "HWGQ has 1 to 8 bits, not 9"),
-        ((2, 0.0), "sigma is a positive number, not 0.0"),
-        ((2, 1e30), r"sigma is a positive number, not 1e\+30"),
-        ((2, float("nan")), "sigma is a positive number, not nan"),
+        ((2, 0.0), "sigma lies between 1e-30 and 1e30, which"),
+        ((2, 1e30), r"sigma lies between 1e-30 and 1e30, which"),
+        ((2, float("nan")), "sigma lies between 1e-30 and 1e30, which"),
     ],
 )
 def test_impossible_parameters_are_refused(arguments, problem):
@@ -108,5 +109,5 @@ def test_impossible_parameters_are_refused(arguments, problem):
 
 
 def test_a_sigma_too_small_for_a_float32_step_is_refused():
-    with pytest.raises(ValueError, match=r"positive and finite, not 0\.0"):
-        Hwgq(2, 1e-60).quantize(np.zeros(1))
+    with pytest.raises(ValueError, match="sigma lies between 1e-30 and 1e30, which 1e-60 does not"):
+        Hwgq(2, 1e-60)

@@ -89,9 +89,9 @@ def test_before_rounding_values_are_clipped_to_alpha():
     [
         ((0,), "PACT has 1 to 16 bits, not 0"),
         ((17,), "PACT has 1 to 16 bits, not 17"),
-        ((2, 0.0), "alpha is a positive number, not 0.0"),
-        ((2, 1e30), r"alpha is a positive number, not 1e\+30"),
-        ((2, float("nan")), "alpha is a positive number, not nan"),
+        ((2, 0.0), "alpha lies between 1e-30 and 1e30, which"),
+        ((2, 1e30), r"alpha lies between 1e-30 and 1e30, which"),
+        ((2, float("nan")), "alpha lies between 1e-30 and 1e30, which"),
     ],
 )
 def test_impossible_parameters_are_refused(arguments, problem):

@@ -1,0 +1,213 @@
+"""How layers go together: what each makes is the float layer of what it read, whatever came before.
+
+The oracle shares no composition of bounds, offsets and terms with the run or its check.
+"""
+
+import numpy as np
+import pytest
+from programs import program_for
+
+from qsim.datasets import digits
+from qsim.errors import QsimError
+from qsim.evaluate import evaluate
+from qsim.execute import execute
+from qsim.kernels.accumulator import Accumulator
+from qsim.network.graph import Network
+from qsim.network.layers import Add, Clip, Concat, Conv, Flatten, Linear, MaxPool, Relu, Relu6
+from qsim.network.reference import float_layer
+from qsim.program import stands_for
+from qsim.values import real
+from qsim.workload import load_workload
+
+A8 = {"affine": {"bits": 8}}
+MAP = {"xnor_activations": {"scale_map": True}}
+
+
+def assert_every_layer_is_its_float_function(program, steps, atol=1e-3):
+    """Each layer, before rounding, against the float layer of the values that it read."""
+    weights = dict(program.real)
+    for name, quantized in program.weights.items():
+        if quantized is not None:
+            weights[f"{name}.weight"] = program.held(name)
+    for node in program.network.nodes.values():
+        read = [real(steps[name].value).astype(np.float32) for name in node.inputs]
+        wanted = float_layer(node, weights, read)
+        size = max(1.0, float(np.abs(wanted).max()))
+        np.testing.assert_allclose(
+            real(steps[node.name].unrounded), wanted, atol=atol * size, err_msg=node.name
+        )
+
+
+@pytest.mark.parametrize("weights", ["bwn", {"fixed": {"bits": 8}}], ids=str)
+@pytest.mark.parametrize(
+    "bound", [Relu(name="r"), Relu6(name="r"), Clip(name="r", low=-0.05, high=0.05)], ids=str
+)
+@pytest.mark.parametrize("carry", [MaxPool(name="p", kernel=2), Flatten(name="p")], ids=str)
+def test_bounds_survive_up_to_an_addition(weights, bound, carry):
+    pooled = isinstance(carry, MaxPool)
+    layers = [
+        Conv(name="a", out_channels=4, kernel=3, padding=1), bound, carry,
+        Conv(name="b", out_channels=4, kernel=3, padding=1, stride=2 if pooled else 1,
+             inputs=("input",)),
+    ]  # fmt: skip
+    if not pooled:
+        layers.append(Flatten(name="bf"))
+    layers.append(Add(name="sum", inputs=("p", "b" if pooled else "bf")))
+    if pooled:
+        layers.append(Flatten(name="f"))
+    layers.append(Linear(name="fc", out_features=2))
+    program, images = program_for(Network("n", (2, 8, 8), tuple(layers)), weights, activations=A8)
+    assert_every_layer_is_its_float_function(program, execute(program, images))
+
+
+def test_the_map_is_of_unrounded_values_behind_a_pool():
+    program = evaluate(load_workload("digits-xnor-k")).execution.program
+    steps = execute(program, digits().images[:4])
+    node = program.network.nodes["conv3"]
+    got = steps["conv3"].unrounded.terms[0][1]  # scales by place, row scale included
+    [row_scales] = program.accumulator_scales(node)
+    before = real(steps["conv2"].unrounded).astype(np.float32)
+    pooled = float_layer(program.network.nodes["pool2"], {}, [before])
+    mean = np.pad(np.abs(pooled).mean(1), ((0, 0), (1, 1), (1, 1)))
+    h, w = pooled.shape[2:]
+    k = sum(mean[:, i : i + h, j : j + w] for i in range(3) for j in range(3)) / 9
+    np.testing.assert_allclose(got, row_scales[None, :, None, None] * k[:, None], rtol=1e-4)
+
+
+def test_the_map_is_not_forgotten_by_float_weights():
+    network = Network(
+        "n", (2, 4, 4), tuple(Conv(name=name, out_channels=2, kernel=1) for name in "abc")
+    )
+    results = []
+    for scale_map in (True, False):
+        layer = {"weights": "float", "activations": {"xnor_activations": {"scale_map": scale_map}}}
+        try:
+            program, images = program_for(network, "bwn", activations=A8, layers={"b": layer})
+        except QsimError:
+            return  # refused is right too
+        results.append(real(execute(program, images)["b"].unrounded))
+    assert not np.array_equal(*results)
+
+
+@pytest.mark.parametrize(
+    "weights", ["bwn", {"lsq": {"bits": 4, "step": 0.25}}, {"fixed": {"bits": 4}}], ids=str
+)
+def test_a_bias_does_not_change_the_weights(weights):
+    network = Network(
+        "n", (2, 4, 4), tuple(Conv(name=name, out_channels=2, kernel=1) for name in "ao")
+    )
+    values = {
+        "a.weight": np.array([[0.5, -0.25], [0.25, 0.5]], np.float32).reshape(2, 2, 1, 1),
+        "a.bias": np.array([8, 8 / 3], np.float32),
+        "o.weight": np.full((2, 2, 1, 1), 0.5, np.float32),
+        "o.bias": np.zeros(2, np.float32),
+    }
+    try:
+        program, _ = program_for(
+            network, weights, activations=8, signed=True, values=values,
+            requantize="tflite", accumulator=Accumulator(12),
+        )  # fmt: skip
+    except QsimError:
+        return  # refused is right
+    apart = stands_for(program.weights["a"], None)
+    if "a" in program.factors:
+        np.testing.assert_array_equal(program.held("a"), apart)  # there is no batch norm
+    np.testing.assert_allclose(apart, values["a.weight"], atol=0.26)
+
+
+@pytest.mark.parametrize("second", [Relu(name="r"), Clip(name="r", low=0.5, high=1.0)], ids=str)
+def test_bounds_are_applied_in_order(second):
+    layers = (
+        Conv(name="a", out_channels=2, kernel=1), Clip(name="c", low=-1, high=-0.2), second,
+        Conv(name="b", out_channels=2, kernel=1),
+    )  # fmt: skip
+    program, images = program_for(
+        Network("n", (2, 4, 4), layers), {"fixed": {"bits": 8}}, activations=A8
+    )
+    assert_every_layer_is_its_float_function(program, execute(program, images), atol=0.01)
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_grouped_convolutions_have_scales_per_group_or_are_refused(groups):
+    layers = (
+        Conv(name="a", out_channels=8, kernel=3, padding=1, groups=groups),
+        Conv(name="b", out_channels=2, kernel=1),
+    )
+    layer = {"a": {"weight_scale": "per_group", "group_size": 2}}
+    network = Network("n", (8, 4, 4), layers)
+    try:
+        program, images = program_for(network, {"fixed": {"bits": 8}}, activations=A8, layers=layer)
+        steps = execute(program, images)
+    except QsimError:
+        return
+    assert_every_layer_is_its_float_function(program, steps)
+
+
+def test_integer_only_refuses_float64_products():
+    network = Network("n", (8,), tuple(Linear(name=name, out_features=8) for name in "ab"))
+    with pytest.raises(QsimError, match="integer_only"):
+        program_for(network, {"fixed": {"bits": 8}}, activations=A8, integer_only=True,
+                    requantize="tflite-reference")  # fmt: skip
+
+
+def test_totals_beyond_float32_are_refused():
+    network = Network("n", (2, 4, 4), (
+        Conv(name="a", out_channels=2, kernel=1),
+        Conv(name="b", out_channels=2, kernel=1, inputs=("input",)),
+        Add(name="s", inputs=("a", "b")),
+        Conv(name="o", out_channels=2, kernel=1),
+    ))  # fmt: skip
+    ones, sign = np.full((2, 2, 1, 1), 1e20, np.float32), np.float32([1, -1]).reshape(2, 1, 1, 1)
+    values = {
+        "a.weight": ones, "a.bias": np.float32([3e38, -3e38]),
+        "b.weight": ones * sign, "b.bias": np.float32([-3e38, 3e38]),
+        "o.weight": np.ones((2, 2, 1, 1), np.float32), "o.bias": np.zeros(2, np.float32),
+    }  # fmt: skip
+    narrow = {"fixed_point": {"bits": 8, "fraction_bits": 64}}
+    program, images = program_for(network, "bwn", activations=A8, values=values,
+                                  layers={"o": {"weights": "float", "activations": narrow}})  # fmt: skip
+    with np.errstate(all="ignore"), pytest.raises(QsimError, match="cannot be rounded"):
+        levels = execute(program, images)["s"].value.levels
+        assert np.isin(levels, np.arange(-128, 128)).all(), levels.min()
+
+
+def test_a_layer_that_its_batch_norm_switches_off_is_its_bias():
+    from test_requantize import NORMED
+
+    from hwmodels.documents import convert
+    from qsim.build import build
+    from qsim.network.fold import fold_network, fold_weights, unfolded_weights
+    from qsim.network.weights import seeded_weights
+    from qsim.precision import PrecisionDocument, resolve
+    from qsim.program import Arithmetic
+
+    arrays = seeded_weights(NORMED, 0)
+    arrays["norm.weight"] = np.zeros(4, np.float32)
+    arrays["norm.bias"] = np.float32([0.5, 1, 0.25, 0])
+    network = fold_network(NORMED)
+    data = {"default": {"weights": "bwn", "activations": {"fixed": {"bits": 8, "signed": False}}}}
+    precision = resolve(convert(data, PrecisionDocument, where="w"), network, where="w")
+    images = np.random.default_rng(0).random((2, 2, 4, 4), np.float32)
+    program = build(network, fold_weights(NORMED, arrays), precision, images, Arithmetic(),
+                    unfolded_weights(NORMED, arrays))  # fmt: skip
+    got = real(execute(program, images)["first"].unrounded)
+    np.testing.assert_allclose(
+        got, np.broadcast_to(arrays["norm.bias"].reshape(4, 1, 1), got.shape), atol=1e-3
+    )
+
+
+def test_the_map_of_a_concatenation_is_not_of_signs():
+    layers = (
+        Conv(name="a", out_channels=2, kernel=1),
+        Conv(name="b", out_channels=2, kernel=1, inputs=("input",)),
+        Concat(name="c", inputs=("a", "b")),
+        Conv(name="d", out_channels=2, kernel=1),
+    )
+    layer = {"a": {"activations": A8}, "b": {"activations": A8}}
+    network = Network("n", (2, 4, 4), layers)
+    try:
+        program, images = program_for(network, "bwn", activations=MAP, layers=layer)
+    except QsimError:
+        return
+    steps = execute(program, images)
+    assert np.unique(steps["d"].unrounded.terms[0][1]).size > 2
