@@ -7,16 +7,33 @@ import numpy as np
 import pytest
 from programs import program_for
 
+from hwmodels.documents import convert
+from qsim.build import build
 from qsim.datasets import digits
 from qsim.errors import QsimError
 from qsim.evaluate import evaluate
 from qsim.execute import execute
 from qsim.kernels.accumulator import Accumulator
+from qsim.network.fold import fold_network, fold_weights, unfolded_weights
 from qsim.network.graph import Network
-from qsim.network.layers import Add, Clip, Concat, Conv, Flatten, Linear, MaxPool, Relu, Relu6
+from qsim.network.layers import (
+    Add,
+    BatchNorm,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Linear,
+    MaxPool,
+    Relu,
+    Relu6,
+)
 from qsim.network.reference import float_layer
-from qsim.program import stands_for
+from qsim.network.weights import seeded_weights
+from qsim.precision import PrecisionDocument, resolve
+from qsim.program import Arithmetic, stands_for
 from qsim.values import real
+from qsim.verify import count_checked
 from qsim.workload import load_workload
 
 A8 = {"affine": {"bits": 8}}
@@ -171,31 +188,6 @@ def test_totals_beyond_float32_are_refused():
         assert np.isin(levels, np.arange(-128, 128)).all(), levels.min()
 
 
-def test_a_layer_that_its_batch_norm_switches_off_is_its_bias():
-    from test_requantize import NORMED
-
-    from hwmodels.documents import convert
-    from qsim.build import build
-    from qsim.network.fold import fold_network, fold_weights, unfolded_weights
-    from qsim.network.weights import seeded_weights
-    from qsim.precision import PrecisionDocument, resolve
-    from qsim.program import Arithmetic
-
-    arrays = seeded_weights(NORMED, 0)
-    arrays["norm.weight"] = np.zeros(4, np.float32)
-    arrays["norm.bias"] = np.float32([0.5, 1, 0.25, 0])
-    network = fold_network(NORMED)
-    data = {"default": {"weights": "bwn", "activations": {"fixed": {"bits": 8, "signed": False}}}}
-    precision = resolve(convert(data, PrecisionDocument, where="w"), network, where="w")
-    images = np.random.default_rng(0).random((2, 2, 4, 4), np.float32)
-    program = build(network, fold_weights(NORMED, arrays), precision, images, Arithmetic(),
-                    unfolded_weights(NORMED, arrays))  # fmt: skip
-    got = real(execute(program, images)["first"].unrounded)
-    np.testing.assert_allclose(
-        got, np.broadcast_to(arrays["norm.bias"].reshape(4, 1, 1), got.shape), atol=1e-3
-    )
-
-
 def test_the_map_of_a_concatenation_is_not_of_signs():
     layers = (
         Conv(name="a", out_channels=2, kernel=1),
@@ -211,3 +203,135 @@ def test_the_map_of_a_concatenation_is_not_of_signs():
         return
     steps = execute(program, images)
     assert np.unique(steps["d"].unrounded.terms[0][1]).size > 2
+
+
+NORMED = Network(
+    "normed",
+    (3, 6, 6),
+    (
+        Conv(name="a", out_channels=6, kernel=3, padding=1, bias=False),
+        BatchNorm(name="na"),
+        Relu(name="relu"),
+        MaxPool(name="pool", kernel=2),
+        Conv(name="short", out_channels=4, kernel=1),
+        Conv(name="b", out_channels=4, kernel=3, padding=1, inputs=("pool",)),
+        BatchNorm(name="nb"),
+        Add(name="sum", inputs=("nb", "short")),
+        Relu(name="bounded"),
+        Flatten(name="flat"),
+        Linear(name="fc", out_features=3),
+    ),
+)
+TRAINED_WITH = [
+    "binary_connect", "bwn", {"dorefa_weights": {"bits": 1}}, {"dorefa_weights": {"bits": 3}},
+    {"lsq": {"bits": 3}}, "ttq", "twn", {"wrpn_weights": {"bits": 3}},
+    {"fixed_point": {"bits": 4, "fraction_bits": 3}},
+]  # fmt: skip
+
+
+def normed_program(weights, gammas, *, activations=A8, **arithmetic):
+    """NORMED, its first batch norm having these weights and its second negative ones; two images."""
+    arrays = seeded_weights(NORMED, 3)
+    arrays["na.weight"] = np.array(gammas, np.float32)
+    arrays["nb.weight"] = -arrays["nb.weight"]
+    network, wanted = fold_network(NORMED), Arithmetic(**arithmetic)
+    data = {"default": {"weights": weights, "activations": activations}}
+    document = convert(data, PrecisionDocument, where="w")
+    precision = resolve(document, network, where="w", at_once=wanted.requantizer.at_once)
+    images = np.random.default_rng(0).random((2, *NORMED.input_shape), np.float32)
+    program = build(
+        network, fold_weights(NORMED, arrays), precision, images, wanted,
+        unfolded_weights(NORMED, arrays),
+    )  # fmt: skip
+    return program, images
+
+
+@pytest.mark.parametrize("weights", TRAINED_WITH, ids=str)
+@pytest.mark.parametrize(
+    "gammas", [[1, -1, 0.5, -2, 1e-3, 1], [0, 1, -0.0, -1, 1e-12, 2], [0] * 6], ids=str
+)
+def test_batch_norms_scale_the_sums_of_trained_weights_and_add_to_them(weights, gammas):
+    program, images = normed_program(weights, gammas)
+    steps = execute(program, images)
+    assert_every_layer_is_its_float_function(program, steps, atol=1e-5)
+    assert count_checked(program, steps, 10**6)[1] == []
+    dead = [row for row, gamma in enumerate(gammas) if gamma == 0]
+    made = real(steps["a"].unrounded)[:, dead]
+    assert (made == made[:, :, :1, :1]).all()  # its bias, exactly, wherever it is
+
+
+@pytest.mark.parametrize("weights", [w for w in TRAINED_WITH if w != "ttq"], ids=str)
+@pytest.mark.parametrize("mode", ["exact", "saturate", "wrap"])
+def test_integer_biases_of_trained_weights_are_within_half_a_step(weights, mode):
+    gammas = [1, -1, 0.5, -2, 1e-12, 0]
+    accumulator = Accumulator(40, mode)
+    program, images = normed_program(
+        weights, gammas, requantize="tflite", accumulator=accumulator, integer_only=True
+    )
+    steps = execute(program, images)
+    assert count_checked(program, steps, 10**6)[1] == []
+    for name in ("a", "b"):
+        node = program.network.nodes[name]
+        [scale] = program.accumulator_scales(node)
+        read = real(steps[node.inputs[0]].value).astype(np.float32)
+        held = program.real | {f"{name}.weight": program.held(name)}
+        error = np.abs(real(steps[name].unrounded) - float_layer(node, held, [read]))
+        assert (error <= (scale / 2 + 1e-5).reshape(-1, 1, 1)).all()
+    node = program.network.nodes["a"]
+    bias, [scale] = program.real["a.bias"], program.accumulator_scales(node)
+    assert scale[4] >= scale[:4].max() * 2.0**-24  # of next to nothing, and no less
+    assert abs(bias[4] / scale[4]) <= 2**24
+
+
+def test_a_negative_norm_turns_around_what_the_register_held():
+    layers = (Conv(name="a", out_channels=1, kernel=1, bias=False), BatchNorm(name="n"))
+    network = Network("n", (1, 1, 1), layers)
+    arrays = {
+        "a.weight": np.full((1, 1, 1, 1), -1.0, np.float32),
+        "n.weight": np.full(1, -1.0, np.float32),
+        "n.bias": np.zeros(1, np.float32),
+        "n.running_mean": np.zeros(1, np.float32),
+        "n.running_var": np.ones(1, np.float32),
+    }
+    folded = fold_network(network)
+    data = {"default": {"weights": {"fixed_point": {"bits": 4, "fraction_bits": 3}},
+                        "activations": {"fixed_point": {"bits": 8, "fraction_bits": 0}}}}  # fmt: skip
+    precision = resolve(convert(data, PrecisionDocument, where="w"), folded, where="w")
+    images = np.full((1, 1, 1, 1), 100, np.float32)
+    program = build(
+        folded, fold_weights(network, arrays), precision, images,
+        Arithmetic(accumulator=Accumulator(8, "saturate")), unfolded_weights(network, arrays),
+    )  # fmt: skip
+    [(sums, _)] = execute(program, images)["a"].unrounded.terms
+    assert sums.item() == 128  # -8 * 100 is held as -128
+
+
+def test_ranges_follow_what_a_format_clips():
+    names = ["a", "b", "c"]
+    network = Network("n", (1, 2, 2), tuple(Conv(name=n, out_channels=1, kernel=1) for n in names))
+    values = {f"{name}.weight": np.full((1, 1, 1, 1), 2.0, np.float32) for name in names}
+    values |= {f"{name}.bias": np.zeros(1, np.float32) for name in names}
+    eight = {"fixed": {"bits": 8, "signed": True}}
+    program, _ = program_for(
+        network, eight, activations=eight, values=values,
+        layers={"b": {"activations": {"dorefa_activations": {"bits": 8}}}},
+    )  # fmt: skip
+    assert program.scales["b"] == pytest.approx(2 / 127, rel=1e-6)  # 2 times what is clipped to 1
+
+
+def test_bounds_hold_for_levels_that_round_in_their_own_way():
+    layers = (
+        Conv(name="a", out_channels=2, kernel=1), Clip(name="c", low=-1.0, high=1.2),
+        Conv(name="b", out_channels=2, kernel=1),
+    )  # fmt: skip
+    values = seeded_weights(Network("n", (1, 4, 4), layers), 0)
+    values["a.bias"] = np.float32([5, -5])
+    network = Network("n", (1, 4, 4), layers)
+    for requantize in ("onnx", "thresholds"):
+        program, images = program_for(
+            network, "bwn", activations={"hwgq": {"bits": 4, "sigma": 3.0}}, values=values,
+            requantize=requantize,
+        )  # fmt: skip
+        levels = execute(program, images)["c"].value.levels
+        assert (levels[:, 0] == 2).all()  # 1.2 in steps of 0.5527
+        assert (levels[:, 1] == 0).all()
