@@ -9,8 +9,6 @@ from qsim.kernels.softmax import exponentials
 from qsim.kernels.tables import Table, make_table
 from qsim.network.layers import Sigmoid, Softmax, Tabled
 
-MOST_ENTRIES = 2**10  # of a full table; above it lines lie between entries
-
 
 @lru_cache(maxsize=64)
 def table_of(layer: Tabled, low: int, high: int, scale: float) -> Table:
