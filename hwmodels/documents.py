@@ -12,7 +12,7 @@ from msgspec import inspect
 from hwmodels.errors import InputError
 from hwmodels.strict_yaml import read_yaml
 
-MOST_SHOWN = 12  # names of a remedy
+MOST_SHOWN = 24  # names of a remedy
 
 T = TypeVar("T")
 
@@ -37,10 +37,12 @@ def convert(data: object, record: type[T], *, where: str) -> T:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A remedy for an unknown ``name``: the most alike of the ``known`` ones, or all of them."""
+    """A remedy for an unknown ``name``: the most alike of the ``known`` ones, the only one that it
+    begins, else all of them."""
     known = sorted(known)
-    alike = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if alike:
+    begun = [each for each in known if name and each.startswith(name)]
+    alike = difflib.get_close_matches(name, known, n=1, cutoff=0.6) or begun
+    if len(alike) == 1:
         return f"did you mean {alike[0]!r}?"
     more = f" and {len(known) - MOST_SHOWN} more" if len(known) > MOST_SHOWN else ""
     return f"known are: {', '.join(known[:MOST_SHOWN]) or 'none'}{more}"

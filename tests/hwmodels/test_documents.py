@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwmodels.documents import convert, read_document, read_yaml
+from hwmodels.documents import convert, nearest, read_document, read_yaml
 from hwmodels.errors import InputError
 
 
@@ -130,3 +130,9 @@ def test_an_alias_means_its_anchor(tmp_path):
 def test_complaints_name_where_the_data_came_from():
     with pytest.raises(InputError, match=r"^there: key 'name' is missing"):
         convert({}, Outer, where="there")
+
+
+def test_the_start_of_one_name_suggests_it():
+    known = ["xnor_activations", "wrpn_weights", "wrpn_activations"]
+    assert nearest("xnor", known) == "did you mean 'xnor_activations'?"
+    assert nearest("w", known).startswith("known are: ")

@@ -90,3 +90,9 @@ def test_ratios_of_scales_that_a_runtime_refuses_are_refused(addition, ratio, pr
     scales = np.float32(ratio), np.float32(min(ratio, 1)), ONE
     with pytest.raises(ValueError, match=problem):
         add_fixed(np.ones(1, int), np.ones(1, int), scales, 0, 1, addition=addition)
+
+
+def test_the_least_ratio_that_xnnpack_takes():
+    scales = np.float32(2.0**-10), ONE, ONE
+    got = add_fixed(np.full(1, 511), np.ones(1, int), scales, -8, 7, addition="xnnpack")
+    assert got.tolist() == [1]  # 511 / 1024 + 1

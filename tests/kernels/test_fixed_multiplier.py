@@ -167,6 +167,11 @@ def test_multipliers_beyond_the_largest_shift_are_refused(multiplier):
         level(0, multiplier, "tflite")
 
 
+def test_one_multiplier_among_others_is_refused():
+    with pytest.raises(ValueError, match=r"less than 2\*\*30"):
+        quantize_multiplier(np.array([0.5, 2.0**30, 0.25]))
+
+
 def test_multipliers_of_float32_are_refused():
     with pytest.raises(TypeError, match="float64, not float32"):
         quantize_multiplier(np.ones(1, np.float32))

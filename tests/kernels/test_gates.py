@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qsim.kernels import real_functions
 from qsim.kernels.gates import GateProduct, rescale, shift_half_even
-from qsim.kernels.level_grid import fixed_point
+from qsim.kernels.level_grid import LevelGrid, fixed_point
 from qsim.kernels.level_product import LevelWeights
 from qsim.kernels.lstm import make_lstm
 from qsim.kernels.tables import make_table
@@ -48,7 +48,10 @@ def test_tables_of_different_formats_are_refused():
         replace(gates(), tanh=narrow_tanh)
 
 
-@pytest.mark.parametrize("unit", [fixed_point(18, 16), fixed_point(18, 15)])
+@pytest.mark.parametrize(
+    "unit",
+    [fixed_point(18, 16), fixed_point(18, 15), LevelGrid(-(2**15) - 1, 2**15, Fraction(1, 2**15))],
+)
 def test_units_wider_than_16_bits_are_refused(unit):
     x = fixed_point(8, 4)
     functions = real_functions.sigmoid, real_functions.tanh

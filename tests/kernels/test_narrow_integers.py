@@ -116,3 +116,8 @@ def test_other_types_are_refused():
         pack_narrow(np.ones(1), 4)
     with pytest.raises(TypeError, match="uint8, not int64"):
         unpack_narrow(np.ones(1, int), (1,), 4, signed=True)
+
+
+def test_one_negative_integer_among_others_has_no_place_in_an_unsigned_type():
+    with pytest.raises(ValueError, match="-3 has no place in uint8"):
+        widen_narrow(np.array([5, -3, 0], np.int8), np.dtype(np.uint8))
