@@ -73,3 +73,11 @@ def test_heavy_packages_are_imported_only_where_they_are_used(code, absent):
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_every_module_says_what_it_is(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_the_check_shares_no_kernel_with_the_run():
+    """Of what computes, only what says how wide a register is."""
+    computes = ("qsim.kernels", "qsim.execute", "qsim.requantize", "qsim.table_layers")
+    for path in (ROOT / "qsim" / "verify").glob("*.py"):
+        shared = {name for name in imports(path) if name.startswith(computes)}
+        assert shared <= {"qsim.kernels.accumulator"}, path

@@ -7,7 +7,6 @@ from functools import cache
 
 import numpy as np
 
-from qsim import verify_recurrent, verify_rounding, verify_tables
 from qsim.formats import AffineGrid, Format, Quantized, QuantizedGroups, QuantizedTtq
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.dorefa import OddLevels
@@ -36,6 +35,7 @@ from qsim.network.layers import (
 from qsim.network.recurrent import Gru, Lstm
 from qsim.program import Program
 from qsim.values import Element, HiddenStates, Levels, Step, Sums, Value, element, real
+from qsim.verify import recurrent, roundings, tables
 
 
 def count_checked(
@@ -105,14 +105,14 @@ def _rounded_again(
     """A level of a rounded tensor, from its value before."""
     number, scale = program.formats[tensor], float(program.scales[tensor])
     if before is None:
-        return verify_rounding.level_of_real(float(unrounded[at]), number, scale)
+        return roundings.level_of_real(float(unrounded[at]), number, scale)
     requantize = program.arithmetic.requantize
     channels = unrounded.terms[0][0].shape[1] if isinstance(unrounded, Sums) else 0
-    rounding = verify_rounding.kernel_of(before, requantize, at[1], channels)
+    rounding = roundings.kernel_of(before, requantize, at[1], channels)
     if before.source == "linear" and unrounded.scales == 1 and rounding == "tflite-builtin":
         [(total, by)] = before.terms
         before = replace(before, terms=((total, float(np.float32(by))),))
-    return verify_rounding.level_of_sums(before, number, scale, rounding)
+    return roundings.level_of_sums(before, number, scale, rounding)
 
 
 def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, ...]) -> Element:
@@ -148,7 +148,7 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
             total, scale = sum(value.terms[0][0] for value in values), values[0].terms[0][1]
             rounding = program.arithmetic.requantizer.mean
             if rounding is not None:
-                return Element(((verify_rounding.mean(total, len(values), rounding), scale),))
+                return Element(((roundings.mean(total, len(values), rounding), scale),))
             return Element(((total, scale),), divisor=len(values))
         case Flatten():
             image = np.unravel_index(at[1], node.input_shapes[0])
@@ -177,9 +177,9 @@ def _tabled_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) 
     levels = (number.min_level, number.max_level, float(x.scale))
     if isinstance(layer, Softmax):
         row = [int(level) for level in x.levels[at[:-1]]]
-        level = verify_tables.softmax_value(layer, row, at[-1], *levels)
+        level = tables.softmax_value(layer, row, at[-1], *levels)
         return Element(((level, 2.0**-layer.bits),))
-    level = verify_tables.table_value(layer, int(x.levels[at]), *levels)
+    level = tables.table_value(layer, int(x.levels[at]), *levels)
     return Element(((level, 2.0**-layer.fraction_bits),))
 
 
@@ -214,8 +214,8 @@ def _recurrent_again(
         for product, levels in zip(node.step_products, read, strict=True)
     )  # fmt: skip
     if isinstance(layer, Lstm):
-        return verify_recurrent.lstm_unit(layer, of_x, of_h, cell)
-    return verify_recurrent.gru_unit(layer, of_x, of_h, int(hidden[unit])), 0
+        return recurrent.lstm_unit(layer, of_x, of_h, cell)
+    return recurrent.gru_unit(layer, of_x, of_h, int(hidden[unit])), 0
 
 
 def _gate_again(
@@ -225,7 +225,7 @@ def _gate_again(
     one_step = Levels(levels[None], products.scales[product.inputs[0]])
     read = {product.inputs[0]: Step(one_step, one_step)}
     [(total, scale)] = _product_again(products, product, read, (0, row)).terms
-    return verify_recurrent.gate_part(layer, total, scale)
+    return recurrent.gate_part(layer, total, scale)
 
 
 def _part_of(inputs: list[Levels], at: tuple[int, ...]) -> Element:

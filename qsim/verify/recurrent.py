@@ -5,8 +5,8 @@ from functools import cache
 
 from qsim.network.layers import Sigmoid, Tanh
 from qsim.network.recurrent import Gru, Lstm, Recurrent
-from qsim.verify_rounding import fixed_point_product
-from qsim.verify_tables import function_level, on_a_line
+from qsim.verify.roundings import fixed_point_product
+from qsim.verify.tables import function_level, on_a_line
 
 
 def gate_part(layer: Recurrent, total: int, scale: float) -> int:
