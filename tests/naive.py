@@ -411,10 +411,11 @@ def requantize_double(total, multiplier, low, high):
 
 
 def requantize_real_bias(total, bias: Fraction, scales, one_scale, low, high):
-    """Scales of x, the weight and the result are fractions; each operation rounds to float32."""
+    """Scales of x, the weight and the result are fractions; each operation rounds to float32, but
+    for the product with a reciprocal, to which the sum is added first."""
     x, weight, out = scales
     product = float32(x * weight)
-    steps = float32(bias * float32(1 / product)) if one_scale else float32(bias / product)
+    steps = bias * float32(1 / product) if one_scale else float32(bias / product)
     multiplier = float32(product / out)
     scaled = float32(float32(float32(Fraction(total)) + steps) * multiplier)
     return min(max(half_even(scaled), low), high)

@@ -1,8 +1,9 @@
 """fbgemm's quantized linear layer, which torch runs on x86: uint8 activations, int8 weights.
 
 Without a bias it requantizes as ONNX Runtime does. A bias is a real number there, and becomes steps
-of the sums by a division where each row has its scale, by a reciprocal where all have one: the same
-bias and scales can give different codes in the two ways. Products of 2**31 and more, which it turns
+of the sums by a division where each row has its scale, by a reciprocal where all have one, in one
+rounding with the addition of the sum: the same bias and scales can give different codes in the two
+ways. Products of 2**31 and more, which it turns
 into the lowest code instead of the highest, are not generated.
 
 The dynamic layer finds the code of its real input from its range, and gives real results. Its
