@@ -14,14 +14,14 @@ def multiply_add(x: np.ndarray, factor: np.ndarray, term: np.ndarray) -> np.ndar
     for array in (x, factor, term):
         if array.dtype != np.float32:
             raise TypeError(f"a fused multiply-add is of float32, not {array.dtype}")
-    shaped = np.broadcast_arrays(x, factor, term)
-    out = np.empty(shaped[0].size, np.float32)
-    flat = [np.ascontiguousarray(array).reshape(-1) for array in shaped]
+    shape = np.broadcast_shapes(x.shape, factor.shape, term.shape)
+    flat = [np.broadcast_to(array, shape).flatten() for array in (x, factor, term)]
+    out = np.empty(flat[0].size, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
         _multiply_add(*flat, out)
     if not np.isfinite(out).all():
         raise OverflowError("a product and its term leave float32")
-    return out.reshape(shaped[0].shape)
+    return out.reshape(shape)
 
 
 @njit(cache=True, nogil=True)
