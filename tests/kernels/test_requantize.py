@@ -149,3 +149,15 @@ def test_limits_that_are_no_range_are_refused(low, high):
 def test_shapes_that_do_not_fit_are_refused(sums, per_channel):
     with pytest.raises(ValueError, match="does not fit"):
         requantize_shift(np.zeros(sums, int), np.zeros(per_channel, int), 0, 15)
+
+
+def test_halves_of_a_shift_go_to_the_even_level():
+    sums = np.array([[-5, -3, -1, 1, 3, 5]])
+    got = requantize_shift(sums, np.ones(6, np.int64), -8, 7)
+    assert got.tolist() == [[-2, -2, 0, 0, 2, 2]]
+
+
+def test_one_channel_that_could_leave_64_bits_is_enough_to_refuse():
+    small, large = np.array([[1, 1, 1]]), np.array([[1, 2**61, 1]])
+    with pytest.raises(OverflowError, match="too far apart"):
+        add_aligned([(small, np.array([0, 4, 0])), (large, np.zeros(3, np.int64))])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qsim.kernels import real_functions
 from qsim.kernels.level_grid import LevelGrid, fixed_point
-from qsim.kernels.tables import Table, make_table, table_error
+from qsim.kernels.tables import Table, entry_count, make_table, table_error
 
 BOUNDS = {
     "exp": naive.exp_bounds,
@@ -185,3 +185,10 @@ def test_entries_that_do_not_fit_are_refused():
         Table(x, y, np.zeros(5, int))
     with pytest.raises(ValueError, match=r"not all within -2 .. 1"):
         Table(x, y, np.array([0, 0, 0, 2]))
+
+
+def test_the_widest_step_of_a_table_is_of_16_bits():
+    x = LevelGrid(-(2**15), 2**15, Fraction(1))
+    assert entry_count(x, 16) == 2
+    with pytest.raises(ValueError, match=r"not 2\*\*17"):
+        entry_count(x, 17)

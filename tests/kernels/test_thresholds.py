@@ -103,3 +103,9 @@ def test_thresholds_that_are_no_integers_are_refused():
 def test_levels_beyond_24_bits_are_refused():
     with pytest.raises(ValueError, match="no range within 24 bits"):
         applied(low=2**24 - 1)
+
+
+def test_windows_have_no_padding_unless_it_is_asked_for():
+    sums = np.arange(9).reshape(1, 1, 3, 3)
+    got = max_pool_thresholds(sums, np.array([[4, 8]]), np.zeros(1, bool), 0, (2, 2), stride=(1, 1))
+    assert got.tolist() == [[[[1, 1], [1, 2]]]]
