@@ -250,14 +250,14 @@ def _product_again(
         for scale in _row_scales(weights, row)
     ]
     registers = [Register(accumulator) for _ in scales]
-    codes, format_of = weights.codes[row], _formats_of_row(weights, row)
+    codes, products_of = _codes_of_row(weights, row), _products_of_row(weights, row)
     for key, level in _operands(node, read.value.levels[image], row, at[2:]):
-        number, term = format_of(key[0])
+        multiply, term = products_of(key[0])
         code = int(codes[key])
         if isinstance(weights, QuantizedTtq):  # each term meets every weight, not its own as 0
             term = code >> 1  # the sign
             registers[1 - term].add(0)
-        registers[term].add(_multiply(number, code, level))
+        registers[term].add(multiply(code, level))
     sign = int(np.sign(factor))
     totals = [sign * register.total() for register in registers]
     bias = program.real.get(f"{node.name}.bias")
@@ -291,13 +291,22 @@ def _row_scales(weights: Quantized, row: int) -> list[np.float32]:
     return [np.broadcast_to(weights.scale.reshape(-1), (len(weights.levels),))[row]]
 
 
-def _formats_of_row(weights: Quantized, row: int) -> Callable[[int], tuple[Format, int]]:
-    """The format of a weight of a row by its in-channel, and the term that it belongs to."""
+def _codes_of_row(weights: Quantized, row: int) -> np.ndarray:
+    """The stored words of a row; of the others none is made."""
+    if isinstance(weights, QuantizedGroups):
+        return weights.codes[row]
+    return weights.row_format(row).encode(weights.levels[row])
+
+
+def _products_of_row(weights: Quantized, row: int) -> Callable[[int], tuple[Callable, int]]:
+    """What multiplies by a weight of a row, by its in-channel, and the term that it belongs to."""
     if isinstance(weights, QuantizedGroups):
         size = weights.levels.shape[1] // weights.scale.shape[1]
-        return cache(lambda channel: (weights.group_format(row, channel), channel // size))
-    number = weights.row_format(row)
-    return lambda channel: (number, 0)
+        return cache(
+            lambda channel: (_multiplier(weights.group_format(row, channel)), channel // size)
+        )
+    only = (_multiplier(weights.row_format(row)), 0)
+    return lambda channel: only
 
 
 def _image_before_rounding(
@@ -363,22 +372,31 @@ def _operands(node: Node, levels: np.ndarray, row: int, position: tuple[int, ...
             yield (c, i, j), int(levels[first + c, y, z]) if inside else 0
 
 
-def _multiply(number, code: int, level: int) -> int:
-    """``level`` times the weight that ``code`` stands for, by the datapath of its format."""
-    if number.datapath == "shift_add":
-        sign, *shifts = _shifts(number, code)
-        return sign * sum(level << shift for shift in shifts if shift >= 0)
-    if isinstance(number, AffineGrid):
-        return level * (code - number.zero_point)
-    if isinstance(number, BinaryFormat | OddLevels) or number.bits == 1:
-        return level * (2 * code - (2**number.bits - 1))
-    negative = number.signed and code >> (number.bits - 1)
-    return level * (code - 2**number.bits if negative else code)
-
-
 @cache
-def _shifts(number, code: int) -> tuple[int, ...]:
-    return tuple(int(part) for part in number.shifts(np.array(code)))
+def _multiplier(number: Format) -> Callable[[int, int], int]:
+    """What multiplies a level by the weight that a code stands for, by the format's datapath."""
+    codes = range(2**number.bits)
+    if number.datapath == "shift_add":
+        terms = [_terms(number, code) for code in codes]
+        return lambda code, level: sum(sign * (level << shift) for sign, shift in terms[code])
+    weights = [_weight(number, code) for code in codes]
+    return lambda code, level: weights[code] * level
+
+
+def _terms(number: Format, code: int) -> list[tuple[int, int]]:
+    """The sign and the shift of each power of two that a code is the sum of."""
+    sign, *shifts = (int(part) for part in number.shifts(np.array(code)))
+    return [(sign, shift) for shift in shifts if shift >= 0]
+
+
+def _weight(number: Format, code: int) -> int:
+    """The level of a code, by what each format says of its words."""
+    if isinstance(number, AffineGrid):
+        return code - number.zero_point
+    if isinstance(number, BinaryFormat | OddLevels) or number.bits == 1:
+        return 2 * code - (2**number.bits - 1)
+    negative = number.signed and code >> (number.bits - 1)
+    return code - 2**number.bits if negative else code
 
 
 class Register:
@@ -391,7 +409,8 @@ class Register:
     def add(self, product: int) -> None:
         """Add one more product."""
         if self._partial is None:
-            self._sum = _hold(self._wide, self._sum + product)
+            total = self._sum + product
+            self._sum = total if self._wide.mode == "exact" else _hold(self._wide, total)
             return
         self._part = _hold(self._partial, self._part + product)
         self._count += 1
