@@ -2,11 +2,12 @@
 integer is confirmed."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from programs import program_for
 from test_composition import assert_every_layer_is_its_float_function
 
+from qsim.errors import WorkloadError
 from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
 from qsim.network.layers import (
@@ -72,10 +73,19 @@ def networks(draw, tails=("flatten", "concat", "average")):
     return Network("random", (CHANNELS, SIDE, SIDE), tuple(layers))
 
 
+def built(network, weights, **arguments):
+    """A program, unless a tensor is 0 throughout, of which LSQ has no first step."""
+    try:
+        return program_for(network, weights, **arguments)
+    except WorkloadError as error:
+        assert "their mean magnitude is no scale" in str(error)
+        reject()
+
+
 @settings(max_examples=150)
 @given(networks(), st.sampled_from(WEIGHTS), st.sampled_from(ACTIVATIONS), st.integers(0, 2**16))
 def test_every_layer_computes_its_function_of_what_it_read(network, weights, activations, seed):
-    program, images = program_for(network, weights, activations=activations, seed=seed)
+    program, images = built(network, weights, activations=activations, seed=seed)
     steps = execute(program, images - np.float32(0.25))
     assert count_checked(program, steps, 20)[1] == []
     assert_every_layer_is_its_float_function(program, steps, atol=0.02)
@@ -90,7 +100,7 @@ def test_every_layer_computes_its_function_of_what_it_read(network, weights, act
     st.integers(0, 2**16),
 )
 def test_so_it_does_where_every_tensor_is_rounded(network, weights, activations, requantize, seed):
-    program, images = program_for(
+    program, images = built(
         network, weights, activations=activations, seed=seed, requantize=requantize
     )
     steps = execute(program, images - np.float32(0.25))

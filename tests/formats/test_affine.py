@@ -163,3 +163,8 @@ def test_one_bit_needs_a_zero_point(mode):
 def test_negative_seeds_are_refused():
     with pytest.raises(ValueError, match="a seed is not negative, as -1 is"):
         Affine(4, seed=-1)
+
+
+def test_the_largest_magnitude_of_each_mode():
+    modes = ("asymmetric", "symmetric", "restricted")
+    assert [Affine(4, mode=mode).max_magnitude for mode in modes] == [15, 8, 7]

@@ -124,3 +124,8 @@ def test_what_cannot_be_is_refused(make, problem):
 def test_a_learned_step_takes_zeros_and_nothing():
     assert Lsq(4, step=0.5).quantize(np.zeros(2)).levels.tolist() == [0, 0]
     assert Lsq(4, step=0.5).quantize(np.zeros((0, 2))).levels.shape == (0, 2)
+
+
+def test_the_gradient_at_the_outermost_levels_is_that_beyond_them():
+    number = Lsq(3, step=0.5)
+    assert step_gradient(np.array([-2.0, 1.5, -1.5, 1.0]), 0.5, number).tolist() == [-4, 3, 0, 0]
