@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from qsim.calibrate import least_square_error
 from qsim.formats import Fixed, Msq, Sp2
 
 QUARTERS = st.integers(-64, 64).map(lambda i: i / 4)  # variances of four of them are exact
@@ -96,3 +97,14 @@ def test_rows_have_one_scale_each(axis):
     assert rows.scale.shape == (4, 1, 1)
     [term] = rows.terms
     assert term.scale.shape == (4,)
+
+
+def test_a_rule_finds_the_scales_of_either_kind_of_row():
+    real = np.random.default_rng(0).normal(size=(6, 50)).astype(np.float32)
+    quantized = Msq(4, "1:1").quantize(real, scale=least_square_error, axis=0)
+    numbers = [quantized.row_format(row) for row in range(6)]
+    by_rule = [
+        n.quantize(x, scale=least_square_error).scale for n, x in zip(numbers, real, strict=True)
+    ]
+    assert quantized.scale[:, 0].tolist() == by_rule
+    assert by_rule != [n.quantize(x).scale for n, x in zip(numbers, real, strict=True)]

@@ -110,3 +110,8 @@ def test_values_that_are_not_finite_are_refused():
         Pact(2, 1.0).bind(np.array([np.nan, 1]), largest_magnitude)
     with pytest.raises(ValueError, match="1 of 2 values are NaN"):
         Pact(2, 1.0).quantize(np.array([np.nan, 1]))
+
+
+def test_its_words_give_the_scale_itself():
+    assert Pact(4, 3.0).scale_words() == "alpha / 15 = 0.2"
+    assert Pact(4).scale_words() == "alpha / 15, alpha by the range rule"
