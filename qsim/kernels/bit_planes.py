@@ -43,3 +43,16 @@ def _pack(integers, planes):
                         bit = (np.int64(integers[r, c, k]) >> np.int64(p)) & np.int64(1)
                         word |= np.uint64(bit) << np.uint64(k - first)
                     planes[p, r, c, first // WORD_BITS] = word
+
+
+@njit(cache=True, nogil=True)
+def popcount(word):
+    """The ones of a uint64: in pairs, nibbles, bytes, summed in the top byte of a product.
+
+    LLVM knows the pattern and emits the processor's instruction, many words at a time.
+    """
+    pairs = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    low, high = pairs, pairs >> np.uint64(2)
+    nibbles = (low & np.uint64(0x3333333333333333)) + (high & np.uint64(0x3333333333333333))
+    octets = (nibbles + (nibbles >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((octets * np.uint64(0x0101010101010101)) >> np.uint64(56))

@@ -11,7 +11,7 @@ from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.kernels.affine_code import AffineCode, unsigned_code
-from qsim.kernels.bit_planes import pack_planes, refuse_saturation
+from qsim.kernels.bit_planes import pack_planes, popcount, refuse_saturation
 from qsim.kernels.datapath import HeldLevels
 
 
@@ -76,7 +76,7 @@ class BitSerialWeights(HeldLevels):
         _, groups, columns, words = x_planes.shape
         rows = self.shape[0] // groups
         out = np.zeros((groups, rows, columns), np.int64)
-        with np.errstate(over="ignore"):  # the product in _popcount wraps around, interpreted too
+        with np.errstate(over="ignore"):  # the product in popcount wraps around, interpreted too
             _dot(self._planes.reshape(self.code.bits, groups, rows, words), x_planes, out)
         return out
 
@@ -96,18 +96,5 @@ def _dot(w, x, out):
                     for m in range(x.shape[2]):
                         ones = np.int64(0)
                         for k in range(w.shape[3]):
-                            ones += _popcount(w[i, g, n, k] & x[j, g, m, k])
+                            ones += popcount(w[i, g, n, k] & x[j, g, m, k])
                         out[g, n, m] += ones << np.int64(i + j)
-
-
-@njit(cache=True, nogil=True)
-def _popcount(word):
-    """The ones of a uint64: in pairs, nibbles, bytes, summed in the top byte of a product.
-
-    LLVM knows the pattern and emits the processor's instruction, many words at a time.
-    """
-    pairs = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    low, high = pairs, pairs >> np.uint64(2)
-    nibbles = (low & np.uint64(0x3333333333333333)) + (high & np.uint64(0x3333333333333333))
-    octets = (nibbles + (nibbles >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((octets * np.uint64(0x0101010101010101)) >> np.uint64(56))

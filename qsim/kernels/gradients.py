@@ -13,10 +13,9 @@ from collections.abc import Callable
 from math import gcd
 
 import numpy as np
-from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
-from qsim.kernels.layers import linear, out_size
+from qsim.kernels.layers import gather_patches, linear, out_size
 from qsim.kernels.level_product import LevelWeights
 
 INT16_MAX = 2**15 - 1
@@ -60,11 +59,15 @@ def input_gradient(
     accumulator.check(terms, magnitude(g), magnitude(weights))
     by_tap = weights.reshape(groups, depth, taps).transpose(0, 2, 1)
     held = datapath(by_tap.reshape(groups * taps, depth))
-    out = np.zeros(x_shape, np.int64)
+    positions, size = g.shape[2] * g.shape[3], int(np.prod(x_shape[1:]))
+    # which input each tap reads, counted from 1; 0 is the padding, whose gradient is dropped
+    reads = np.zeros((groups, positions, taps), np.int64)
+    gather_patches(np.arange(1, size + 1).reshape(x_shape[1:]), reads, geometry)
+    totals = np.zeros((len(g), size + 1), np.int64)
     for image in range(len(g)):
-        columns = g[image].reshape(groups, depth, g.shape[2] * g.shape[3]).transpose(0, 2, 1)
-        _scatter_taps(held.dot(columns, WIDE), out[image], geometry)
-    return accumulator.add_bias(out, None)
+        columns = g[image].reshape(groups, depth, positions).transpose(0, 2, 1)
+        np.add.at(totals[image], reads.transpose(0, 2, 1), held.dot(columns, WIDE))
+    return accumulator.add_bias(totals[:, 1:].reshape(x_shape), None)
 
 
 def weight_gradient(
@@ -96,12 +99,12 @@ def weight_gradient(
     accumulator.check(g.shape[2] * g.shape[3], magnitude(x), magnitude(g))
     channels, positions = x.shape[1] // groups, g.shape[2] * g.shape[3]
     x = as_integers(x, np.int16 if magnitude(x) <= INT16_MAX else np.int32)
-    taps = np.empty((groups, channels * kernel[0] * kernel[1], positions), x.dtype)
+    patches = np.empty((groups, positions, channels * kernel[0] * kernel[1]), x.dtype)
     out = np.empty((*g.shape[:2], channels, *kernel), np.int64)
     for image in range(len(g)):
-        _gather_taps(x[image], taps, geometry)
+        gather_patches(x[image], patches, geometry)
         held = datapath(g[image].reshape(g.shape[1], positions))
-        out[image] = held.dot(taps, accumulator).reshape(out.shape[1:])
+        out[image] = held.dot(patches.transpose(0, 2, 1), accumulator).reshape(out.shape[1:])
     return out
 
 
@@ -156,47 +159,3 @@ def _most_readers(kernel: tuple[int, int], stride, dilation) -> int:
     """The most outputs of a channel that read one input: its taps a whole stride apart."""
     apart = [stride[i] // gcd(stride[i], dilation[i]) for i in (0, 1)]
     return -(-kernel[0] // apart[0]) * -(-kernel[1] // apart[1])
-
-
-@njit(cache=True, nogil=True)
-def _gather_taps(x, taps, geometry):
-    """Write what each tap of the weights reads, one output position after another, as one row.
-
-    x      (C, H, W)
-    taps   (groups, C // groups * kernel_h * kernel_w, out_h * out_w), overwritten
-    """
-    kernel_h, kernel_w, stride_h, stride_w, top, left, step_h, step_w, out_h, out_w = geometry
-    _, height, width = x.shape
-    area = kernel_h * kernel_w
-    for g in range(taps.shape[0]):
-        for k in range(taps.shape[1]):
-            c = g * (taps.shape[1] // area) + k // area
-            ky, kx = k % area // kernel_w, k % kernel_w
-            for oy in range(out_h):
-                y = oy * stride_h - top + ky * step_h
-                for ox in range(out_w):
-                    z = ox * stride_w - left + kx * step_w
-                    inside = 0 <= y < height and 0 <= z < width
-                    taps[g, k, oy * out_w + ox] = x[c, y, z] if inside else 0
-
-
-@njit(cache=True, nogil=True)
-def _scatter_taps(taps, x, geometry):
-    """Add each number to the place that ``_gather_taps`` reads for it; of padding it is dropped.
-
-    taps   (groups, C // groups * kernel_h * kernel_w, out_h * out_w) int64
-    x      (C, H, W) int64, added to
-    """
-    kernel_h, kernel_w, stride_h, stride_w, top, left, step_h, step_w, out_h, out_w = geometry
-    _, height, width = x.shape
-    area = kernel_h * kernel_w
-    for g in range(taps.shape[0]):
-        for k in range(taps.shape[1]):
-            c = g * (taps.shape[1] // area) + k // area
-            ky, kx = k % area // kernel_w, k % kernel_w
-            for oy in range(out_h):
-                y = oy * stride_h - top + ky * step_h
-                for ox in range(out_w):
-                    z = ox * stride_w - left + kx * step_w
-                    if 0 <= y < height and 0 <= z < width:
-                        x[c, y, z] += taps[g, k, oy * out_w + ox]

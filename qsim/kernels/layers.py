@@ -50,7 +50,7 @@ def conv2d(
     patches = np.empty((groups, out_h * out_w, depth), x.dtype)
     geometry = (kernel_h, kernel_w, *stride, *padding[:2], *dilation, out_h, out_w)
     for image in range(images):
-        _gather_patches(x[image], patches, geometry)
+        gather_patches(x[image], patches, geometry)
         out[image] = weights.dot(patches, accumulator).reshape(rows, out_h, out_w)
     return accumulator.add_bias(
         out, None if bias is None else as_integers(bias[:, None, None], np.int64)
@@ -101,7 +101,7 @@ def _largest(bias: np.ndarray | None) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _gather_patches(x, patches, geometry):
+def gather_patches(x, patches, geometry):
     """Write the window under each output position as one row: in-channel, kernel row, column.
 
     x         (C, H, W)

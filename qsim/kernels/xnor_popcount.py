@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
-from qsim.kernels.bit_planes import pack_planes, refuse_saturation
+from qsim.kernels.bit_planes import pack_planes, popcount, refuse_saturation
 from qsim.kernels.datapath import HeldLevels
 
 
@@ -45,7 +45,7 @@ class XnorPopcountWeights(HeldLevels):
         # The two lowest bits of -1, 0 and +1 are 11, 00 and 01: not zero, and negative.
         x_mask, x_negative = pack_planes(as_integers(x, np.int8), 2)
         w_mask, w_negative = self._planes.reshape(2, groups, rows, x_mask.shape[2])
-        with np.errstate(over="ignore"):  # the product in _popcount wraps around, interpreted too
+        with np.errstate(over="ignore"):  # the product in popcount wraps around, interpreted too
             w_full, x_full = _without_zero(w_mask, depth), _without_zero(x_mask, depth)
             _dot(w_mask, w_negative, w_full, x_mask, x_negative, x_full, out, depth)
         return register.add_bias(out, None)
@@ -74,13 +74,13 @@ def _dot(w_mask, w_negative, w_full, x_mask, x_negative, x_full, out, depth):
                 total = np.int64(0)
                 if w_full[g, n] and x_full[g, m]:
                     for k in range(x_mask.shape[2]):
-                        total -= _popcount(w_negative[g, n, k] ^ x_negative[g, m, k])
+                        total -= popcount(w_negative[g, n, k] ^ x_negative[g, m, k])
                     out[g, n, m] = depth + 2 * total
                 else:
                     for k in range(x_mask.shape[2]):
                         both = w_mask[g, n, k] & x_mask[g, m, k]
                         unequal = (w_negative[g, n, k] ^ x_negative[g, m, k]) & both
-                        total += _popcount(both) - 2 * _popcount(unequal)
+                        total += popcount(both) - 2 * popcount(unequal)
                     out[g, n, m] = total
 
 
@@ -92,19 +92,6 @@ def _without_zero(mask, depth):
         for r in range(mask.shape[1]):
             ones = np.int64(0)
             for k in range(mask.shape[2]):
-                ones += _popcount(mask[g, r, k])
+                ones += popcount(mask[g, r, k])
             full[g, r] = ones == depth
     return full
-
-
-@njit(cache=True, nogil=True)
-def _popcount(word):
-    """The ones of a uint64: in pairs, nibbles, bytes, summed in the top byte of a product.
-
-    LLVM knows the pattern and emits the processor's instruction, many words at a time.
-    """
-    pairs = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    low, high = pairs, pairs >> np.uint64(2)
-    nibbles = (low & np.uint64(0x3333333333333333)) + (high & np.uint64(0x3333333333333333))
-    octets = (nibbles + (nibbles >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((octets * np.uint64(0x0101010101010101)) >> np.uint64(56))
