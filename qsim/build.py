@@ -29,7 +29,7 @@ from qsim.precision import Precision, keeps_levels
 from qsim.program import Arithmetic, Program, Recurrence, stands_for
 from qsim.program_checks import check_accumulator, check_integer_only, check_powers_of_two
 from qsim.recurrent_layers import Operand, make_cell
-from qsim.stand_in import is_mapped, stand_in
+from qsim.stand_in import stand_in
 
 
 def build(
@@ -54,7 +54,7 @@ def build(
         number, name = precision.weights[node.name], node.name
         _check_groups(node, precision)
         if isinstance(number, Float):
-            if is_mapped(precision, node):
+            if precision.activations[node.inputs[0]].scale_map:
                 raise WorkloadError(
                     f"precision: layer {name!r} has float weights, whose products no map of scales"
                     " stands for; quantize them or leave out scale_map"
@@ -80,14 +80,14 @@ def build(
     _check_finite(network, seen)
     formats, scales = _activations(network, precision.activations, seen, arithmetic.scale_rule)
     draft = Program(network, weights, quantized, factors, {}, formats, scales, arithmetic)
-    for node in network.product_nodes:
-        if quantized[node.name] is not None and node.inputs[0] in scales:
-            raise_low_scales(draft, node, precision)
-    biases = {
-        node.name: bias_levels(draft, node)
+    in_integers = [
+        node
         for node in network.product_nodes
         if quantized[node.name] is not None and node.inputs[0] in scales
-    }
+    ]
+    for node in in_integers:
+        raise_low_scales(draft, node, precision)
+    biases = {node.name: bias_levels(draft, node) for node in in_integers}
     recurrences = {
         name: _recurrence(draft, network.nodes[name], precision, both)
         for name, both in recurrent.items()
@@ -153,7 +153,7 @@ def _check_sign(network: Network, name: str, number: Facts, real: np.ndarray) ->
             f"precision: tensor {name!r} of network {network.name} is never negative, so its sign"
             " is always +1; a network of xnor_activations has batch norms and no relu before them"
         )
-    clips = not getattr(number, "signed", True) and not _feeds_products(network, name)
+    clips = not number.signed and not _feeds_products(network, name)
     if clips and not number.refuses_negative and not _never_negative(network, name):
         readers = " and ".join(repr(node.name) for node in network.readers[name])
         raise WorkloadError(

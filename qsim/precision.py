@@ -9,7 +9,7 @@ import msgspec
 
 from hwmodels.documents import nearest
 from qsim.errors import WorkloadError
-from qsim.formats import FORMATS, BinaryActivations, Facts, Float, Ttq, from_document
+from qsim.formats import FORMATS, Facts, Float, Ttq, from_document, name_of
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import (
     Add,
@@ -101,7 +101,7 @@ def resolve(
         for node in network.product_nodes
         if isinstance(weights[node.name], Ttq)
         or granularity[node.name].kind == "per_group"
-        or _mapped(chosen[node.name])
+        or chosen[node.name].format("activations").scale_map
     }
     _check_default_scale(document.default, granularity, where)
     rounded = rounded_tensors(network, several, at_once)
@@ -177,7 +177,7 @@ def _granularity(choice: "_Choice", number: Facts) -> Granularity:
     """What is stated, if the format allows it, else the format's own."""
     kind, at = choice.value("weight_scale")
     size, size_at = choice.value("group_size")
-    name = _name(number)
+    name = name_of(number)
     if kind is not None and kind not in number.granularities:
         if not choice.singled_out("weight_scale"):
             kind = None  # a default for all layers holds where it can
@@ -213,11 +213,6 @@ def _check_default_scale(
         )
 
 
-def _mapped(choice: "_Choice") -> bool:
-    number = choice.format("activations")
-    return isinstance(number, BinaryActivations) and number.scale_map
-
-
 def _check_recurrent(name: str, choice: "_Choice", granularity: Granularity) -> None:
     """Refuse formats that a recurrent layer has no integer arithmetic for."""
     weights, activations = choice.format("weights"), choice.format("activations")
@@ -227,7 +222,7 @@ def _check_recurrent(name: str, choice: "_Choice", granularity: Granularity) -> 
             f"{choice.value(key)[1]}: layer {name!r} is recurrent, so each row of its weights has"
             " one scale; choose another format, or weight_scale: per_channel"
         )
-    if _mapped(choice):
+    if activations.scale_map:
         raise WorkloadError(
             f"{choice.value('activations')[1]}: layer {name!r} is recurrent, whose sums no map"
             " scales; leave out scale_map"
@@ -237,10 +232,6 @@ def _check_recurrent(name: str, choice: "_Choice", granularity: Granularity) -> 
             f"{choice.value('activations')[1]}: layer {name!r} is recurrent and has quantized"
             " weights, so it cannot read float; give it activations, or weights: float"
         )
-
-
-def _name(number: Facts) -> str:
-    return next(name for name, record in FORMATS.items() if type(number) is record)
 
 
 def _check_effects(
@@ -288,8 +279,10 @@ class _Choice:
         number = from_document(document, where=at)
         if key not in number.roles:
             fitting = ", ".join(name for name, record in FORMATS.items() if key in record.roles)
-            raise WorkloadError(f"{at}: {_name(number)} is no format of {key}; those are {fitting}")
-        if key == "weights" and not getattr(number, "signed", True):
+            raise WorkloadError(
+                f"{at}: {name_of(number)} is no format of {key}; those are {fitting}"
+            )
+        if key == "weights" and not number.signed:
             raise WorkloadError(f"{at}: weights are signed; leave out signed: false")
         if key == "activations" and getattr(number, "rounding", None) == "stochastic":
             raise WorkloadError(

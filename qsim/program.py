@@ -13,7 +13,7 @@ import numpy as np
 
 from qsim.calibrate import RANGE_RULES, RangeRule, power_of_two
 from qsim.datapaths import datapath
-from qsim.formats import BinaryActivations, Float, Format, Quantized, Term
+from qsim.formats import Float, Format, Quantized, Term
 from qsim.formats.base import ScaleRule
 from qsim.kernels.accumulator import Accumulator
 from qsim.kernels.datapath import Datapath
@@ -120,8 +120,7 @@ class Program:
 
     def maps(self, node: Node) -> bool:
         """Whether the layer's sums are multiplied by XNOR-Net's map of its input."""
-        number = self.formats.get(node.inputs[0])
-        return node.has_products and isinstance(number, BinaryActivations) and number.scale_map
+        return node.has_products and self.formats[node.inputs[0]].scale_map
 
     def offset(self, node: Node) -> np.ndarray | None:
         """The real bias, float32 (rows,), that is added to a product layer's scaled sums."""

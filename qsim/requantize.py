@@ -46,7 +46,6 @@ class Requantizer(ABC):
     real_bias        which biases are added to the scaled sum as real numbers, not to the sum as
                      integers: of all layers, of those that are quantized as they were trained
                      (what their batch norm adds), or of none
-    summary          one line for a table
     """
 
     integer_only = True
@@ -54,7 +53,6 @@ class Requantizer(ABC):
     at_once = False
     mean: Literal["half_even", "half_away"] | None = None
     real_bias: Literal["all", "trained", "none"] = "none"
-    summary = ""
 
     @abstractmethod
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
@@ -70,16 +68,14 @@ class Onnx(Requantizer):
 
     integer_only = False
     real_bias = "trained"
-    summary = "float32 multiplier, a half to the even level (ONNX Runtime)"
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         per_step = np.float32(scale) * np.float32(sums.divisor)
         with np.errstate(over="ignore"):  # an infinite multiplier is refused where it is used
             terms = [(levels, multipliers(by_term, per_step)) for levels, by_term in sums.terms]
-        low, high = _limits(sums, number, scale)
         per_channel = all(by_term.ndim == 1 for _, by_term in terms)
         if number.rounds_half_even and per_channel and sums.offset is None:
-            return requantize_float(terms, low, high)
+            return requantize_float(terms, *_limits(sums, number, scale))
         total = total_float([(levels, by_channel(by_term, levels)) for levels, by_term in terms])
         if sums.offset is not None:
             with np.errstate(over="ignore"):
@@ -95,14 +91,12 @@ class Shift(Requantizer):
 
     powers_of_two = True
     mean = "half_even"
-    summary = "all scales powers of two: an exact shift, a half to the even level"
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         terms = [(levels, shifts(by_term, scale)) for levels, by_term in _per_channel(sums)]
         total, shift = add_aligned(terms)
-        low, high = _limits(sums, number, scale)
         if number.rounds_half_even:
-            return requantize_shift(total, shift, low, high)
+            return requantize_shift(total, shift, *_limits(sums, number, scale))
         exact = _quarters(total, by_channel(shift, total), number.wraps)
         return number.nearest(_bounded(exact, sums, scale))
 
@@ -120,8 +114,8 @@ class Tflite(Requantizer):
     at_once = True
     mean = "half_away"
 
-    def __init__(self, rounding: str, summary: str):
-        self.rounding, self.summary = rounding, summary
+    def __init__(self, rounding: str):
+        self.rounding = rounding
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         if not number.rounds_half_even:
@@ -168,7 +162,6 @@ class Thresholds(Requantizer):
 
     at_once = True
     real_bias = "all"
-    summary = "integer thresholds of the exact activation (DoReFa-Net 2.8, FINN)"
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         levels, by_channel_scale = _one_integer(sums)
@@ -193,14 +186,9 @@ class Thresholds(Requantizer):
 REQUANTIZERS: dict[str, Requantizer] = {
     "onnx": Onnx(),
     "shift": Shift(),
-    "tflite": Tflite("tflite", "31-bit multiplier and shift, rounded once, a half up"),
-    "tflite-reference": Tflite(
-        "tflite-reference",
-        "31-bit multiplier, a half up, then a shift, a half away from zero (gemmlowp, LiteRT)",
-    ),
-    "tflite-builtin": Tflite(
-        "tflite-builtin", "31-bit multiplier, then a shift, a half up both times (LiteRT)"
-    ),
+    "tflite": Tflite("tflite"),
+    "tflite-reference": Tflite("tflite-reference"),
+    "tflite-builtin": Tflite("tflite-builtin"),
     "thresholds": Thresholds(),
 }
 

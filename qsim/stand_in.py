@@ -6,7 +6,6 @@ without data, and takes signs where these are multiplied by XNOR-Net's map; it r
 
 import numpy as np
 
-from qsim.formats import BinaryActivations
 from qsim.kernels.scale_map import scale_map
 from qsim.network.graph import Network, Node
 from qsim.network.layers import Linear, border, pair
@@ -20,7 +19,11 @@ def stand_in(
 ) -> tuple[dict[str, TensorFunction], LayerFunction]:
     """What every tensor goes through, and what computes a layer, as ``run_float`` takes them."""
     functions = {name: number.before_rounding for name, number in precision.activations.items()}
-    mapped = {node.name for node in network.product_nodes if is_mapped(precision, node)}
+    mapped = {
+        node.name
+        for node in network.product_nodes
+        if precision.activations[node.inputs[0]].scale_map
+    }
 
     def layers(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
         if node.name in mapped:
@@ -28,12 +31,6 @@ def stand_in(
         return float_layer(node, weights, inputs)
 
     return functions, layers
-
-
-def is_mapped(precision: Precision, node: Node) -> bool:
-    """Whether the sums of a product layer are multiplied by XNOR-Net's map of its input."""
-    number = precision.activations[node.inputs[0]]
-    return isinstance(number, BinaryActivations) and number.scale_map
 
 
 def map_of(node: Node, x: np.ndarray) -> np.ndarray:

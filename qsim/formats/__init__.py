@@ -29,7 +29,7 @@ __all__ = [
     "Float", "Format", "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quantized",
     "QuantizedAffine", "QuantizedGroups", "QuantizedRows", "QuantizedTtq", "Sp2", "Term",
     "TernaryWeights", "Ttq", "WrpnActivations", "WrpnWeights", "describe", "from_document",
-    "parse", "quantize_groups",
+    "name_of", "parse", "quantize_groups",
 ]  # fmt: skip
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,100}")
@@ -80,9 +80,14 @@ def from_document(document: str | dict, *, where: str):
         raise QsimError(f"{where}.{name}: {error}") from None
 
 
+def name_of(number: Facts) -> str:
+    """The name of a format in the registry."""
+    return next(name for name, record in FORMATS.items() if type(number) is record)
+
+
 def describe(number) -> str:
     """A format in one line, as the registry spells it: ``fixed(bits=4, signed=False)``."""
-    name = next(name for name, record in FORMATS.items() if type(number) is record)
+    name = name_of(number)
     fields = dataclasses.fields(number)
     values = {f.name: getattr(number, f.name) for f in fields}
     shown = [f"{f.name}={values[f.name]}" for f in fields if values[f.name] != f.default]

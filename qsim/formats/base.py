@@ -76,6 +76,8 @@ class Facts:
     folds          whether a batch norm is folded into the real weights before they are quantized
                    (else they are quantized as trained, and it scales the sums)
     wraps          whether what is out of range wraps around, so that levels do not rise with values
+    signed         whether there are negative levels
+    scale_map      whether the sums of what reads it are multiplied by XNOR-Net's map of it
     refuses_negative   whether data that can be negative are a mistake (else they are clipped)
     rounds_half_even   whether levels are consecutive and rounded to the nearest, ties to even
     example        parameters to show it with, as ``describe`` writes them
@@ -89,6 +91,8 @@ class Facts:
     datapath: str = "multiply"
     granularities: tuple[str, ...] = ("per_channel", "per_tensor", "per_group")
     folds: bool = True
+    signed: bool = True
+    scale_map: bool = False
     refuses_negative: bool = False
     wraps: bool = False
     rounds_half_even: bool = False

@@ -32,8 +32,11 @@ class Layer(
     inputs: tuple[str, ...] | None = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """The shape made from the shapes read. Raises NetworkError when they do not fit."""
-        raise NotImplementedError
+        """The shape made from the shapes read: of one tensor its own, where a kind says no other.
+
+        Raises NetworkError when they do not fit.
+        """
+        return _count(self, shapes, 1)[0]
 
     def parameters(self, shape: Shape) -> dict[str, Shape]:
         """Shapes of the trainable arrays when reading ``shape``, by their name in the layer."""
@@ -105,9 +108,6 @@ class BatchNorm(Layer, tag="batch_norm", frozen=True, kw_only=True):
         if not 0 <= self.epsilon < 1e30:
             raise ValueError("epsilon must not be negative or infinite")
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _count(self, shapes, 1)[0]
-
     def parameters(self, shape: Shape) -> dict[str, Shape]:
         return {"weight": shape[:1], "bias": shape[:1]}
 
@@ -117,9 +117,6 @@ class BatchNorm(Layer, tag="batch_norm", frozen=True, kw_only=True):
 
 class Relu(Layer, tag="relu", frozen=True, kw_only=True):
     """max(x, 0)."""
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _count(self, shapes, 1)[0]
 
 
 class Clip(Layer, tag="clip", frozen=True, kw_only=True):
@@ -137,9 +134,6 @@ class Clip(Layer, tag="clip", frozen=True, kw_only=True):
         """The lowest and the highest value."""
         return self.low, self.high
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _count(self, shapes, 1)[0]
-
 
 class Relu6(Layer, tag="relu6", frozen=True, kw_only=True):
     """Values clipped to 0 .. 6."""
@@ -148,9 +142,6 @@ class Relu6(Layer, tag="relu6", frozen=True, kw_only=True):
     def bounds(self) -> tuple[float, float]:
         """The lowest and the highest value."""
         return 0.0, 6.0
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _count(self, shapes, 1)[0]
 
 
 class HardTanh(Layer, tag="hard_tanh", frozen=True, kw_only=True):
@@ -161,9 +152,6 @@ class HardTanh(Layer, tag="hard_tanh", frozen=True, kw_only=True):
         """The lowest and the highest value."""
         return -1.0, 1.0
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _count(self, shapes, 1)[0]
-
 
 class Sigmoid(Layer, tag="sigmoid", frozen=True, kw_only=True):
     """1 / (1 + e**-x), in integers by a table to ``fraction_bits`` (1 to 16) of the result."""
@@ -173,9 +161,6 @@ class Sigmoid(Layer, tag="sigmoid", frozen=True, kw_only=True):
     def __post_init__(self):
         _check_bits(self, fraction_bits=(1, 16))
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _count(self, shapes, 1)[0]
-
 
 class Tanh(Layer, tag="tanh", frozen=True, kw_only=True):
     """The hyperbolic tangent, in integers by a table to ``fraction_bits`` (1 to 16)."""
@@ -184,9 +169,6 @@ class Tanh(Layer, tag="tanh", frozen=True, kw_only=True):
 
     def __post_init__(self):
         _check_bits(self, fraction_bits=(1, 16))
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _count(self, shapes, 1)[0]
 
 
 class Softmax(Layer, tag="softmax", frozen=True, kw_only=True):
@@ -201,9 +183,6 @@ class Softmax(Layer, tag="softmax", frozen=True, kw_only=True):
 
     def __post_init__(self):
         _check_bits(self, bits=(1, 16), fraction_bits=(1, 30))
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _count(self, shapes, 1)[0]
 
 
 class MatMul(Layer, tag="matmul", frozen=True, kw_only=True):
