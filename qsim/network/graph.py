@@ -74,8 +74,9 @@ class Node:
             return self.output_shape[0] * sum(product.macs for product in self.step_products)
         if not self.has_products:
             return 0
-        positions = prod(self.output_shape[1:])
-        return positions * prod(self.parameters["weight"])
+        last = isinstance(self.layer, Linear)  # whose rows are the last axis, not the first
+        positions = self.output_shape[:-1] if last else self.output_shape[1:]
+        return prod(positions) * prod(self.parameters["weight"])
 
 
 @dataclass(frozen=True)
