@@ -108,7 +108,7 @@ class FormWriter(ABC):
         ]
 
     def stored(self, node: Node) -> dict[str, str]:
-        """The constants of a layer with products, by what they are; a bias only where it has one."""
+        """The constants of a layer with products, by what they are; a bias where it has one."""
         weights = self.plan.weights(node)
         zero_point = np.full(weights.scale.shape, weights.zero_point, weights.codes.dtype)
         arrays = {

@@ -1,4 +1,4 @@
-"""How the integers of a program are held in 8-bit tensors: what both forms of ONNX are written from.
+"""How the integers of a program are held in 8-bit tensors: what both forms of ONNX write.
 
 The layers are taken in *steps*. A step makes one tensor that is held in integers: its first layer
 computes, and layers after it that only bound its sums are part of it, as bounds of its codes.
@@ -173,4 +173,4 @@ def signed_levels(program: Program, name: str) -> np.ndarray:
 
 def fits_int8(levels: np.ndarray) -> bool:
     """Whether all levels are within -128 .. 127."""
-    return not levels.size or (-128 <= int(levels.min()) and int(levels.max()) <= 127)
+    return not levels.size or (int(levels.min()) >= -128 and int(levels.max()) <= 127)

@@ -1,4 +1,4 @@
-"""The QOperator form: operators that read and make integers, with scales and zero points as inputs."""
+"""The QOperator form: operators that read and make integers, given their scales and zero points."""
 
 from qsim.network.graph import Node
 from qsim.onnx_writer.common import FormWriter

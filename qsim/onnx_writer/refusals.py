@@ -6,7 +6,7 @@ from qsim.errors import QsimError
 from qsim.formats import Float
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.graph import Node
-from qsim.network.layers import Add, Flatten, Linear, MaxPool
+from qsim.network.layers import Add, Flatten, MaxPool
 from qsim.network.moves import Move
 from qsim.onnx_writer.operators import operator
 from qsim.onnx_writer.plan import Bound, signed_levels
