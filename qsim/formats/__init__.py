@@ -17,6 +17,7 @@ from qsim.formats.lsq import Lsq
 from qsim.formats.msq import Msq, QuantizedRows
 from qsim.formats.pact import Pact
 from qsim.formats.power_of_two import PowerOfTwo
+from qsim.formats.quant import Quant
 from qsim.formats.real import Float
 from qsim.formats.sp2 import Sp2
 from qsim.formats.ternary import QuantizedTtq, TernaryWeights, Ttq
@@ -26,7 +27,7 @@ from qsim.formats.wrpn import WrpnWeights
 __all__ = [
     "FORMATS", "Affine", "AffineGrid", "BinaryActivations", "BinaryConnect", "BinaryWeights",
     "DorefaActivations", "DorefaGradients", "DorefaWeights", "Facts", "Fixed", "FixedPoint",
-    "Float", "Format", "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quantized",
+    "Float", "Format", "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quant", "Quantized",
     "QuantizedAffine", "QuantizedGroups", "QuantizedRows", "QuantizedTtq", "Sp2", "Term",
     "TernaryWeights", "Ttq", "WrpnActivations", "WrpnWeights", "describe", "from_document",
     "name_of", "parse", "quantize_groups",
@@ -50,6 +51,7 @@ FORMATS = {
     "msq": Msq,
     "pact": Pact,
     "power_of_two": PowerOfTwo,
+    "quant": Quant,
     "sp2": Sp2,
     "ttq": Ttq,
     "twn": TernaryWeights,

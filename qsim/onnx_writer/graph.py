@@ -1,5 +1,7 @@
 """An ONNX graph that is being written: nodes in order, constants by name."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,23 @@ MICROSOFT = "com.microsoft"  # the domain of operators that are ONNX Runtime's o
 BATCH = "N"  # the name of the side that is not fixed
 
 
+@dataclass(frozen=True)
+class Versions:
+    """What a file says of itself: the opset of the standard operators, that of each other domain,
+    the IR version."""
+
+    opset: int = OPSET
+    domains: Mapping[str, int] = field(default_factory=lambda: {MICROSOFT: 1})
+    ir: int = IR_VERSION
+
+
 class GraphBuilder:
     """Nodes and constants of a graph; names of tensors are what its methods return."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, *, batch: str | int = BATCH, versions: Versions = Versions()):
         self.onnx = import_onnx()
         self.name = name
+        self._batch, self._versions = batch, versions
         self._nodes: list[Any] = []
         self._constants: dict[str, np.ndarray] = {}
         self._outputs: dict[str, Any] = {}
@@ -66,21 +79,21 @@ class GraphBuilder:
             producer_name="qsim",
             producer_version=qsim.__version__,
             opset_imports=[
-                helper.make_opsetid("", OPSET),
-                *([helper.make_opsetid(MICROSOFT, 1)] if self._is_of_microsoft else []),
+                helper.make_opsetid("", self._versions.opset),
+                *(
+                    helper.make_opsetid(domain, version)
+                    for domain, version in self._versions.domains.items()
+                    if any(node.domain == domain for node in self._nodes)
+                ),
             ],
-            ir_version=IR_VERSION,
+            ir_version=self._versions.ir,
         )
         self.onnx.checker.check_model(model)
         return model
 
-    @property
-    def _is_of_microsoft(self) -> bool:
-        return any(node.domain == MICROSOFT for node in self._nodes)
-
     def _tensor(self, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Any:
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(dtype)
-        return self.onnx.helper.make_tensor_value_info(name, kind, [BATCH, *shape])
+        return self.onnx.helper.make_tensor_value_info(name, kind, [self._batch, *shape])
 
 
 def import_onnx() -> Any:

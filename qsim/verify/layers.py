@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from qsim.formats import AffineGrid, Format, Quantized, QuantizedGroups, QuantizedTtq
+from qsim.formats import AffineGrid, Format, Quant, Quantized, QuantizedGroups, QuantizedTtq
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.dorefa import OddLevels
 from qsim.kernels.accumulator import Accumulator, Partial
@@ -459,6 +459,9 @@ def _weight(number: Format, code: int) -> int:
         return code - number.zero_point
     if isinstance(number, BinaryFormat | OddLevels) or number.bits == 1:
         return 2 * code - (2**number.bits - 1)
+    if isinstance(number, Quant):
+        wraps = number.signed and code >> (number.bits - 1)
+        return code - (2**number.bits if wraps else 0) - number.zero_point
     negative = number.signed and code >> (number.bits - 1)
     return code - 2**number.bits if negative else code
 
