@@ -118,8 +118,12 @@ def images(count, side, seed=1):
 def quantized(name, form, path, side, *, calibration_images=4, seed=0, **options):
     """Write a network quantized by ONNX Runtime's static quantizer, per channel, uint8 by int8."""
     load(ONNX_RUNTIME)
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
-    from onnxruntime.quantization import quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     class Reader(CalibrationDataReader):
         def __init__(self):
