@@ -94,7 +94,7 @@ def measure(
         differences=seen.differences,
         accuracy=accuracy,
         float_accuracy=float_accuracy,
-        float_layers=[name for name in program.weights if name not in program.biases],
+        float_layers=[node.name for node in network.nodes.values() if program.in_float(node)],
         layers=[_layer_sums(program, name, *ends) for name, ends in seen.extremes.items()],
         outputs=np.concatenate(seen.outputs),
         program=program,
@@ -160,7 +160,9 @@ def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
     if document.dataset is None:
         count = document.images or 1
         calibration_count = document.calibration_images or count
-        return datasets.seeded(network.input_shape, count, calibration_count, document.seed)
+        return datasets.seeded(
+            network.input_shape, count, calibration_count, document.seed, network.rows_read
+        )
     where = f"{workload.path}: execute"
     try:
         dataset = datasets.load(document.dataset, workload.folder)
