@@ -54,9 +54,8 @@ def reshaped(shape: Shape, sides: list[int], merged: bool, refuse: Refuse) -> tu
     """The shape of one image's tensor once a tensor of images is shaped to ``sides``, and whether
     the rows of all images then follow one another; ``merged``: whether they do before."""
     first, *rest = sides
-    rest = [
-        shape[i - 1] if side == 0 and i <= len(shape) else side for i, side in enumerate(rest, 1)
-    ]
+    kept = (*shape, *rest)[: len(rest)]  # what a side of 0 stands for
+    rest = [old if side == 0 else side for old, side in zip(kept, rest, strict=True)]
     values = prod(shape)
     if merged:
         if first == -1 and prod(rest) == values and -1 not in rest:

@@ -174,9 +174,7 @@ class Reading:
     def clip_codes(self, node, x: Activation, low: int, high: int) -> None:
         """Bound integers: what is rounded to them is bounded first, where nothing else reads it."""
         draft, grid = self.draft, x.grid
-        ends = [
-            float((int(code) - grid.zero_point) * np.float64(grid.scale)) for code in (low, high)
-        ]
+        ends = [(int(code) - grid.zero_point) * float(grid.scale) for code in (low, high)]
         info = np.iinfo(grid.dtype)
         limits = {
             "low": ends[0] if low > info.min else -WIDEST,
@@ -385,10 +383,9 @@ class Reading:
             )
 
     def _bounds_are_redundant(self, node, grid: Grid) -> bool:
-        info, scale = np.iinfo(grid.dtype), np.float32(grid.scale)
-        lowest, highest = (
-            np.float32(end - grid.zero_point) * scale for end in (info.min, info.max)
-        )
+        info = np.iinfo(grid.dtype)
+        ends = (np.float32(end - grid.zero_point) for end in (info.min, info.max))
+        lowest, highest = (end * np.float32(grid.scale) for end in ends)
         while (node := self._readers[node.outputs[0]][0]).kind != "QuantizeLinear":
             if node.kind in BOUNDS:
                 low, high = self.bounds(node)

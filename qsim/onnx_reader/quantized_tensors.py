@@ -18,7 +18,7 @@ SUFFIXES = ("_QuantizeLinear_Output", "_quantized", "_unbounded", "_real", "_row
 
 @dataclass(frozen=True)
 class Grid:
-    """How integers stand for reals: (code - ``zero_point``) * ``scale``; ``dtype`` uint8 or int8."""
+    """How integers stand for reals: (code - ``zero_point``) * ``scale``; ``dtype`` uint8, int8."""
 
     scale: np.float32
     zero_point: int
@@ -117,7 +117,7 @@ class Draft:
         return name
 
     def identity(self, name: str, source: str) -> str:
-        """Add a layer that leaves values as they are, so that they can be rounded in another way."""
+        """Add a layer that leaves values as they are, to be rounded in another way."""
         return self.add(Clip, name, [source], low=-WIDEST, high=WIDEST)
 
     def round(self, layer: str, grid: Grid) -> Activation:

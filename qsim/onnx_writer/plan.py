@@ -14,8 +14,10 @@ from qsim.formats import Format
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import Clipping, Flatten, MaxPool, Relu
 from qsim.network.moves import Move
+from qsim.onnx_runtime import zero_point_of
 from qsim.program import Program
 
+MIDDLE = 128  # of the codes of uint8
 Bound = Relu | Clipping
 
 
@@ -129,7 +131,7 @@ class Plan:
 
     def _codes(self, tensor: str, low: float, high: float) -> Codes:
         number, scale = self.program.formats[tensor], self.program.scales[tensor]
-        zero_point = zero_point_of(number)
+        zero_point = zero_point_of(number) + displacement(number)
         first, last = level_limits(number, scale, low, high)
         return Codes(np.float32(scale), zero_point, first + zero_point, last + zero_point)
 
@@ -145,18 +147,19 @@ def settled(program: Program, tensor: str) -> str | None:
     return tensor
 
 
-def zero_point_of(number: Format) -> int:
-    """The code of level 0: the middle one, 128, for levels as far below 0 as above (but for the
-    last of two's complement), else that at which the lowest level has code 0."""
-    symmetric = number.signed and -number.min_level - number.max_level in (0, 1)
-    return 128 if symmetric else -number.min_level
+def displacement(number: Format) -> int:
+    """What is added to the program's zero point to make uint8 codes: 128 to levels of both signs
+    that have no zero point."""
+    return MIDDLE if number.min_level + zero_point_of(number) < 0 else 0
 
 
 def level_limits(number: Format, scale: np.ndarray, low: float, high: float) -> tuple[int, int]:
-    """The lowest and the highest level that real bounds leave, which are rounded to levels."""
+    """The lowest and the highest level that real bounds leave, which are quantized as values."""
 
     def level(bound: float, unbounded: int) -> int:
-        return unbounded if isinf(bound) else int(number.nearest(bound / np.float64(scale)))
+        if isinf(bound):
+            return unbounded
+        return int(number.nearest(np.float32(bound) / np.float32(scale)))
 
     return level(low, number.min_level), level(high, number.max_level)
 

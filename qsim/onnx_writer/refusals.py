@@ -6,10 +6,11 @@ from qsim.errors import QsimError
 from qsim.formats import Float
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.graph import Node
-from qsim.network.layers import Add, Flatten, MaxPool
+from qsim.network.layers import Add, AveragePool, Flatten, MaxPool
 from qsim.network.moves import Move
+from qsim.network.pointwise import Multiply
 from qsim.onnx_writer.operators import operator
-from qsim.onnx_writer.plan import Bound, signed_levels
+from qsim.onnx_writer.plan import Bound, displacement, settled, signed_levels
 from qsim.program import Program
 from qsim.program_checks import largest_operands
 
@@ -82,6 +83,7 @@ def _check_kind(program: Program, node: Node, where: str, form: str) -> None:
         raise QsimError(f"{where} no ONNX operator computes a {kind} layer as this program does")
     if isinstance(node.layer, Add) and len(node.inputs) > 2:
         raise QsimError(f"{where} it adds {len(node.inputs)} tensors, and ONNX adds two at a time")
+    _check_zero_points(program, node, where)
     moves = isinstance(node.layer, Bound | Move | Flatten | MaxPool)
     unrounded = [name for name in node.inputs if name not in program.formats]
     if unrounded and not moves:
@@ -89,6 +91,22 @@ def _check_kind(program: Program, node: Node, where: str, form: str) -> None:
             f"{where} it reads {unrounded[0]!r}, which is not rounded, and ONNX has sums only"
             " within an operator"
         )
+
+
+def _check_zero_points(program: Program, node: Node, where: str) -> None:
+    """Refuse arithmetic that depends on zero points, of tensors whose integers are held with others
+    than the program has."""
+    whole = isinstance(node.layer, AveragePool) and node.layer.kernel is None
+    if not isinstance(node.layer, Add | AveragePool | Multiply) or whole:
+        return
+    for tensor in (*node.inputs, settled(program, node.name)):
+        if tensor in program.formats and displacement(program.formats[tensor]):
+            raise QsimError(
+                f"{where} tensor {tensor!r} has signed levels without a zero point, and in uint8"
+                f" its 0 is 128, with which the runtime would round the results of layer"
+                f" {node.name!r} otherwise; give it activations: {{affine: {{bits:"
+                f" {program.formats[tensor].bits}}}}}"
+            )
 
 
 def _check_register(program: Program, node: Node, where: str) -> None:
