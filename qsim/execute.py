@@ -88,7 +88,8 @@ def _read(program: Program, images: np.ndarray) -> Step:
             f" activations: {{fixed: {{bits: {max(number.bits, 2)}}}}}"
         )
     scale = program.scales[INPUT]
-    return Step(images, Levels(number.at_scale(images, scale), scale))
+    requantizer = program.arithmetic.requantizer
+    return Step(images, Levels(requantizer.levels_of_real(images, number, scale), scale))
 
 
 def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
@@ -349,12 +350,12 @@ def _round(program: Program, tensor: str, value: Value) -> Value:
     number = program.formats[tensor]
     if isinstance(number, Float):
         return real(value).astype(np.float32)
-    scale = program.scales[tensor]
+    scale, requantizer = program.scales[tensor], program.arithmetic.requantizer
     try:
         if isinstance(value, np.ndarray):
-            return Levels(number.at_scale(finite(value), scale), scale)
+            return Levels(requantizer.levels_of_real(finite(value), number, scale), scale)
         sums = sums_of(value)
-        levels = program.arithmetic.requantizer.levels(sums.channels_first, number, scale)
+        levels = requantizer.levels(sums.channels_first, number, scale)
     except OverflowError as error:
         raise QsimError(
             f"tensor {tensor!r} of network {program.network.name} cannot be rounded: {error}; the"

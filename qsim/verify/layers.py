@@ -108,9 +108,9 @@ def _rounded_again(
 ) -> int:
     """A level of a rounded tensor, from its value before."""
     number, scale = program.formats[tensor], float(program.scales[tensor])
-    if before is None:
-        return roundings.level_of_real(float(unrounded[at]), number, scale)
     requantize = program.arithmetic.requantize
+    if before is None:
+        return roundings.level_of_real(float(unrounded[at]), number, scale, requantize)
     channels = unrounded.terms[0][0].shape[1] if isinstance(unrounded, Sums) else 0
     rounding = roundings.kernel_of(before, requantize, at[1], channels)
     if before.source == "linear" and unrounded.scales == 1 and rounding == "tflite-builtin":
