@@ -22,12 +22,14 @@ class QuantizedModel:
 
     program     its integers are those of ONNX Runtime's kernels
     precision   the formats of its weights and tensors
+    layers      by tensor of integers in the graph, the layer that makes it
     notes       a sentence for each thing that ONNX Runtime may compute otherwise; none: every
                 integer is the runtime's
     """
 
     program: Program
     precision: Precision
+    layers: dict[str, str]
     notes: tuple[str, ...]
 
 
@@ -57,7 +59,7 @@ def read_quantized(graph, path: str) -> QuantizedModel:
             Arithmetic(requantize=ARITHMETIC),
         )
     )  # fmt: skip
-    return QuantizedModel(program, precision_of(program), tuple(draft.notes))
+    return QuantizedModel(program, precision_of(program), reading.coded_layers, tuple(draft.notes))
 
 
 def precision_of(program: Program) -> Precision:

@@ -36,6 +36,7 @@ class Reading:
             name: Parameter(array) for name, array in graph.constants.items()
         }
         self._real_layers: dict[str, str] = {}
+        self._rounded_at: dict[str, str] = {}  # by layer, the integers that it was rounded to
         self._readers: dict[str, list[Any]] = {}
         for node in graph.nodes:
             for name in node.inputs:
@@ -44,6 +45,12 @@ class Reading:
     def set(self, node, tensor: Activation | Parameter) -> None:
         """Say what a node makes."""
         self.tensors[node.outputs[0]] = tensor
+
+    @property
+    def coded_layers(self) -> dict[str, str]:
+        """By tensor of integers, the layer that makes it."""
+        activations = {k: v for k, v in self.tensors.items() if isinstance(v, Activation)}
+        return {name: x.layer for name, x in activations.items() if x.coded and not x.merged}
 
     def read(self, node, place: int) -> Activation | Parameter:
         """What a node reads. Raises QsimError where there is nothing."""
@@ -168,23 +175,30 @@ class Reading:
                 layer = draft.identity(base_name(node.outputs[0]), layer)
             elif layer in draft.formats:
                 raise self.refusal(node, "it rounds a tensor that is rounded in another way too")
-            draft.round(layer, grid)
+            self._round(node, layer, grid)
         self.set(node, Activation(layer, grid, coded=True, merged=x.merged))
 
     def clip_codes(self, node, x: Activation, low: int, high: int) -> None:
-        """Bound integers: what is rounded to them is bounded first, where nothing else reads it."""
+        """Bound integers. Where nothing else reads them, they are fewer bits if the bounds are the
+        ends of these, else what is rounded to them is bounded first."""
         draft, grid = self.draft, x.grid
+        narrow = grid.narrowed(low, high)
+        alone = self._rounded_at.get(x.layer) == node.inputs[0]
+        alone = alone and self._is_read_once(node.inputs[0])
+        if alone and narrow:
+            draft.formats[x.layer] = narrow
+            self.set(node, x)
+            return
         ends = [(int(code) - grid.zero_point) * float(grid.scale) for code in (low, high)]
         info = np.iinfo(grid.dtype)
         limits = {
             "low": ends[0] if low > info.min else -WIDEST,
             "high": ends[1] if high < info.max else WIDEST,
         }
-        rounds = draft.rounds_sums(x.layer) and self._is_read_once(node.inputs[0])
-        if rounds:
+        if alone and x.layer != INPUT:
             del draft.formats[x.layer], draft.scales[x.layer]
         layer = draft.add(Clip, base_name(node.outputs[0]), [x.layer], **limits)
-        draft.round(layer, grid)
+        self._round(node, layer, grid)
         self.set(node, Activation(layer, grid, coded=True, merged=x.merged))
 
     def product(self, node, kind: type[Layer], weight: Parameter, bias: Parameter | None) -> None:
@@ -205,7 +219,7 @@ class Reading:
         x = self.coded(node, 0)
         made = self._integer_product(node, kind, x, weight, bias)
         if grid is not None:
-            self.draft.round(made, grid)
+            self._round(node, made, grid)
             self.set(node, Activation(made, grid, coded=True, merged=x.merged))
 
     def compute(self, node, kind: type[Layer], places: list[int], **fields: Any) -> None:
@@ -230,7 +244,8 @@ class Reading:
         self._check_apart(node, inputs)
         sources = [x.layer for x in inputs]
         made = self.draft.add(kind, self.name_of(node), sources, **fields)
-        self.set(node, self.draft.round(made, grid))
+        self._round(node, made, grid)
+        self.set(node, Activation(made, grid, coded=True))
 
     def bound(self, node, kind: type[Layer], **fields: Any) -> None:
         """A bound of real numbers."""
@@ -272,10 +287,13 @@ class Reading:
         where it is only rounded, else after its result."""
         readers = self._readers.get(node.outputs[0], [])
         if len(readers) == 1 and readers[0].kind == "QuantizeLinear":
-            [integers] = readers[0].outputs
-            if not any(reader.kind == "Clip" for reader in self._readers.get(integers, [])):
-                return base_name(integers)
+            return base_name(readers[0].outputs[0])
         return base_name(node.outputs[0])
+
+    def _round(self, node, layer: str, grid: Grid) -> None:
+        """Round what a layer makes to the integers that a node makes."""
+        self.draft.round(layer, grid)
+        self._rounded_at[layer] = node.outputs[0]
 
     def _integer_product(
         self, node, kind: type[Layer], x: Activation, weight: Parameter, bias: Parameter | None

@@ -8,12 +8,11 @@ import numpy as np
 from qsim.errors import NetworkError, QsimError
 from qsim.formats import Affine, AffineGrid, Fixed, Float, Format, Quantized, QuantizedAffine
 from qsim.network.graph import INPUT
-from qsim.network.kinds import KeepsLevels
 from qsim.network.layers import Clip, Layer, Shape
 from qsim.network.weights import Weights
 
 WIDEST = 1e29  # bounds of a layer that leaves values as they are
-SUFFIXES = ("_QuantizeLinear_Output", "_quantized", "_unbounded", "_real", "_rows", "_output_0")
+SUFFIXES = ("_QuantizeLinear_Output", "_quantized", "_real", "_rows", "_output_0")
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,12 @@ class Grid:
         if self.dtype == np.int8 and self.zero_point == 0:
             return Fixed(8, full_range=True)
         return AffineGrid(8, self.zero_point - int(np.iinfo(self.dtype).min))
+
+    def narrowed(self, low: int, high: int) -> Format | None:
+        """The format of codes ``low .. high``, if they are all of fewer bits."""
+        bits = int(high + 1).bit_length() - 1
+        is_power = self.dtype == np.uint8 and low == 0 and high + 1 == 2**bits
+        return AffineGrid(bits, self.zero_point) if is_power and self.zero_point <= high else None
 
 
 @dataclass(frozen=True)
@@ -120,16 +125,10 @@ class Draft:
         """Add a layer that leaves values as they are, to be rounded in another way."""
         return self.add(Clip, name, [source], low=-WIDEST, high=WIDEST)
 
-    def round(self, layer: str, grid: Grid) -> Activation:
-        """Round what a layer makes; its integers."""
+    def round(self, layer: str, grid: Grid) -> None:
+        """Round what a layer makes."""
         self.formats[layer] = grid.number
         self.scales[layer] = np.float32(grid.scale)
-        return Activation(layer, grid, coded=True)
-
-    def rounds_sums(self, layer: str) -> bool:
-        """Whether a layer is rounded that did not only move levels."""
-        made = {each.name: each for each in self.layers}.get(layer)
-        return made is not None and layer in self.scales and not isinstance(made, KeepsLevels)
 
     def hold(self, layer: str, weight: Parameter, bias: np.ndarray) -> None:
         """Give a layer of integer products its weights (rows first) and its bias, int64 (rows,)."""

@@ -49,7 +49,7 @@ class FormWriter(ABC):
         source = node.inputs[0]
         if isinstance(node.layer, Bound):
             if source in self.plan.program.formats:  # to be rounded again
-                self.quantize(self.bounded(step, self.dequantized(source)), step.name, codes)
+                self.quantize(self._bounds(step, self.dequantized(source)), step.name, codes)
             else:
                 self.clip(source, step.name, codes)
         elif isinstance(node.layer, Move | Flatten | MaxPool):
@@ -90,6 +90,19 @@ class FormWriter(ABC):
         if not relus or step.codes.zero_point > 0:
             return real
         return self.graph.add("Relu", [real], f"{relus[0].name}_real")
+
+    def _bounds(self, step: Step, real: str) -> str:
+        """Real values after all bounds of a step."""
+        for node in step.bounds:
+            if isinstance(node.layer, Relu):
+                real = self.graph.add("Relu", [real], f"{node.name}_real")
+                continue
+            ends = [
+                self.graph.constant(f"{node.name}.{which}", np.array(end, np.float32))
+                for which, end in zip(("low", "high"), node.layer.bounds, strict=True)
+            ]
+            real = self.graph.add("Clip", [real, *ends], f"{node.name}_real")
+        return real
 
     def dequantized(self, name: str) -> str:
         """The real values of the codes of a tensor."""
