@@ -78,8 +78,15 @@ def measure(
     """
     document = workload.document.execute
     dataset = _dataset(workload, network)
-    progress("calibrating", 0, 1)
-    program = build(network, weights, precision, dataset.calibration, document, trained)
+    program = build(
+        network,
+        weights,
+        precision,
+        dataset.calibration,
+        document,
+        trained,
+        progress=lambda done, steps: progress("calibrating", done, steps),
+    )
     float_network = stand_in(network, precision)
     seen = _run(program, dataset, document, float_network, progress)
     accuracy = float_accuracy = None
