@@ -69,7 +69,8 @@ class Histogram:
         self._sides[:, : sums.shape[1]] = sums
 
     def magnitudes(self, bins: int) -> np.ndarray:
-        """Counts of the magnitudes in ``bins`` bins of equal width from 0 to the largest one, int64.
+        """Counts of magnitudes in ``bins`` bins of equal width from 0 to the largest one, int64.
+
         Zeros are in the first, the largest is in the last. A fine bin goes where its middle lies.
         """
         counts = np.zeros(bins, np.int64)
