@@ -1,95 +1,134 @@
 """Quantized ONNX graphs, in QDQ or QOperator form, as programs that are executed as they are."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from qsim.errors import QsimError, WorkloadError
 from qsim.formats import Float
 from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import INPUT, Network
-from qsim.onnx_reader.quantized_operators import HANDLERS
+from qsim.onnx_reader import OnnxOptions
+from qsim.onnx_reader.files import STANDARD
+from qsim.onnx_reader.graph import MOST_SHOWN, OnnxGraph, OnnxNode
+from qsim.onnx_reader.quantized_operators import HANDLERS, MICROSOFT
 from qsim.onnx_reader.quantized_reading import Reading
-from qsim.onnx_reader.quantized_tensors import Activation, Draft
-from qsim.precision import Granularity, Precision
+from qsim.onnx_reader.quantized_tensors import Activation, Draft, Parameter
 from qsim.program import Arithmetic, Program
 from qsim.program_checks import check_accumulator
 
 ARITHMETIC = "onnxruntime"
+DOMAINS = (*STANDARD, MICROSOFT)
 
 
 @dataclass(frozen=True)
 class QuantizedModel:
     """What a quantized graph computes.
 
-    program     its integers are those of ONNX Runtime's kernels
-    precision   the formats of its weights and tensors
-    layers      by tensor of integers in the graph, the layer that makes it
-    notes       a sentence for each thing that ONNX Runtime may compute otherwise; none: every
-                integer is the runtime's
+    program   its integers are those of ONNX Runtime's kernels
+    layers    by tensor of integers in the graph, the layer that makes it
+    notes     a sentence for each thing that ONNX Runtime may compute otherwise; none: every integer
+              is the runtime's
     """
 
     program: Program
-    precision: Precision
     layers: dict[str, str]
     notes: tuple[str, ...]
 
 
-def is_quantized(graph) -> bool:
-    """Whether a graph has quantized tensors."""
-    return any(n.kind == "QuantizeLinear" or n.kind.startswith("QLinear") for n in graph.nodes)
+def is_quantized(graph: OnnxGraph) -> bool:
+    """Whether a graph has quantized tensors of its own."""
+    kinds = ("QuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm")
+    return any(node.kind in kinds and node.domain in DOMAINS for node in graph.nodes)
 
 
-def read_quantized(graph, path: str) -> QuantizedModel:
-    """The program of a quantized graph (as ``Reading`` describes it), that of the file ``path``.
+def read_quantized(graph: OnnxGraph, options: OnnxOptions = OnnxOptions()) -> QuantizedModel:
+    """The program of a quantized graph, in QDQ or QOperator form, with ``requantize: onnxruntime``.
 
     Raises QsimError naming the file and every operator that is not read, or the first node that
     cannot be, and why.
     """
-    _check_operators(graph, path)
-    draft = Draft(path)
-    draft.shapes[INPUT] = graph.input_shape
-    reading = Reading(graph, draft)
-    reading.tensors[graph.input] = Activation(INPUT)
-    for node in graph.nodes:
-        HANDLERS[node.domain, node.kind](reading, node)
-    _settle_ends(reading, draft)
-    network = Network(graph.name, graph.input_shape, tuple(draft.layers))
-    program = _with_register(
-        Program(
-            network, draft.real, draft.weights, {}, draft.biases, draft.formats, draft.scales,
-            Arithmetic(requantize=ARITHMETIC),
-        )
+    path, result = graph.path, _result(graph, options)
+    nodes = _needed(graph, result)
+    draft = Draft(str(path))
+    reading = Reading(nodes, graph.constants, (result,), draft)
+    _check_operators(reading, nodes, path)
+    [(name, sides)] = _inputs(graph, nodes).items()
+    draft.shapes[INPUT] = _image_shape(path, name, sides, options)
+    reading.tensors[name] = Activation(INPUT)
+    for node in nodes:
+        if not reading.fold(node):
+            HANDLERS[node.domain, node.kind](reading, node)
+    _settle_ends(reading.tensors[result], draft)
+    network = Network(path.stem, draft.shapes[INPUT], tuple(draft.layers))
+    program = Program(
+        network, draft.real, draft.weights, {}, draft.biases, draft.formats, draft.scales,
+        Arithmetic(requantize=ARITHMETIC),
     )  # fmt: skip
-    return QuantizedModel(program, precision_of(program), reading.coded_layers, tuple(draft.notes))
+    return QuantizedModel(_with_register(program), reading.coded_layers, tuple(draft.notes))
 
 
-def precision_of(program: Program) -> Precision:
-    """The formats of a program's weights and tensors."""
-    weights, granularity = {}, {}
-    for node in program.network.product_nodes:
-        held = program.weights[node.name]
-        weights[node.name] = Float() if held is None else held.format
-        one = held is not None and held.scale.size == 1
-        granularity[node.name] = Granularity("per_tensor" if one else "per_channel")
-    return Precision(weights, granularity, dict(program.formats))
+def _result(graph: OnnxGraph, options: OnnxOptions) -> str:
+    """The name of the result that is wanted."""
+    if options.output is None and len(graph.outputs) == 1:
+        return graph.outputs[0]
+    if options.output in graph.outputs:
+        return options.output
+    listed = ", ".join(graph.outputs)
+    raise QsimError(f"{graph.path}: has the results {listed}; name one of them as output")
 
 
-def _check_operators(graph, path: str) -> None:
+def _needed(graph: OnnxGraph, result: str) -> list[OnnxNode]:
+    """The nodes that the result is made of, in order."""
+    needed, nodes = {result}, []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(node.outputs):
+            needed.update(node.inputs)
+            nodes.append(node)
+    return nodes[::-1]
+
+
+def _inputs(graph: OnnxGraph, nodes: list[OnnxNode]) -> dict[str, tuple]:
+    """The one input of the graph that is read."""
+    read = {name for node in nodes for name in node.inputs}
+    inputs = {name: sides for name, sides in graph.inputs.items() if name in read}
+    if len(inputs) != 1:
+        listed = ", ".join(inputs) or "no tensor"
+        raise QsimError(f"{graph.path}: a quantized graph reads one tensor, and this one {listed}")
+    return inputs
+
+
+def _image_shape(path: Path, name: str, sides: tuple, options: OnnxOptions) -> tuple[int, ...]:
+    """The shape of one image, the first side being that of the images."""
+    shape = tuple(options.dims.get(side, side) for side in sides[1:])
+    for side in shape:
+        if not isinstance(side, int):
+            what = f"{side!r}" if side else "one without a name"
+            raise QsimError(
+                f"{path}: input {name!r} has an open side, {what}; say its size under dims"
+            )
+    if not shape:
+        raise QsimError(f"{path}: input {name!r} has no sides but that of the images")
+    return shape
+
+
+def _check_operators(reading: Reading, nodes: list[OnnxNode], path: Path) -> None:
     unknown: dict[str, list[str]] = {}
-    for node in graph.nodes:
-        if (node.domain, node.kind) not in HANDLERS:
+    for node in nodes:
+        if (node.domain, node.kind) not in HANDLERS and not reading.is_constant(node):
             kind = f"{node.domain}.{node.kind}" if node.domain else node.kind
             unknown.setdefault(kind, []).append(node.name or node.outputs[0])
     if unknown:
-        listed = "; ".join(f"{kind} ({', '.join(names)})" for kind, names in unknown.items())
+        listed = "; ".join(
+            f"{kind} ({', '.join(names[:MOST_SHOWN])}{', ...' if len(names) > MOST_SHOWN else ''})"
+            for kind, names in unknown.items()
+        )
         raise QsimError(f"{path}: a quantized graph with operators that are not read: {listed}")
 
 
-def _settle_ends(reading: Reading, draft: Draft) -> None:
+def _settle_ends(result: Activation | Parameter, draft: Draft) -> None:
     """Check what the graph reads and makes."""
-    outputs = [reading.tensors.get(name) for name in reading.graph.outputs]
-    if len(outputs) != 1 or not isinstance(outputs[0], Activation):
-        raise QsimError(f"{draft.path}: a network has one result, which it computes of its input")
-    if not draft.layers or outputs[0].layer != draft.layers[-1].name or outputs[0].merged:
+    is_last = draft.layers and isinstance(result, Activation)
+    if not is_last or result.layer != draft.layers[-1].name or result.merged:
         raise QsimError(f"{draft.path}: its result is not what its last operator computes")
     if draft.real_input and INPUT in draft.formats:
         raise QsimError(f"{draft.path}: its input is read both as it is and in integers")

@@ -6,11 +6,12 @@ from typing import Any
 
 from qsim.errors import QsimError
 from qsim.network.layers import Shape
+from qsim.onnx_reader.graph import OnnxNode
 
 Refuse = Callable[[str], QsimError]
 
 
-def conv_fields(node, weight: Shape, image: Shape, refuse: Refuse) -> dict[str, Any]:
+def conv_fields(node: OnnxNode, weight: Shape, image: Shape, refuse: Refuse) -> dict[str, Any]:
     """The fields of a convolution with weights of a shape. Raises what ``refuse`` makes."""
     if len(weight) != 4 or len(image) != 3:
         raise refuse("only convolutions of images, with two sides, are read")
@@ -33,7 +34,7 @@ def conv_fields(node, weight: Shape, image: Shape, refuse: Refuse) -> dict[str, 
     }
 
 
-def window_fields(node, image: Shape, refuse: Refuse) -> dict[str, Any]:
+def window_fields(node: OnnxNode, image: Shape, refuse: Refuse) -> dict[str, Any]:
     """The fields of a pool over an image. Raises what ``refuse`` makes."""
     if len(image) != 3 or len(node.attributes.get("kernel_shape", ())) != 2:
         raise refuse("only pools over images, with two sides, are read")
@@ -72,13 +73,13 @@ def reshaped(shape: Shape, sides: list[int], merged: bool, refuse: Refuse) -> tu
     raise refuse(f"images of shape {shape} cannot be shaped as {sides}, each by itself")
 
 
-def _two(node, key: str) -> tuple[int, int]:
+def _two(node: OnnxNode, key: str) -> tuple[int, int]:
     values = tuple(int(side) for side in node.attributes.get(key, (1, 1)))
     return values if len(values) == 2 else (0, 0)
 
 
 def _padding(
-    node, span: tuple[int, ...], stride: tuple[int, int], image: Shape, refuse: Refuse
+    node: OnnxNode, span: tuple[int, ...], stride: tuple[int, int], image: Shape, refuse: Refuse
 ) -> tuple[int, ...]:
     """(top, left, bottom, right)."""
     kind = node.attributes.get("auto_pad", "NOTSET")

@@ -20,11 +20,12 @@ from qsim.network.layers import (
 )
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import Multiply
+from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_reading import Reading
 from qsim.onnx_reader.quantized_tensors import WIDEST, Activation, Parameter
 
 MICROSOFT = "com.microsoft"
-Handler = Callable[[Reading, Any], None]
+Handler = Callable[[Reading, OnnxNode], None]
 HANDLERS: dict[tuple[str, str], Handler] = {}
 
 
@@ -40,13 +41,13 @@ def handles(*kinds: str, domain: str = "") -> Callable[[Handler], Handler]:
 
 @handles("QuantizeLinear")
 @handles("QuantizeLinear", domain=MICROSOFT)
-def _quantize(reading: Reading, node) -> None:
+def _quantize(reading: Reading, node: OnnxNode) -> None:
     reading.quantize(node, reading.activation(node, 0), reading.grid(node, 1))
 
 
 @handles("DequantizeLinear")
 @handles("DequantizeLinear", domain=MICROSOFT)
-def _dequantize(reading: Reading, node) -> None:
+def _dequantize(reading: Reading, node: OnnxNode) -> None:
     held = reading.read(node, 0)
     if isinstance(held, Parameter):
         reading.set(node, reading.dequantized(node, held))
@@ -56,7 +57,7 @@ def _dequantize(reading: Reading, node) -> None:
 
 
 @handles("Relu", "Clip")
-def _bound(reading: Reading, node) -> None:
+def _bound(reading: Reading, node: OnnxNode) -> None:
     """Of real numbers; or a Clip of integers."""
     low, high = reading.bounds(node)
     x = reading.activation(node, 0)
@@ -71,32 +72,32 @@ def _bound(reading: Reading, node) -> None:
 
 
 @handles("Conv")
-def _conv(reading: Reading, node) -> None:
+def _conv(reading: Reading, node: OnnxNode) -> None:
     reading.product(node, Conv, reading.weight(node, 1), reading.bias(node, 2))
 
 
 @handles("QLinearConv")
-def _q_conv(reading: Reading, node) -> None:
+def _q_conv(reading: Reading, node: OnnxNode) -> None:
     weight = reading.stored(node, 3, axis=0)
     reading.q_product(node, Conv, weight, reading.bias(node, 8), reading.grid(node, 6))
 
 
 @handles("Gemm")
-def _gemm(reading: Reading, node) -> None:
+def _gemm(reading: Reading, node: OnnxNode) -> None:
     turned = _is_turned(reading, node)
     weight = reading.weight(node, 1).rows_first(turned)
     reading.product(node, Linear, weight, reading.bias(node, 2))
 
 
 @handles("QGemm", domain=MICROSOFT)
-def _q_gemm(reading: Reading, node) -> None:
+def _q_gemm(reading: Reading, node: OnnxNode) -> None:
     turned = _is_turned(reading, node)
     weight = reading.stored(node, 3, axis=1 if turned else 0).rows_first(turned)
     grid = reading.grid(node, 7) if reading.has(node, 7) else None
     reading.q_product(node, Linear, weight, reading.bias(node, 6), grid)
 
 
-def _is_turned(reading: Reading, node) -> bool:
+def _is_turned(reading: Reading, node: OnnxNode) -> bool:
     """Whether the columns of a Gemm's weights, not their rows, make its outputs."""
     attributes = node.attributes
     if attributes.get("transA", 0) or any(attributes.get(k, 1.0) != 1 for k in ("alpha", "beta")):
@@ -105,7 +106,7 @@ def _is_turned(reading: Reading, node) -> bool:
 
 
 @handles("MatMul")
-def _matmul(reading: Reading, node) -> None:
+def _matmul(reading: Reading, node: OnnxNode) -> None:
     if isinstance(reading.read(node, 1), Parameter):
         weight = _matrix(reading, node, reading.weight(node, 1))
         reading.product(node, Linear, weight, None)
@@ -114,7 +115,7 @@ def _matmul(reading: Reading, node) -> None:
 
 
 @handles("QLinearMatMul")
-def _q_matmul(reading: Reading, node) -> None:
+def _q_matmul(reading: Reading, node: OnnxNode) -> None:
     grid = reading.grid(node, 6)
     if isinstance(reading.read(node, 3), Parameter):
         weight = _matrix(reading, node, reading.stored(node, 3, axis=-1))
@@ -123,7 +124,7 @@ def _q_matmul(reading: Reading, node) -> None:
         reading.q_compute(node, MatMul, [0, 3], grid)
 
 
-def _matrix(reading: Reading, node, weight: Parameter) -> Parameter:
+def _matrix(reading: Reading, node: OnnxNode, weight: Parameter) -> Parameter:
     """The weights of a matrix product with their rows first."""
     if weight.codes.ndim != 2:
         raise reading.refusal(node, "its weights must be a matrix")
@@ -134,43 +135,43 @@ TWO = {"Add": Add, "Mul": Multiply}
 
 
 @handles(*TWO)
-def _two(reading: Reading, node) -> None:
+def _two(reading: Reading, node: OnnxNode) -> None:
     reading.compute(node, TWO[node.kind], [0, 1])
 
 
 @handles(*(f"QLinear{kind}" for kind in TWO), domain=MICROSOFT)
-def _q_two(reading: Reading, node) -> None:
+def _q_two(reading: Reading, node: OnnxNode) -> None:
     kind = TWO[node.kind.removeprefix("QLinear")]
     reading.q_compute(node, kind, [0, 3], reading.grid(node, 6))
 
 
 @handles("Concat")
-def _concat(reading: Reading, node) -> None:
+def _concat(reading: Reading, node: OnnxNode) -> None:
     places = range(len(node.inputs))
     reading.compute(node, Concat, [*places], axis=reading.axis(node, 0))
 
 
 @handles("QLinearConcat", domain=MICROSOFT)
-def _q_concat(reading: Reading, node) -> None:
+def _q_concat(reading: Reading, node: OnnxNode) -> None:
     places = range(2, len(node.inputs), 3)
     axis = reading.axis(node, 2)
     reading.q_compute(node, Concat, [*places], reading.grid(node, 0), axis=axis)
 
 
 @handles("AveragePool", "GlobalAveragePool")
-def _average(reading: Reading, node) -> None:
+def _average(reading: Reading, node: OnnxNode) -> None:
     reading.compute(node, AveragePool, [0], **_average_fields(reading, node))
 
 
 @handles("QLinearAveragePool", "QLinearGlobalAveragePool", domain=MICROSOFT)
-def _q_average(reading: Reading, node) -> None:
+def _q_average(reading: Reading, node: OnnxNode) -> None:
     if node.attributes.get("channels_last", 0):
         raise reading.refusal(node, "channels_last is not read; put the channels first")
     fields = _average_fields(reading, node)
     reading.q_compute(node, AveragePool, [0], reading.grid(node, 3), **fields)
 
 
-def _average_fields(reading: Reading, node) -> dict[str, Any]:
+def _average_fields(reading: Reading, node: OnnxNode) -> dict[str, Any]:
     if "Global" in node.kind:
         return {}
     counted = bool(node.attributes.get("count_include_pad", 0))
@@ -178,14 +179,14 @@ def _average_fields(reading: Reading, node) -> dict[str, Any]:
 
 
 @handles("MaxPool")
-def _max_pool(reading: Reading, node) -> None:
+def _max_pool(reading: Reading, node: OnnxNode) -> None:
     if len(node.outputs) > 1:
         raise reading.refusal(node, "the indices of a MaxPool are not read")
     reading.move(node, MaxPool, **reading.window(node))
 
 
 @handles("Flatten")
-def _flatten(reading: Reading, node) -> None:
+def _flatten(reading: Reading, node: OnnxNode) -> None:
     if node.attributes.get("axis", 1) != 1:
         raise reading.refusal(node, "only an axis of 1 is read, which keeps the images apart")
     if len(reading.shape(node, 0)) == 1:
@@ -195,12 +196,12 @@ def _flatten(reading: Reading, node) -> None:
 
 
 @handles("Reshape")
-def _reshape(reading: Reading, node) -> None:
+def _reshape(reading: Reading, node: OnnxNode) -> None:
     reading.reshape(node, Reshape, [int(side) for side in reading.constant(node, 1, "its shape")])
 
 
 @handles("Squeeze", "Unsqueeze")
-def _squeeze(reading: Reading, node) -> None:
+def _squeeze(reading: Reading, node: OnnxNode) -> None:
     axes = [int(axis) for axis in reading.constant(node, 1, "its axes")]
     shape = [1, *reading.shape(node, 0)]
     ranks = len(shape) + (len(axes) if node.kind == "Unsqueeze" else 0)
@@ -216,7 +217,7 @@ def _squeeze(reading: Reading, node) -> None:
 
 
 @handles("Transpose")
-def _transpose(reading: Reading, node) -> None:
+def _transpose(reading: Reading, node: OnnxNode) -> None:
     axes = len(reading.shape(node, 0)) + 1
     order = [int(axis) for axis in node.attributes.get("perm", range(axes - 1, -1, -1))]
     if order[0] != 0:
@@ -225,7 +226,7 @@ def _transpose(reading: Reading, node) -> None:
 
 
 @handles("Slice")
-def _slice(reading: Reading, node) -> None:
+def _slice(reading: Reading, node: OnnxNode) -> None:
     rank = len(reading.shape(node, 0)) + 1
     values = [reading.constant(node, place, "its bounds") for place in (1, 2)]
     axes = reading.constant(node, 3, "its axes") if len(node.inputs) > 3 else [0]
@@ -245,7 +246,7 @@ def _within(index: int, side: int) -> int:
 
 
 @handles("Resize")
-def _resize(reading: Reading, node) -> None:
+def _resize(reading: Reading, node: OnnxNode) -> None:
     """Nearest neighbours at whole factors, which moves values alone."""
     attributes = node.attributes
     known = {
@@ -265,5 +266,5 @@ def _resize(reading: Reading, node) -> None:
 
 
 @handles("Identity", "Dropout")
-def _identity(reading: Reading, node) -> None:
+def _identity(reading: Reading, node: OnnxNode) -> None:
     reading.set(node, reading.read(node, 0))

@@ -8,6 +8,8 @@ from qsim.errors import QsimError
 from qsim.formats import Float
 from qsim.network.graph import INPUT
 from qsim.network.layers import Clip, Conv, Layer, Linear, Shape
+from qsim.onnx_reader.folding import FOLDS, fold
+from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_geometry import conv_fields, reshaped, window_fields
 from qsim.onnx_reader.quantized_tensors import (
     WIDEST,
@@ -23,26 +25,46 @@ MOVES = ("MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "
 
 
 class Reading:
-    """A graph that is being read.
+    """A graph that is being read: its nodes, its constants by name, and the names of its results."""
 
-    graph   has ``nodes``, ``constants`` by name, and the names of its ``outputs``; a node has a
-            ``kind``, ``domain``, ``name``, ``inputs``, ``outputs`` and ``attributes``
-    """
-
-    def __init__(self, graph, draft: Draft):
-        self.graph = graph
+    def __init__(
+        self, nodes: list[OnnxNode], constants: dict[str, np.ndarray], results: tuple[str, ...],
+        draft: Draft,
+    ):  # fmt: skip
         self.draft = draft
+        self._results = results
         self.tensors: dict[str, Activation | Parameter] = {
-            name: Parameter(array) for name, array in graph.constants.items()
+            name: Parameter(array) for name, array in constants.items()
         }
         self._real_layers: dict[str, str] = {}
         self._rounded_at: dict[str, str] = {}  # by layer, the integers that it was rounded to
         self._readers: dict[str, list[Any]] = {}
-        for node in graph.nodes:
+        for node in nodes:
             for name in node.inputs:
                 self._readers.setdefault(name, []).append(node)
 
-    def set(self, node, tensor: Activation | Parameter) -> None:
+    def is_constant(self, node: OnnxNode) -> bool:
+        """Whether a node computes with constants alone what can be computed while it is read."""
+        held = [self.tensors.get(name) for name in node.inputs if name]
+        return (
+            all(isinstance(x, Parameter) and x.scale is None for x in held)
+            and node.kind in FOLDS
+            and not node.domain
+        )
+
+    def fold(self, node: OnnxNode) -> bool:
+        """Compute a node of constants alone; whether it is one."""
+        if not self.is_constant(node):
+            return False
+        arrays = [self.tensors[name].codes if name else None for name in node.inputs]
+        try:
+            made = fold(node, arrays)
+        except QsimError as error:
+            raise QsimError(f"{self.draft.path}: {error}") from None
+        self.set(node, Parameter(made))
+        return True
+
+    def set(self, node: OnnxNode, tensor: Activation | Parameter) -> None:
         """Say what a node makes."""
         self.tensors[node.outputs[0]] = tensor
 
@@ -52,18 +74,18 @@ class Reading:
         activations = {k: v for k, v in self.tensors.items() if isinstance(v, Activation)}
         return {name: x.layer for name, x in activations.items() if x.coded and not x.merged}
 
-    def read(self, node, place: int) -> Activation | Parameter:
+    def read(self, node: OnnxNode, place: int) -> Activation | Parameter:
         """What a node reads. Raises QsimError where there is nothing."""
         name = node.inputs[place] if place < len(node.inputs) else ""
         if name not in self.tensors:
             raise self.refusal(node, f"its input {place} is missing")
         return self.tensors[name]
 
-    def has(self, node, place: int) -> bool:
+    def has(self, node: OnnxNode, place: int) -> bool:
         """Whether a node has an input that may be left out."""
         return place < len(node.inputs) and bool(node.inputs[place])
 
-    def activation(self, node, place: int) -> Activation:
+    def activation(self, node: OnnxNode, place: int) -> Activation:
         """The tensor of the network that a node reads."""
         tensor = self.read(node, place)
         if isinstance(tensor, Parameter):
@@ -72,31 +94,31 @@ class Reading:
             )
         return tensor
 
-    def constant(self, node, place: int, what: str) -> np.ndarray:
+    def constant(self, node: OnnxNode, place: int, what: str) -> np.ndarray:
         """A constant that a node reads, as it is stored."""
         tensor = self.read(node, place)
         if isinstance(tensor, Activation) or tensor.scale is not None:
             raise self.refusal(node, f"{what} must be a constant")
         return tensor.codes
 
-    def shape(self, node, place: int) -> Shape:
+    def shape(self, node: OnnxNode, place: int) -> Shape:
         """The shape of one image's tensor that a node reads."""
         return self.draft.shapes[self.activation(node, place).layer]
 
-    def axis(self, node, place: int) -> int:
+    def axis(self, node: OnnxNode, place: int) -> int:
         """The axis that a node names, without that of the images."""
         axis = int(node.attributes["axis"]) % (len(self.shape(node, place)) + 1)
         if axis == 0:
             raise self.refusal(node, "the axis of the images must stay as it is")
         return axis - 1
 
-    def refusal(self, node, reason: str) -> QsimError:
+    def refusal(self, node: OnnxNode, reason: str) -> QsimError:
         """What is raised on a node that cannot be read."""
-        return self.draft.refusal(node.name or node.outputs[0], reason)
+        return QsimError(f"{self.draft.path}: {node.label}: {reason}")
 
     # integers
 
-    def grid(self, node, place: int) -> Grid:
+    def grid(self, node: OnnxNode, place: int) -> Grid:
         """The scale and, after it, the zero point that a node reads."""
         scale = self.constant(node, place, "a scale")
         zero_point = np.zeros((), np.uint8)
@@ -111,7 +133,7 @@ class Reading:
         self._check_scale(node, scale)
         return Grid(np.float32(scale.reshape(())), int(zero_point.reshape(())), zero_point.dtype)
 
-    def coded(self, node, place: int) -> Activation:
+    def coded(self, node: OnnxNode, place: int) -> Activation:
         """The integers that a node reads, its scale and zero point after them.
 
         Raises QsimError where these are not those that the integers were made with.
@@ -125,14 +147,14 @@ class Reading:
             )
         return x
 
-    def weight(self, node, place: int) -> Parameter:
+    def weight(self, node: OnnxNode, place: int) -> Parameter:
         """The weights that a node reads, real or dequantized."""
         held = self.read(node, place)
         if isinstance(held, Activation):
             raise self.refusal(node, "its weights must be constants")
         return held
 
-    def stored(self, node, place: int, axis: int) -> Parameter:
+    def stored(self, node: OnnxNode, place: int, axis: int) -> Parameter:
         """The integers, scale and zero point of weights that a node reads, with a scale along
         ``axis`` or one."""
         codes = self.constant(node, place, "its weights")
@@ -150,20 +172,20 @@ class Reading:
         zero_point = np.broadcast_to(zero_point.reshape(-1), scale.reshape(-1).shape)
         return Parameter(codes, scale.reshape(-1), zero_point, axis)
 
-    def dequantized(self, node, codes: Parameter) -> Parameter:
+    def dequantized(self, node: OnnxNode, codes: Parameter) -> Parameter:
         """A constant that a node dequantizes."""
         if node.attributes.get("block_size", 0):
             raise self.refusal(node, "scales of blocks are not read; a row has one scale")
         axis = int(node.attributes.get("axis", 1)) % max(codes.codes.ndim, 1)
         return self.stored(node, 0, axis)
 
-    def bias(self, node, place: int) -> Parameter | None:
+    def bias(self, node: OnnxNode, place: int) -> Parameter | None:
         """The bias that a node reads, if it has one."""
         return self.weight(node, place) if self.has(node, place) else None
 
     # layers
 
-    def quantize(self, node, x: Activation, grid: Grid) -> None:
+    def quantize(self, node: OnnxNode, x: Activation, grid: Grid) -> None:
         """Round a real tensor to integers."""
         draft, layer = self.draft, x.layer
         if x.coded:
@@ -178,7 +200,7 @@ class Reading:
             self._round(node, layer, grid)
         self.set(node, Activation(layer, grid, coded=True, merged=x.merged))
 
-    def clip_codes(self, node, x: Activation, low: int, high: int) -> None:
+    def clip_codes(self, node: OnnxNode, x: Activation, low: int, high: int) -> None:
         """Bound integers. Where nothing else reads them, they are fewer bits if the bounds are the
         ends of these, else what is rounded to them is bounded first."""
         draft, grid = self.draft, x.grid
@@ -201,7 +223,9 @@ class Reading:
         self._round(node, layer, grid)
         self.set(node, Activation(layer, grid, coded=True, merged=x.merged))
 
-    def product(self, node, kind: type[Layer], weight: Parameter, bias: Parameter | None) -> None:
+    def product(
+        self, node: OnnxNode, kind: type[Layer], weight: Parameter, bias: Parameter | None
+    ) -> None:
         """A layer with products of real operands, which are of integers where both are."""
         x = self.activation(node, 0)
         is_quantized = x.grid is not None and not x.coded and weight.scale is not None
@@ -213,7 +237,12 @@ class Reading:
         self._integer_product(node, kind, x, weight, bias)
 
     def q_product(
-        self, node, kind: type[Layer], weight: Parameter, bias: Parameter | None, grid: Grid | None
+        self,
+        node: OnnxNode,
+        kind: type[Layer],
+        weight: Parameter,
+        bias: Parameter | None,
+        grid: Grid | None,
     ) -> None:
         """A layer with products of integers, rounded or (grid None) not."""
         x = self.coded(node, 0)
@@ -222,7 +251,7 @@ class Reading:
             self._round(node, made, grid)
             self.set(node, Activation(made, grid, coded=True, merged=x.merged))
 
-    def compute(self, node, kind: type[Layer], places: list[int], **fields: Any) -> None:
+    def compute(self, node: OnnxNode, kind: type[Layer], places: list[int], **fields: Any) -> None:
         """A layer without weights of real operands, which are of integers where all are and their
         result is rounded."""
         inputs = [self.activation(node, place) for place in places]
@@ -237,7 +266,7 @@ class Reading:
         self.set(node, Activation(made, exact=exact))
 
     def q_compute(
-        self, node, kind: type[Layer], places: list[int], grid: Grid, **fields: Any
+        self, node: OnnxNode, kind: type[Layer], places: list[int], grid: Grid, **fields: Any
     ) -> None:
         """A layer without weights of integers."""
         inputs = [self.coded(node, place) for place in places]
@@ -247,7 +276,7 @@ class Reading:
         self._round(node, made, grid)
         self.set(node, Activation(made, grid, coded=True))
 
-    def bound(self, node, kind: type[Layer], **fields: Any) -> None:
+    def bound(self, node: OnnxNode, kind: type[Layer], **fields: Any) -> None:
         """A bound of real numbers."""
         x = self.activation(node, 0)
         exact = x.exact or (x.grid is not None and self._is_rounded(node))
@@ -255,7 +284,7 @@ class Reading:
         made = self.draft.add(kind, self.name_of(node), [source], **fields)
         self.set(node, Activation(made, exact=exact, merged=x.merged))
 
-    def move(self, node, kind: type[Layer], **fields: Any) -> None:
+    def move(self, node: OnnxNode, kind: type[Layer], **fields: Any) -> None:
         """A layer that moves values, or takes the largest of some: of integers the integers."""
         x, draft = self.activation(node, 0), self.draft
         self._check_apart(node, [x])
@@ -269,7 +298,7 @@ class Reading:
             draft.scales[made] = draft.scales[x.layer]
         self.set(node, Activation(made, x.grid, x.coded))
 
-    def reshape(self, node, kind: type[Layer], sides: list[int]) -> None:
+    def reshape(self, node: OnnxNode, kind: type[Layer], sides: list[int]) -> None:
         """A change of shape; it may put the rows of all images one after another, and back."""
         x, shape = self.activation(node, 0), self.shape(node, 0)
         new, merges = reshaped(shape, sides, x.merged, lambda text: self.refusal(node, text))
@@ -278,11 +307,11 @@ class Reading:
         else:
             self.move(node, kind, shape=new)
 
-    def window(self, node) -> dict[str, Any]:
+    def window(self, node: OnnxNode) -> dict[str, Any]:
         """The fields of a pool."""
         return window_fields(node, self.shape(node, 0), lambda text: self.refusal(node, text))
 
-    def name_of(self, node) -> str:
+    def name_of(self, node: OnnxNode) -> str:
         """The name of the layer that a node becomes: after the integers that are made of its result
         where it is only rounded, else after its result."""
         readers = self._readers.get(node.outputs[0], [])
@@ -290,13 +319,18 @@ class Reading:
             return base_name(readers[0].outputs[0])
         return base_name(node.outputs[0])
 
-    def _round(self, node, layer: str, grid: Grid) -> None:
+    def _round(self, node: OnnxNode, layer: str, grid: Grid) -> None:
         """Round what a layer makes to the integers that a node makes."""
         self.draft.round(layer, grid)
         self._rounded_at[layer] = node.outputs[0]
 
     def _integer_product(
-        self, node, kind: type[Layer], x: Activation, weight: Parameter, bias: Parameter | None
+        self,
+        node: OnnxNode,
+        kind: type[Layer],
+        x: Activation,
+        weight: Parameter,
+        bias: Parameter | None,
     ) -> str:
         rows = len(weight.codes)
         if weight.codes.dtype not in (np.uint8, np.int8):
@@ -319,7 +353,7 @@ class Reading:
         return made
 
     def _real_product(
-        self, node, kind: type[Layer], source: str, weight: Parameter, bias: Parameter | None,
+        self, node: OnnxNode, kind: type[Layer], source: str, weight: Parameter, bias: Parameter | None,
         merged: bool,
     ) -> None:  # fmt: skip
         made = self._add_product(node, kind, source, weight, bias is not None)
@@ -328,7 +362,7 @@ class Reading:
         self.set(node, Activation(made, merged=merged))
 
     def _add_product(
-        self, node, kind: type[Layer], source: str, weight: Parameter, has_bias: bool
+        self, node: OnnxNode, kind: type[Layer], source: str, weight: Parameter, has_bias: bool
     ) -> str:
         fields: dict[str, Any] = {"out_features": len(weight.codes)}
         depth = self.draft.shapes[source][-1]
@@ -342,7 +376,7 @@ class Reading:
             )
         return self.draft.add(kind, self.name_of(node), [source], bias=has_bias, **fields)
 
-    def _real_layer(self, node, x: Activation) -> str:
+    def _real_layer(self, node: OnnxNode, x: Activation) -> str:
         """The layer whose real numbers a node computes with: of integers, one that makes them."""
         if x.coded:
             raise self.refusal(node, "it reads integers, where real numbers are read")
@@ -361,13 +395,13 @@ class Reading:
     # what follows
 
     def _is_read_once(self, tensor: str) -> bool:
-        return len(self._readers.get(tensor, [])) == 1 and tensor not in self.graph.outputs
+        return len(self._readers.get(tensor, [])) == 1 and tensor not in self._results
 
-    def _is_rounded(self, node) -> bool:
+    def _is_rounded(self, node: OnnxNode) -> bool:
         """Whether what a node makes is rounded, after bounds and moves alone."""
         return self._rounding(node) is not None
 
-    def _rounding(self, node):
+    def _rounding(self, node: OnnxNode):
         """The node that rounds what a node makes, after bounds and moves alone; None: there is no
         such, or others read it."""
         while self._is_read_once(node.outputs[0]):
@@ -378,13 +412,13 @@ class Reading:
                 return None
         return None
 
-    def _grid_ahead(self, node) -> Grid:
+    def _grid_ahead(self, node: OnnxNode) -> Grid:
         rounding = self._rounding(node)
         if rounding is None:
             raise self.refusal(node, "it moves sums that are not rounded; quantize its input")
         return self.grid(rounding, 1)
 
-    def _check_runtime(self, node, inputs: list[Activation]) -> None:
+    def _check_runtime(self, node: OnnxNode, inputs: list[Activation]) -> None:
         """Note where ONNX Runtime would compute the layer in float32."""
         rounding = self._rounding(node)
         name = base_name(node.outputs[0])
@@ -400,7 +434,7 @@ class Reading:
                 " computes it in float32, with integers that may differ"
             )
 
-    def _bounds_are_redundant(self, node, grid: Grid) -> bool:
+    def _bounds_are_redundant(self, node: OnnxNode, grid: Grid) -> bool:
         info = np.iinfo(grid.dtype)
         ends = (np.float32(end - grid.zero_point) for end in (info.min, info.max))
         lowest, highest = (end * np.float32(grid.scale) for end in ends)
@@ -411,7 +445,7 @@ class Reading:
                     return False
         return True
 
-    def bounds(self, node) -> tuple[float, float]:
+    def bounds(self, node: OnnxNode) -> tuple[float, float]:
         """The bounds of a Relu or a Clip."""
         if node.kind == "Relu":
             return 0.0, np.inf
@@ -421,11 +455,11 @@ class Reading:
                 ends[place - 1] = self.constant(node, place, "a bound").reshape(()).item()
         return ends[0], ends[1]
 
-    def _check_apart(self, node, inputs: list[Activation]) -> None:
+    def _check_apart(self, node: OnnxNode, inputs: list[Activation]) -> None:
         if any(x.merged for x in inputs):
             raise self.refusal(node, "it reads rows of several images at once")
 
-    def _check_scale(self, node, scale: np.ndarray) -> None:
+    def _check_scale(self, node: OnnxNode, scale: np.ndarray) -> None:
         if scale.dtype != np.float32 or not (np.isfinite(scale) & (scale > 0)).all():
             raise self.refusal(node, "a scale must be a positive, finite float32")
 
