@@ -17,6 +17,7 @@ from qsim.program import Arithmetic, Program
 from qsim.program_checks import check_accumulator
 
 ARITHMETIC = "onnxruntime"
+NO_OPTIONS = OnnxOptions()
 DOMAINS = (*STANDARD, MICROSOFT)
 
 
@@ -41,8 +42,8 @@ def is_quantized(graph: OnnxGraph) -> bool:
     return any(node.kind in kinds and node.domain in DOMAINS for node in graph.nodes)
 
 
-def read_quantized(graph: OnnxGraph, options: OnnxOptions = OnnxOptions()) -> QuantizedModel:
-    """The program of a quantized graph, in QDQ or QOperator form, with ``requantize: onnxruntime``.
+def read_quantized(graph: OnnxGraph, options: OnnxOptions = NO_OPTIONS) -> QuantizedModel:
+    """The program of a quantized graph in QDQ or QOperator form, ``requantize: onnxruntime``.
 
     Raises QsimError naming the file and every operator that is not read, or the first node that
     cannot be, and why.

@@ -20,7 +20,10 @@ from qsim.network.layers import (
 )
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import Multiply
+from qsim.onnx_reader import quantized_layers as layers
 from qsim.onnx_reader.graph import OnnxNode
+from qsim.onnx_reader.quantized_geometry import window_fields
+from qsim.onnx_reader.quantized_layers import Product
 from qsim.onnx_reader.quantized_reading import Reading
 from qsim.onnx_reader.quantized_tensors import WIDEST, Activation, Parameter
 
@@ -42,7 +45,7 @@ def handles(*kinds: str, domain: str = "") -> Callable[[Handler], Handler]:
 @handles("QuantizeLinear")
 @handles("QuantizeLinear", domain=MICROSOFT)
 def _quantize(reading: Reading, node: OnnxNode) -> None:
-    reading.quantize(node, reading.activation(node, 0), reading.grid(node, 1))
+    layers.quantize(reading, node, reading.activation(node, 0), reading.grid(node, 1))
 
 
 @handles("DequantizeLinear")
@@ -63,30 +66,32 @@ def _bound(reading: Reading, node: OnnxNode) -> None:
     x = reading.activation(node, 0)
     if x.coded:
         info = np.iinfo(x.grid.dtype)
-        reading.clip_codes(node, x, max(low, info.min), min(high, info.max))
+        layers.clip_codes(reading, node, x, max(low, info.min), min(high, info.max))
     elif node.kind == "Relu":
-        reading.bound(node, Relu)
+        layers.bound(reading, node, Relu)
     else:
         low, high = max(float(low), -WIDEST), min(float(high), WIDEST)
-        reading.bound(node, Clip, low=low, high=high)
+        layers.bound(reading, node, Clip, low=low, high=high)
 
 
 @handles("Conv")
 def _conv(reading: Reading, node: OnnxNode) -> None:
-    reading.product(node, Conv, reading.weight(node, 1), reading.bias(node, 2))
+    made = Product(Conv, reading.weight(node, 1), reading.bias(node, 2))
+    layers.product(reading, node, made)
 
 
 @handles("QLinearConv")
 def _q_conv(reading: Reading, node: OnnxNode) -> None:
     weight = reading.stored(node, 3, axis=0)
-    reading.q_product(node, Conv, weight, reading.bias(node, 8), reading.grid(node, 6))
+    made = Product(Conv, weight, reading.bias(node, 8))
+    layers.q_product(reading, node, made, reading.grid(node, 6))
 
 
 @handles("Gemm")
 def _gemm(reading: Reading, node: OnnxNode) -> None:
     turned = _is_turned(reading, node)
     weight = reading.weight(node, 1).rows_first(turned)
-    reading.product(node, Linear, weight, reading.bias(node, 2))
+    layers.product(reading, node, Product(Linear, weight, reading.bias(node, 2)))
 
 
 @handles("QGemm", domain=MICROSOFT)
@@ -94,7 +99,7 @@ def _q_gemm(reading: Reading, node: OnnxNode) -> None:
     turned = _is_turned(reading, node)
     weight = reading.stored(node, 3, axis=1 if turned else 0).rows_first(turned)
     grid = reading.grid(node, 7) if reading.has(node, 7) else None
-    reading.q_product(node, Linear, weight, reading.bias(node, 6), grid)
+    layers.q_product(reading, node, Product(Linear, weight, reading.bias(node, 6)), grid)
 
 
 def _is_turned(reading: Reading, node: OnnxNode) -> bool:
@@ -109,9 +114,9 @@ def _is_turned(reading: Reading, node: OnnxNode) -> bool:
 def _matmul(reading: Reading, node: OnnxNode) -> None:
     if isinstance(reading.read(node, 1), Parameter):
         weight = _matrix(reading, node, reading.weight(node, 1))
-        reading.product(node, Linear, weight, None)
+        layers.product(reading, node, Product(Linear, weight, None))
     else:
-        reading.compute(node, MatMul, [0, 1])
+        layers.compute(reading, node, MatMul, [0, 1])
 
 
 @handles("QLinearMatMul")
@@ -119,9 +124,9 @@ def _q_matmul(reading: Reading, node: OnnxNode) -> None:
     grid = reading.grid(node, 6)
     if isinstance(reading.read(node, 3), Parameter):
         weight = _matrix(reading, node, reading.stored(node, 3, axis=-1))
-        reading.q_product(node, Linear, weight, None, grid)
+        layers.q_product(reading, node, Product(Linear, weight, None), grid)
     else:
-        reading.q_compute(node, MatMul, [0, 3], grid)
+        layers.q_compute(reading, node, MatMul, [0, 3], grid)
 
 
 def _matrix(reading: Reading, node: OnnxNode, weight: Parameter) -> Parameter:
@@ -136,31 +141,31 @@ TWO = {"Add": Add, "Mul": Multiply}
 
 @handles(*TWO)
 def _two(reading: Reading, node: OnnxNode) -> None:
-    reading.compute(node, TWO[node.kind], [0, 1])
+    layers.compute(reading, node, TWO[node.kind], [0, 1])
 
 
 @handles(*(f"QLinear{kind}" for kind in TWO), domain=MICROSOFT)
 def _q_two(reading: Reading, node: OnnxNode) -> None:
     kind = TWO[node.kind.removeprefix("QLinear")]
-    reading.q_compute(node, kind, [0, 3], reading.grid(node, 6))
+    layers.q_compute(reading, node, kind, [0, 3], reading.grid(node, 6))
 
 
 @handles("Concat")
 def _concat(reading: Reading, node: OnnxNode) -> None:
     places = range(len(node.inputs))
-    reading.compute(node, Concat, [*places], axis=reading.axis(node, 0))
+    layers.compute(reading, node, Concat, [*places], axis=reading.axis(node, 0))
 
 
 @handles("QLinearConcat", domain=MICROSOFT)
 def _q_concat(reading: Reading, node: OnnxNode) -> None:
     places = range(2, len(node.inputs), 3)
     axis = reading.axis(node, 2)
-    reading.q_compute(node, Concat, [*places], reading.grid(node, 0), axis=axis)
+    layers.q_compute(reading, node, Concat, [*places], reading.grid(node, 0), axis=axis)
 
 
 @handles("AveragePool", "GlobalAveragePool")
 def _average(reading: Reading, node: OnnxNode) -> None:
-    reading.compute(node, AveragePool, [0], **_average_fields(reading, node))
+    layers.compute(reading, node, AveragePool, [0], **_average_fields(reading, node))
 
 
 @handles("QLinearAveragePool", "QLinearGlobalAveragePool", domain=MICROSOFT)
@@ -168,21 +173,25 @@ def _q_average(reading: Reading, node: OnnxNode) -> None:
     if node.attributes.get("channels_last", 0):
         raise reading.refusal(node, "channels_last is not read; put the channels first")
     fields = _average_fields(reading, node)
-    reading.q_compute(node, AveragePool, [0], reading.grid(node, 3), **fields)
+    layers.q_compute(reading, node, AveragePool, [0], reading.grid(node, 3), **fields)
 
 
 def _average_fields(reading: Reading, node: OnnxNode) -> dict[str, Any]:
     if "Global" in node.kind:
         return {}
     counted = bool(node.attributes.get("count_include_pad", 0))
-    return reading.window(node) | {"count_padding": counted}
+    return _window(reading, node) | {"count_padding": counted}
+
+
+def _window(reading: Reading, node: OnnxNode) -> dict[str, Any]:
+    return window_fields(node, reading.shape(node, 0), reading.refuse(node))
 
 
 @handles("MaxPool")
 def _max_pool(reading: Reading, node: OnnxNode) -> None:
     if len(node.outputs) > 1:
         raise reading.refusal(node, "the indices of a MaxPool are not read")
-    reading.move(node, MaxPool, **reading.window(node))
+    layers.move(reading, node, MaxPool, **_window(reading, node))
 
 
 @handles("Flatten")
@@ -192,12 +201,12 @@ def _flatten(reading: Reading, node: OnnxNode) -> None:
     if len(reading.shape(node, 0)) == 1:
         reading.set(node, reading.activation(node, 0))
     else:
-        reading.move(node, Flatten)
+        layers.move(reading, node, Flatten)
 
 
 @handles("Reshape")
 def _reshape(reading: Reading, node: OnnxNode) -> None:
-    reading.reshape(node, Reshape, [int(side) for side in reading.constant(node, 1, "its shape")])
+    layers.reshape(reading, node, [int(side) for side in reading.constant(node, 1, "its shape")])
 
 
 @handles("Squeeze", "Unsqueeze")
@@ -213,7 +222,7 @@ def _squeeze(reading: Reading, node: OnnxNode) -> None:
     else:
         for axis in axes:
             shape.insert(axis, 1)
-    reading.move(node, Reshape, shape=tuple(shape[1:]))
+    layers.move(reading, node, Reshape, shape=tuple(shape[1:]))
 
 
 @handles("Transpose")
@@ -222,7 +231,7 @@ def _transpose(reading: Reading, node: OnnxNode) -> None:
     order = [int(axis) for axis in node.attributes.get("perm", range(axes - 1, -1, -1))]
     if order[0] != 0:
         raise reading.refusal(node, "the axis of the images must stay the first")
-    reading.move(node, Transpose, order=tuple(axis - 1 for axis in order[1:]))
+    layers.move(reading, node, Transpose, order=tuple(axis - 1 for axis in order[1:]))
 
 
 @handles("Slice")
@@ -238,7 +247,7 @@ def _slice(reading: Reading, node: OnnxNode) -> None:
         raise reading.refusal(node, "the axis of the images must stay as it is")
     side = reading.shape(node, 0)[axis - 1]
     start, stop = (_within(int(value[0]), side) for value in values)
-    reading.move(node, Slice, axis=axis - 1, start=start, stop=stop, step=int(steps[0]))
+    layers.move(reading, node, Slice, axis=axis - 1, start=start, stop=stop, step=int(steps[0]))
 
 
 def _within(index: int, side: int) -> int:
@@ -262,7 +271,7 @@ def _resize(reading: Reading, node: OnnxNode) -> None:
     factors = [int(scale) for scale in scales]
     if len(factors) != 4 or [*scales] != factors or factors[:2] != [1, 1]:
         raise reading.refusal(node, "only whole factors of height and width are read")
-    reading.move(node, Upsample, factor=tuple(factors[2:]))
+    layers.move(reading, node, Upsample, factor=tuple(factors[2:]))
 
 
 @handles("Identity", "Dropout")
