@@ -7,9 +7,9 @@ from qsim.errors import QsimError, WorkloadError
 from qsim.formats import Float
 from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import INPUT, Network
-from qsim.onnx_reader import OnnxOptions
 from qsim.onnx_reader.files import STANDARD
 from qsim.onnx_reader.graph import MOST_SHOWN, OnnxGraph, OnnxNode
+from qsim.onnx_reader.inputs import Fed
 from qsim.onnx_reader.quantized_operators import HANDLERS, MICROSOFT
 from qsim.onnx_reader.quantized_reading import Reading
 from qsim.onnx_reader.quantized_tensors import Activation, Draft, Parameter
@@ -17,7 +17,6 @@ from qsim.program import Arithmetic, Program
 from qsim.program_checks import check_accumulator
 
 ARITHMETIC = "onnxruntime"
-NO_OPTIONS = OnnxOptions()
 DOMAINS = (*STANDARD, MICROSOFT)
 
 
@@ -42,25 +41,23 @@ def is_quantized(graph: OnnxGraph) -> bool:
     return any(node.kind in kinds and node.domain in DOMAINS for node in graph.nodes)
 
 
-def read_quantized(graph: OnnxGraph, options: OnnxOptions = NO_OPTIONS) -> QuantizedModel:
-    """The program of a quantized graph in QDQ or QOperator form, ``requantize: onnxruntime``.
+def read_quantized(graph: OnnxGraph, fed: Fed, result: str) -> QuantizedModel:
+    """The program of a quantized graph in QDQ or QOperator form, ``requantize: onnxruntime``, up to
+    the tensor ``result``.
 
     Raises QsimError naming the file and every operator that is not read, or the first node that
     cannot be, and why.
     """
-    path, result = graph.path, _result(graph, options)
     nodes = _needed(graph, result)
-    draft = Draft(str(path))
-    reading = Reading(nodes, graph.constants, (result,), draft)
-    _check_operators(reading, nodes, path)
-    [(name, sides)] = _inputs(graph, nodes).items()
-    draft.shapes[INPUT] = _image_shape(path, name, sides, options)
-    reading.tensors[name] = Activation(INPUT)
+    draft = Draft(str(graph.path))
+    reading = Reading(nodes, graph.constants | fed.constants, (result,), draft)
+    _check_operators(reading, nodes, graph.path)
+    reading.tensors[fed.name] = Activation(INPUT)
+    draft.shapes[INPUT] = fed.shape[1:]
     for node in nodes:
-        if not reading.fold(node):
-            HANDLERS[node.domain, node.kind](reading, node)
+        _read(reading, node)
     _settle_ends(reading.tensors[result], draft)
-    network = Network(path.stem, draft.shapes[INPUT], tuple(draft.layers))
+    network = Network(graph.path.stem, fed.shape[1:], tuple(draft.layers))
     program = Program(
         network, draft.real, draft.weights, {}, draft.biases, draft.formats, draft.scales,
         Arithmetic(requantize=ARITHMETIC),
@@ -68,14 +65,13 @@ def read_quantized(graph: OnnxGraph, options: OnnxOptions = NO_OPTIONS) -> Quant
     return QuantizedModel(_with_register(program), reading.coded_layers, tuple(draft.notes))
 
 
-def _result(graph: OnnxGraph, options: OnnxOptions) -> str:
-    """The name of the result that is wanted."""
-    if options.output is None and len(graph.outputs) == 1:
-        return graph.outputs[0]
-    if options.output in graph.outputs:
-        return options.output
-    listed = ", ".join(graph.outputs)
-    raise QsimError(f"{graph.path}: has the results {listed}; name one of them as output")
+def _read(reading: Reading, node: OnnxNode) -> None:
+    """Take in one node."""
+    try:
+        if not reading.fold(node):
+            HANDLERS[node.domain, node.kind](reading, node)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise reading.refusal(node, f"it is not well made: {error}") from None
 
 
 def _needed(graph: OnnxGraph, result: str) -> list[OnnxNode]:
@@ -86,30 +82,6 @@ def _needed(graph: OnnxGraph, result: str) -> list[OnnxNode]:
             needed.update(node.inputs)
             nodes.append(node)
     return nodes[::-1]
-
-
-def _inputs(graph: OnnxGraph, nodes: list[OnnxNode]) -> dict[str, tuple]:
-    """The one input of the graph that is read."""
-    read = {name for node in nodes for name in node.inputs}
-    inputs = {name: sides for name, sides in graph.inputs.items() if name in read}
-    if len(inputs) != 1:
-        listed = ", ".join(inputs) or "no tensor"
-        raise QsimError(f"{graph.path}: a quantized graph reads one tensor, and this one {listed}")
-    return inputs
-
-
-def _image_shape(path: Path, name: str, sides: tuple, options: OnnxOptions) -> tuple[int, ...]:
-    """The shape of one image, the first side being that of the images."""
-    shape = tuple(options.dims.get(side, side) for side in sides[1:])
-    for side in shape:
-        if not isinstance(side, int):
-            what = f"{side!r}" if side else "one without a name"
-            raise QsimError(
-                f"{path}: input {name!r} has an open side, {what}; say its size under dims"
-            )
-    if not shape:
-        raise QsimError(f"{path}: input {name!r} has no sides but that of the images")
-    return shape
 
 
 def _check_operators(reading: Reading, nodes: list[OnnxNode], path: Path) -> None:

@@ -93,10 +93,8 @@ def compute(
     result is rounded."""
     inputs = [reading.activation(node, place) for place in places]
     _check_apart(reading, node, inputs)
-    exact = (
-        all(x.grid is not None and not x.coded for x in inputs)
-        and reading.rounding(node) is not None
-    )
+    of_integers = all(x.grid is not None and not x.coded for x in inputs)
+    exact = of_integers and reading.rounding(node) is not None
     if exact:
         note_float_kernel(reading, node, inputs)
     sources = [x.layer if exact else _real_layer(reading, node, x) for x in inputs]

@@ -131,13 +131,14 @@ class Draft:
         self.scales[layer] = np.float32(grid.scale)
 
     def hold(self, layer: str, weight: Parameter, bias: np.ndarray, grid: Grid) -> None:
-        """Give a layer of integer products, which reads a tensor of ``grid``, its weights (rows
-        first) and its bias, int64 (rows,)."""
+        """Give the last layer, of integer products, which reads a tensor of ``grid``, its weights
+        (rows first) and its bias, int64 (rows,)."""
         self.weights[layer] = quantized = as_quantized(weight)
         self.biases[layer] = bias
         by_row = weight.scale.astype(np.float64) * np.float64(grid.scale)
         self.real[f"{layer}.weight"] = quantized.real.astype(np.float32)
-        self.real[f"{layer}.bias"] = (bias * by_row).astype(np.float32)
+        if self.layers[-1].bias:
+            self.real[f"{layer}.bias"] = (bias * by_row).astype(np.float32)
 
     def hold_real(self, layer: str, weight: Parameter, bias: Parameter | None) -> None:
         """Give a layer in floating point its weights and bias."""
