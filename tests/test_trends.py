@@ -7,7 +7,7 @@ import yaml
 from hwmodels.errors import InputError
 from qsim import trends
 from qsim.evaluate import evaluate
-from qsim.network.rescale import spread
+from qsim.network.rescale import rescaled, spread
 from qsim.trends import SCHEMES, Scheme, Trained, quantized_accuracy
 from qsim.workload import load_workload
 
@@ -67,6 +67,17 @@ def test_one_channel_a_thousand_times_larger_breaks_a_scale_per_tensor_alone(
         assert quantized_accuracy(apart, scheme, 8, None) > in_float - 0.03
 
 
+def test_most_channels_can_be_lost(trained, in_float):
+    losses = []
+    for channel in range(16):
+        scale = np.where(np.arange(16) == channel, 1000.0, 1.0)
+        weights = rescaled(trained.network, trained.weights, {"conv1": scale})
+        apart = Trained(trained.network, weights, trained.images)
+        losses.append(in_float - quantized_accuracy(apart, ASYMMETRIC, 8, None))
+    assert sum(loss < 0.03 for loss in losses) >= 12
+    assert max(losses) < 0.15
+
+
 RESCALED = {
     "network": "digits-cnn",
     "weights": "digits-cnn",
@@ -98,7 +109,7 @@ def test_a_workload_rescales_as_the_function_does(trained, tmp_path):
     ("changes", "problem"),
     [
         ({"rescale_channels": {"spread": 0}}, "w.yaml: rescale_channels.spread: expected float > 0"),
-        ({"rescale_channels": {"spread": 2, "sead": 1}}, "unknown key 'sead'; did you mean 'seed'"),
+        ({"rescale_channels": {"spread": 2, "seeds": 1}}, "unknown key 'seeds'; did you mean 'seed'"),
         ({"precision": {"default": {"weights": "twn", "activations": "float"}}},
          "w.yaml: rescale_channels: the weights of layer 'conv1' are quantized as they were trained"),
     ],
