@@ -15,17 +15,9 @@ from qsim.formats import BinaryActivations, Facts, Fixed, Float, Format, Quantiz
 from qsim.formats.base import Found
 from qsim.network.fold import Unfolded
 from qsim.network.graph import INPUT, Network, Node
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    Clipping,
-    Concat,
-    Flatten,
-    MaxPool,
-    Relu,
-    Sigmoid,
-    Softmax,
-)
+from qsim.network.kinds import KeepsLevels, ReadsLevels
+from qsim.network.layers import Add, AveragePool, Clipping, Concat, Relu, Sigmoid, Softmax
+from qsim.network.pointwise import Multiply, Scale
 from qsim.network.weights import Weights
 from qsim.parameters import bias_levels, quantize_weights, raise_low_scales
 from qsim.precision import Precision, keeps_levels
@@ -138,6 +130,8 @@ def _activations(
             formats[name] = number
         elif kept:
             formats[name], scales[name] = formats[source], scales[source]
+            if isinstance(network.nodes[name].layer, Scale):
+                scales[name] = scales[source] * np.float32(network.nodes[name].layer.factor)
         else:
             try:
                 found = watching[name].found(number) if name in watching else Found()
@@ -173,11 +167,11 @@ def _check_sign(network: Network, name: str, number: Facts, lowest: float) -> No
 
 
 def _feeds_products(network: Network, name: str) -> bool:
-    """Whether a layer with products, or an average, reads the tensor or what is moved of it."""
+    """Whether a layer that computes with levels reads the tensor or what is moved of it."""
     return any(
         reader.has_products
-        or isinstance(reader.layer, AveragePool)
-        or (isinstance(reader.layer, MaxPool | Flatten) and _feeds_products(network, reader.name))
+        or isinstance(reader.layer, ReadsLevels)
+        or (isinstance(reader.layer, KeepsLevels) and _feeds_products(network, reader.name))
         for reader in network.readers[name]
     )
 
@@ -189,7 +183,9 @@ def _never_negative(network: Network, name: str) -> bool:
     node = network.nodes[name]
     if isinstance(node.layer, Clipping) and node.layer.bounds[0] >= 0:
         return True
-    passes_on = isinstance(node.layer, MaxPool | AveragePool | Flatten | Add | Concat | Clipping)
+    passes_on = isinstance(
+        node.layer, KeepsLevels | AveragePool | Add | Concat | Clipping | Multiply
+    )
     return passes_on and all(_never_negative(network, source) for source in node.inputs)
 
 

@@ -65,11 +65,23 @@ def first(images: Images, count: int | None) -> Images:
     return images.first(count) if isinstance(images, StoredImages) else images[:count]
 
 
-def seeded(shape: tuple[int, ...], count: int, calibration_count: int, seed: int) -> Dataset:
-    """Uniform images in 0 to 1, the same for the same seed, and others to calibrate on."""
+def seeded(
+    shape: tuple[int, ...],
+    count: int,
+    calibration_count: int,
+    seed: int,
+    below: int | None = None,
+) -> Dataset:
+    """Uniform images, the same for the same seed, and others to calibrate on: real from 0 to 1, or
+    whole numbers ``below`` a limit."""
     rng = np.random.default_rng([seed, 1])
-    images = rng.random((count, *shape), np.float32)
-    return Dataset(images, None, rng.random((calibration_count, *shape), np.float32))
+
+    def draw(number: int) -> np.ndarray:
+        if below is None:
+            return rng.random((number, *shape), np.float32)
+        return rng.integers(below, size=(number, *shape)).astype(np.float32)
+
+    return Dataset(draw(count), None, draw(calibration_count))
 
 
 def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Dataset:

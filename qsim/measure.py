@@ -101,7 +101,7 @@ def measure(
         differences=seen.differences,
         accuracy=accuracy,
         float_accuracy=float_accuracy,
-        float_layers=[name for name in program.weights if name not in program.biases],
+        float_layers=[node.name for node in network.nodes.values() if program.in_float(node)],
         layers=[_layer_sums(program, name, *ends) for name, ends in seen.extremes.items()],
         outputs=np.concatenate(seen.outputs),
         program=program,
@@ -168,7 +168,8 @@ def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
     if document.dataset is None:
         count = document.images or 1
         others = document.calibration_images or min(CALIBRATION_IMAGES, count)
-        dataset = datasets.seeded(network.input_shape, count, others, document.seed)
+        shape, seed = network.input_shape, document.seed
+        dataset = datasets.seeded(shape, count, others, seed, network.rows_read)
     else:
         dataset = _loaded(workload, "dataset", network)
     calibration = dataset.images if dataset.calibration is None else dataset.calibration

@@ -11,18 +11,9 @@ from hwmodels.documents import nearest
 from qsim.errors import WorkloadError
 from qsim.formats import FORMATS, Facts, Float, Ttq, from_document, name_of
 from qsim.network.graph import INPUT, Network, Node
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    Clipping,
-    Concat,
-    Flatten,
-    MatMul,
-    MaxPool,
-    Relu,
-    Tabled,
-)
-from qsim.network.recurrent import Recurrent
+from qsim.network.kinds import KeepsLevels, MakesLevels, ReadsLevels
+from qsim.network.layers import Add, AveragePool, Clipping, Flatten, MaxPool, Relu
+from qsim.network.pointwise import Embedding, FloatStep
 
 FormatDocument = str | dict[str, Any]
 
@@ -124,10 +115,11 @@ def rounded_tensors(
 ) -> set[str]:
     """The tensors that are rounded to an activation format; the others stay in the accumulator.
 
-    Rounded are the network's input, what a layer with products or an average pool reads, what
-    several layers read, sums of several terms (or relu of one) that anything but a relu reads, what
-    tables, products of two tensors and recurrent layers read and make, and what a max pool or
-    flatten makes of rounded tensors. The network's output is not rounded. A clip counts as a relu.
+    Rounded are the network's input, what a layer with products, an average pool or a batch norm of
+    its own reads, what several layers read, sums of several terms (or relu of one) that anything
+    but a relu reads, what tables, products of two tensors and recurrent layers read and make, what
+    moves values reads, and what a max pool or a move makes of rounded tensors. The network's output
+    is not rounded. A clip counts as a relu. What is computed in floating point reads what it finds.
 
     several   layers with products whose sums have several terms, as additions have
     at_once   whether what an addition or a flatten reads is rounded too
@@ -142,7 +134,7 @@ def rounded_tensors(
             continue
         carried_on_by = _carried_on_by(network, node, several)
         if at_once:
-            carried_on_by = tuple(set(carried_on_by) - {Add, Flatten})
+            carried_on_by = tuple(set(carried_on_by) - {Add, Flatten, FloatStep})
         if len(readers) > 1 or not isinstance(reader.layer, carried_on_by):
             rounded.add(name)
     return rounded
@@ -151,20 +143,22 @@ def rounded_tensors(
 def _carried_on_by(network: Network, node: Node, several: Set[str]) -> tuple[type, ...]:
     """The kinds of layer that can go on with a layer's sums in the accumulator: a sum of several
     terms is rounded once, after its relu; what is bounded is not added before it is rounded."""
-    if isinstance(node.layer, Add):
-        return (Relu, *get_args(Clipping))
-    if node.name in several:
-        return (Relu, *get_args(Clipping), Add)
-    always_rounded = Concat | MatMul | Recurrent | Tabled
-    if isinstance(node.layer, always_rounded) or _bound_of_sum(network, node, several):
+    if isinstance(node.layer, MakesLevels):
         return ()
-    bounds = (Relu, *get_args(Clipping), MaxPool, Flatten)
+    if _bound_of_sum(network, node, several):
+        return (FloatStep,)
+    bounds = (FloatStep, Relu, *get_args(Clipping))
+    if isinstance(node.layer, Add):
+        return bounds
+    if node.name in several or _scaled_by_place(node):
+        return (*bounds, Add)
+    bounds = (*bounds, MaxPool, Flatten)
     return bounds if _is_bounded(network, node) else (*bounds, Add)
 
 
 def keeps_levels(node: Node, rounded: set[str]) -> bool:
     """Whether the layer only moves levels that were rounded before, so that it rounds nothing."""
-    return isinstance(node.layer, MaxPool | Flatten) and node.inputs[0] in rounded
+    return isinstance(node.layer, KeepsLevels) and node.inputs[0] in rounded
 
 
 def _is_bounded(network: Network, node: Node) -> bool:
@@ -176,11 +170,17 @@ def _is_bounded(network: Network, node: Node) -> bool:
 
 
 def _bound_of_sum(network: Network, node: Node, several: Set[str]) -> bool:
-    """Whether the layer bounds a sum of several terms."""
+    """Whether the layer bounds a sum of several terms, or one scaled by place."""
     source = network.nodes.get(node.inputs[0])
     if not isinstance(node.layer, Relu | Clipping) or source is None:
         return False
-    return isinstance(source.layer, Add) or source.name in several
+    return isinstance(source.layer, Add) or source.name in several or _scaled_by_place(source)
+
+
+def _scaled_by_place(node: Node) -> bool:
+    """Whether each place of the layer's sums has a scale of its own, as windows of unlike areas."""
+    layer = node.layer
+    return isinstance(layer, AveragePool) and layer.is_padded and not layer.count_padding
 
 
 def _granularity(choice: "_Choice", number: Facts) -> Granularity:
@@ -354,6 +354,9 @@ def _tensor_formats(
         if name != INPUT and keeps_levels(network.nodes[name], rounded):
             formats[name] = formats[network.nodes[name].inputs[0]]
             continue
+        if any(isinstance(reader.layer, Embedding) for reader in network.readers[name]):
+            formats[name] = Float()  # the numbers of rows are no quantities
+            continue
         demanding = _demanding(network, name, chosen)
         asked = {reader: chosen[reader].format("activations") for reader in demanding}
         readers = list(asked)
@@ -368,13 +371,13 @@ def _tensor_formats(
 
 
 def _demanding(network: Network, tensor: str, chosen: dict[str, _Choice]) -> list[str]:
-    """Layers whose activation format a rounded tensor must have: those of its readers with products
-    or an average, or that are singled out, and theirs where a max pool or flatten passes it on."""
+    """Layers whose activation format a rounded tensor must have: those of its readers that compute
+    with levels, or are singled out, and theirs where a max pool or a move passes it on."""
     names = []
     for reader in network.readers[tensor]:
-        reads_levels = isinstance(reader.layer, AveragePool | MatMul | Recurrent | Tabled)
+        reads_levels = isinstance(reader.layer, ReadsLevels)
         if reader.has_products or reads_levels or chosen[reader.name].singled_out("activations"):
             names.append(reader.name)
-        if isinstance(reader.layer, MaxPool | Flatten):
+        if isinstance(reader.layer, KeepsLevels):
             names += _demanding(network, reader.name, chosen)
     return names

@@ -23,6 +23,7 @@ from qsim.kernels.gru import Gru
 from qsim.kernels.lstm import Lstm
 from qsim.network.graph import Network, Node
 from qsim.network.layers import MatMul
+from qsim.network.pointwise import FloatStep
 from qsim.network.weights import Weights
 from qsim.precision import keeps_levels
 from qsim.requantize import REQUANTIZERS, Name, Requantizer
@@ -106,6 +107,11 @@ class Program:
         """Whether the tensor is rounded when it is made."""
         node = self.network.nodes.get(tensor)
         return tensor in self.formats and not (node and keeps_levels(node, set(self.formats)))
+
+    def in_float(self, node: Node) -> bool:
+        """Whether the layer is computed in floating point whatever it reads."""
+        unquantized = node.name in self.weights and node.name not in self.biases
+        return unquantized or isinstance(node.layer, FloatStep)
 
     @cached_property
     def terms(self) -> dict[str, tuple[Term, ...]]:

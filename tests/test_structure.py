@@ -19,6 +19,7 @@ ALLOWED = {
         "hwmodels.documents",
         "qsim.errors",
         "qsim.arrays",
+        "qsim.kernels.error_function",
         "qsim.kernels.float_product",
     },
     "qsim.train": set(),

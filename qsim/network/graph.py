@@ -8,6 +8,7 @@ from math import prod
 from hwmodels.documents import nearest
 from qsim.errors import NetworkError
 from qsim.network.layers import LARGEST_SIDE, Conv, Layer, Linear, MatMul, Shape, shape_text
+from qsim.network.pointwise import Embedding
 from qsim.network.recurrent import Recurrent
 
 MOST_VALUES = 2**32  # of one tensor of one image, or of one layer's weights
@@ -74,8 +75,9 @@ class Node:
             return self.output_shape[0] * sum(product.macs for product in self.step_products)
         if not self.has_products:
             return 0
-        positions = prod(self.output_shape[1:])
-        return positions * prod(self.parameters["weight"])
+        last = isinstance(self.layer, Linear)  # whose rows are the last axis, not the first
+        positions = self.output_shape[:-1] if last else self.output_shape[1:]
+        return prod(positions) * prod(self.parameters["weight"])
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,14 @@ class Network:
             shapes[layer.name] = node.output_shape
             previous = layer.name
         return nodes
+
+    @property
+    def rows_read(self) -> int | None:
+        """How many rows the table has whose numbers are the input; None: the input is no such."""
+        counts = [
+            node.layer.entries for node in self.readers[INPUT] if isinstance(node.layer, Embedding)
+        ]
+        return min(counts, default=None)
 
     @property
     def output(self) -> str:

@@ -9,6 +9,7 @@ from math import prod
 from typing import Annotated
 
 import msgspec
+import numpy as np
 
 from qsim.errors import NetworkError
 
@@ -36,7 +37,7 @@ class Layer(
 
         Raises NetworkError when they do not fit.
         """
-        return _count(self, shapes, 1)[0]
+        return one_shape(shapes)
 
     def parameters(self, shape: Shape) -> dict[str, Shape]:
         """Shapes of the trainable arrays when reading ``shape``, by their name in the layer."""
@@ -65,7 +66,7 @@ class Conv(Layer, tag="conv", frozen=True, kw_only=True):
             raise ValueError(f"padding must be 0 to {LARGEST_SIDE:,}")
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        channels, height, width = _image(self, shapes)
+        channels, height, width = _image(shapes)
         if channels % self.groups or self.out_channels % self.groups:
             raise NetworkError(
                 f"{self.groups} groups do not divide {channels} in- and {self.out_channels}"
@@ -80,7 +81,8 @@ class Conv(Layer, tag="conv", frozen=True, kw_only=True):
 
 
 class Linear(Layer, tag="linear", frozen=True, kw_only=True):
-    """Fully connected layer over (features,)."""
+    """Fully connected layer over the last axis: of (features,), or of every token of (tokens,
+    features)."""
 
     out_features: int
     bias: bool = True
@@ -89,13 +91,13 @@ class Linear(Layer, tag="linear", frozen=True, kw_only=True):
         _check_positive(self, "out_features")
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        (shape,) = _count(self, shapes, 1)
-        if len(shape) != 1:
+        shape = one_shape(shapes)
+        if len(shape) > 2:
             raise NetworkError(f"reads {shape_text(shape)}; put a flatten layer before it")
-        return (self.out_features,)
+        return (*shape[:-1], self.out_features)
 
     def parameters(self, shape: Shape) -> dict[str, Shape]:
-        weight = {"weight": (self.out_features, shape[0])}
+        weight = {"weight": (self.out_features, shape[-1])}
         return weight | ({"bias": (self.out_features,)} if self.bias else {})
 
 
@@ -203,15 +205,25 @@ class MatMul(Layer, tag="matmul", frozen=True, kw_only=True):
 
 
 class Concat(Layer, tag="concat", frozen=True, kw_only=True):
-    """Two tensors or more, one after another along their first axis, the channels."""
+    """Two tensors or more, one after another along ``axis``, by default the first: the channels."""
+
+    axis: int = 0
+
+    def __post_init__(self):
+        if self.axis < 0:
+            raise ValueError("axis must not be negative")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         if len(shapes) < 2:
             raise NetworkError("joins two tensors or more: list their names under inputs")
-        if len({shape[1:] for shape in shapes}) > 1:
-            listed = " and ".join(shape_text(shape) for shape in shapes)
-            raise NetworkError(f"cannot join tensors that differ in more than channels: {listed}")
-        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+        listed = " and ".join(shape_text(shape) for shape in shapes)
+        if self.axis >= min(len(shape) for shape in shapes):
+            raise NetworkError(f"joins along axis {self.axis}, which {listed} do not have")
+        before, after = shapes[0][: self.axis], shapes[0][self.axis + 1 :]
+        if {(s[: self.axis], s[self.axis + 1 :]) for s in shapes} != {(before, after)}:
+            what = "channels" if self.axis == 0 else f"axis {self.axis}"
+            raise NetworkError(f"cannot join tensors that differ in more than {what}: {listed}")
+        return (*before, sum(shape[self.axis] for shape in shapes), *after)
 
 
 class MaxPool(Layer, tag="max_pool", frozen=True, kw_only=True):
@@ -223,37 +235,60 @@ class MaxPool(Layer, tag="max_pool", frozen=True, kw_only=True):
 
     def __post_init__(self):
         _check_positive(self, "kernel", "stride")
-        top, left, bottom, right = border(self.padding)
-        height, width = pair(self.kernel)
-        sides = ((top, height), (bottom, height), (left, width), (right, width))
-        if any(not 0 <= amount < side for amount, side in sides):
-            raise ValueError("padding must not be negative and must be less than the kernel")
+        _check_pool_padding(self)
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        channels, height, width = _image(self, shapes)
+        channels, height, width = _image(shapes)
         sides = _windows((height, width), self.kernel, self.stride or self.kernel, self.padding)
         return (channels, *sides)
 
 
 class AveragePool(Layer, tag="average_pool", frozen=True, kw_only=True):
-    """The mean under each window, without padding; without a kernel, over the whole image."""
+    """The mean under each window; without a kernel, over the whole image.
+
+    padding          of zeros
+    count_padding    whether these count: a window is divided by its whole area, else by the values
+                     of the image that lie under it
+    """
 
     kernel: Side | None = None
     stride: Side | None = None
+    padding: Border = 0
+    count_padding: bool = True
 
     def __post_init__(self):
         _check_positive(self, "kernel", "stride")
-        if self.kernel is None and self.stride is not None:
-            raise ValueError("a stride needs a kernel")
+        if self.kernel is None and (self.stride is not None or self.is_padded):
+            raise ValueError("a stride or a padding needs a kernel")
+        if self.kernel is not None:
+            _check_pool_padding(self)
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether there is any padding."""
+        return any(border(self.padding))
 
     def window(self, shape: Shape) -> tuple[int, int]:
         """Height and width of the window over an input of ``shape``."""
         return pair(self.kernel) if self.kernel is not None else tuple(shape[1:])
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        shape = _image(self, shapes)
+    def divisors(self, shape: Shape) -> np.ndarray:
+        """What the sum under each window over an input of ``shape`` is divided by, int64, of shape
+        () where it is one number, else (height, width)."""
         window = self.window(shape)
-        return (shape[0], *_windows(shape[1:], window, self.stride or window, 0))
+        if self.count_padding or not self.is_padded:
+            return np.array(prod(window))
+        counts = []
+        for axis, side in enumerate(self.output_shape(shape)[1:]):
+            first = np.arange(side) * pair(self.stride or window)[axis] - border(self.padding)[axis]
+            last = np.minimum(first + window[axis], shape[1 + axis])
+            counts.append(last - np.maximum(first, 0))
+        return counts[0][:, None] * counts[1]
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        shape = _image(shapes)
+        window = self.window(shape)
+        return (shape[0], *_windows(shape[1:], window, self.stride or window, self.padding))
 
 
 class Add(Layer, tag="add", frozen=True, kw_only=True):
@@ -272,7 +307,7 @@ class Flatten(Layer, tag="flatten", frozen=True, kw_only=True):
     """All values of an image in one row: channel, height, width."""
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        return (prod(_count(self, shapes, 1)[0]),)
+        return (prod(one_shape(shapes)),)
 
 
 LayerRow = (
@@ -311,6 +346,13 @@ def border(padding: Border) -> tuple[int, int, int, int]:
     return padding if len(padding) == 4 else padding * 2
 
 
+def one_shape(shapes: tuple[Shape, ...]) -> Shape:
+    """The one shape that a layer reads. Raises NetworkError where there are more."""
+    if len(shapes) != 1:
+        raise NetworkError(f"reads 1 tensor, not {len(shapes)}")
+    return shapes[0]
+
+
 def shape_text(shape: Shape) -> str:
     """A shape as it is printed: 3x224x224."""
     return "x".join(str(side) for side in shape)
@@ -329,14 +371,16 @@ def _check_bits(layer: Layer, **ranges: tuple[int, int]) -> None:
             raise ValueError(f"{name} must be {low} to {high}")
 
 
-def _count(layer: Layer, shapes: tuple[Shape, ...], wanted: int) -> tuple[Shape, ...]:
-    if len(shapes) != wanted:
-        raise NetworkError(f"reads {wanted} tensor, not {len(shapes)}")
-    return shapes
+def _check_pool_padding(layer: "MaxPool | AveragePool") -> None:
+    top, left, bottom, right = border(layer.padding)
+    height, width = pair(layer.kernel)
+    sides = ((top, height), (bottom, height), (left, width), (right, width))
+    if any(not 0 <= amount < side for amount, side in sides):
+        raise ValueError("padding must not be negative and must be less than the kernel")
 
 
-def _image(layer: Layer, shapes: tuple[Shape, ...]) -> Shape:
-    (shape,) = _count(layer, shapes, 1)
+def _image(shapes: tuple[Shape, ...]) -> Shape:
+    shape = one_shape(shapes)
     if len(shape) != 3:
         raise NetworkError(f"reads an image of channels, height and width, not {shape_text(shape)}")
     return shape

@@ -10,7 +10,10 @@ from math import prod
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from qsim.errors import NetworkError
 from qsim.kernels.float_product import matmul_in_order
+from qsim.network import float_functions
+from qsim.network.float_functions import sigmoid, tanh
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import (
     Add,
@@ -31,6 +34,17 @@ from qsim.network.layers import (
     Tanh,
     border,
     pair,
+)
+from qsim.network.moves import Reshape, Slice, Transpose, Upsample
+from qsim.network.pointwise import (
+    Curve,
+    Embedding,
+    LayerNorm,
+    LocalResponseNorm,
+    Multiply,
+    Offset,
+    Resize,
+    Scale,
 )
 from qsim.network.recurrent import Gru, Lstm, Recurrent
 from qsim.network.weights import Weights
@@ -85,7 +99,8 @@ def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.n
         case Conv():
             return _convolution(x, layer, **parameters)
         case Linear():
-            product = matmul_in_order(parameters["weight"], x.T).T
+            product = matmul_in_order(parameters["weight"], x.reshape(-1, x.shape[-1]).T).T
+            product = product.reshape(*x.shape[:-1], -1)
             return product + parameters.get("bias", np.float32(0))
         case BatchNorm():
             return _batch_norm(x, layer.epsilon, **parameters)
@@ -94,32 +109,44 @@ def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.n
         case Clip() | Relu6() | HardTanh():
             return np.clip(x, *np.float32(layer.bounds))
         case Sigmoid():
-            return _sigmoid(x)
+            return sigmoid(x)
         case Tanh():
-            return _tanh(x)
+            return tanh(x)
         case Softmax():
-            return _softmax(x)
+            return float_functions.softmax(x)
+        case Curve():
+            return float_functions.curve(x, layer)
+        case Multiply():
+            return x * inputs[1]
+        case Scale(factor=factor):
+            return x * np.float32(factor)
+        case LayerNorm(epsilon=epsilon):
+            return float_functions.layer_norm(x, epsilon, **parameters)
+        case LocalResponseNorm():
+            return float_functions.local_response_norm(x, layer)
+        case Resize(size=size, align_corners=align_corners):
+            return float_functions.resize(x, size, align_corners)
+        case Offset():
+            return x + parameters["bias"]
+        case Embedding():
+            return _embedded(node, x, **parameters)
+        case Flatten() | Reshape() | Transpose() | Slice() | Upsample():
+            return moved(x, node)
         case MatMul():
             return _matmul(x, inputs[1], layer.transposed)
         case Lstm() | Gru():
             return _recurrent(x, layer, **parameters)
         case Concat():
-            return np.concatenate(inputs, axis=1)
+            return np.concatenate(inputs, axis=layer.axis + 1)
         case MaxPool():
             top, left, bottom, right = border(layer.padding)
             edges = ((0, 0), (0, 0), (top, bottom), (left, right))
             padded = np.pad(x, edges, constant_values=-np.inf)
             return _windows(padded, layer.kernel, layer.stride or layer.kernel).max((-2, -1))
         case AveragePool():
-            window = layer.window(node.input_shapes[0])
-            windows = _windows(x, window, layer.stride or window)
-            positions = [(i, j) for i in range(window[0]) for j in range(window[1])]
-            total = sum((windows[..., i, j] for i, j in positions), start=np.float32(0))
-            return total / np.float32(len(positions))
+            return _average(x, layer, layer.window(node.input_shapes[0]))
         case Add():
             return sum(inputs[1:], start=x)
-        case Flatten():
-            return x.reshape(len(x), -1)
     raise TypeError(f"no float reference for a {type(layer).__name__} layer")
 
 
@@ -138,20 +165,43 @@ def _convolution(x: np.ndarray, layer: Conv, weight: np.ndarray, bias: np.ndarra
     return out if bias is None else out + bias[:, None, None]
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    """In float64 and rounded to float32."""
-    return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
+def moved(x: np.ndarray, node: Node) -> np.ndarray:
+    """The values of ``x`` (images, ...), of any type, where a layer that moves them puts them."""
+    match node.layer:
+        case Flatten() | Reshape():
+            return x.reshape(len(x), *node.output_shape)
+        case Transpose(order=order):
+            return np.ascontiguousarray(x.transpose(0, *(axis + 1 for axis in order)))
+        case Slice(axis=axis, start=start, stop=stop, step=step):
+            return x[(slice(None),) * (axis + 1) + (slice(start, stop, step),)]
+        case Upsample(factor=factor):
+            height, width = pair(factor)
+            return x.repeat(height, axis=2).repeat(width, axis=3)
+    raise TypeError(f"a {type(node.layer).__name__} layer does not only move values")
 
 
-def _tanh(x: np.ndarray) -> np.ndarray:
-    """In float64 and rounded to float32."""
-    return np.tanh(x.astype(np.float64)).astype(np.float32)
+def _average(x: np.ndarray, layer: AveragePool, window: tuple[int, int]) -> np.ndarray:
+    top, left, bottom, right = border(layer.padding)
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    windows = _windows(padded, window, layer.stride or window)
+    positions = [(i, j) for i in range(window[0]) for j in range(window[1])]
+    total = sum((windows[..., i, j] for i, j in positions), start=np.float32(0))
+    return total / layer.divisors(x.shape[1:]).astype(np.float32)
 
 
-def _softmax(x: np.ndarray) -> np.ndarray:
-    """Along the last axis, in float64 and rounded to float32."""
-    terms = np.exp(x.astype(np.float64) - x.max(axis=-1, keepdims=True))
-    return (terms / terms.sum(axis=-1, keepdims=True)).astype(np.float32)
+def _embedded(node: Node, x: np.ndarray, weight, positions=None, types=None) -> np.ndarray:
+    """Rows of ``weight`` by the numbers in ``x`` (images, tokens)."""
+    numbers = np.where(np.isfinite(x), x, -1).astype(np.int64)
+    wrong = x[(numbers != x) | (numbers < 0) | (numbers >= len(weight))]
+    if wrong.size:
+        raise NetworkError(
+            f"layer {node.name!r} reads the number {wrong[0]:g}, but has the rows 0 to"
+            f" {len(weight) - 1}; the input must hold their whole numbers"
+        )
+    rows = weight[numbers]
+    if positions is not None:
+        rows = rows + positions[: x.shape[1]]
+    return rows if types is None else rows + types[0]
 
 
 def _matmul(x: np.ndarray, y: np.ndarray, transposed: bool) -> np.ndarray:
@@ -188,13 +238,13 @@ def _recurrent(
 
 def _lstm_step(of_x: list[np.ndarray], of_h: list[np.ndarray], h: np.ndarray, c: np.ndarray):
     sums_i, sums_f, sums_g, sums_o = (a + b for a, b in zip(of_x, of_h, strict=True))
-    c = _sigmoid(sums_f) * c + _sigmoid(sums_i) * _tanh(sums_g)
-    return _sigmoid(sums_o) * _tanh(c), c
+    c = sigmoid(sums_f) * c + sigmoid(sums_i) * tanh(sums_g)
+    return sigmoid(sums_o) * tanh(c), c
 
 
 def _gru_step(of_x: list[np.ndarray], of_h: list[np.ndarray], h: np.ndarray, c: np.ndarray):
-    r, z = (_sigmoid(of_x[gate] + of_h[gate]) for gate in (0, 1))
-    n = _tanh(of_x[2] + r * of_h[2])
+    r, z = (sigmoid(of_x[gate] + of_h[gate]) for gate in (0, 1))
+    n = tanh(of_x[2] + r * of_h[2])
     return (1 - z) * n + z * h, c
 
 

@@ -8,19 +8,21 @@ from hwmodels.documents import read_document
 from qsim.errors import NetworkError
 from qsim.network.graph import Network
 from qsim.network.layers import LayerRow
+from qsim.network.moves import Move
+from qsim.network.pointwise import PointwiseRow
 from qsim.network.recurrent import Gru, Lstm
 
 
 class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A network as a document: its input shape and its layers in order.
 
-    input    shape of one image: [channels, height, width], [steps, features] or
-             [features]
+    input    shape of one image: [channels, height, width], [steps, features], [features] or
+             [tokens]
     source   where the network is defined
     """
 
     input: tuple[int, ...]
-    layers: tuple[LayerRow | Lstm | Gru, ...]
+    layers: tuple[LayerRow | Move | PointwiseRow | Lstm | Gru, ...]
     source: str = ""
 
 
