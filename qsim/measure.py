@@ -6,15 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qsim import datasets
-from qsim.build import build
 from qsim.errors import QsimError
 from qsim.execute import execute
-from qsim.network.fold import Unfolded
 from qsim.network.graph import Network
 from qsim.network.layers import shape_text
 from qsim.network.reference import LayerFunction, TensorFunction, image_batches, run_float
-from qsim.network.weights import Weights
-from qsim.precision import Precision
 from qsim.program import Program
 from qsim.program_checks import largest_operands
 from qsim.stand_in import stand_in
@@ -22,9 +18,11 @@ from qsim.values import Step, real
 from qsim.verify import count_checked
 from qsim.workload import ExecuteDocument, Workload
 
-CALIBRATION_IMAGES = 256  # of a dataset, unless another number is asked for
+CALIBRATION_IMAGES = 256  # at most, unless another number is asked for
 
 Progress = Callable[[str, int, int], None]  # what is under way, steps done, steps in all
+OnSteps = Callable[[dict[str, Step]], None]  # every tensor of a batch, by name
+Builder = Callable[[datasets.Images, Progress], Program]  # from images to calibrate on
 
 
 @dataclass(frozen=True)
@@ -65,23 +63,22 @@ class Execution:
 
 def measure(
     workload: Workload,
-    network: Network,
-    weights: Weights,
-    trained: dict[str, Unfolded],
-    precision: Precision,
+    builder: Builder,
     progress: Progress,
+    on_steps: OnSteps = lambda steps: None,
 ) -> Execution:
-    """What the workload's execution shows, on ``network`` and ``weights`` (batch norms folded);
-    ``trained`` are the weights before that.
+    """What the workload's execution shows, of the program that ``builder`` makes.
+
+    on_steps   called with every tensor of each batch of images
 
     Raises QsimError naming key and remedy.
     """
     document = workload.document.execute
-    dataset = _dataset(workload, network)
-    progress("calibrating", 0, 1)
-    program = build(network, weights, precision, dataset.calibration, document, trained)
-    float_network = stand_in(network, precision)
-    seen = _run(program, dataset, document, float_network, progress)
+    dataset = _dataset(workload, workload.network)
+    program = builder(dataset.calibration, progress)
+    network = program.network
+    float_network = stand_in(network, program.formats)
+    seen = _run(program, dataset, document, float_network, progress, on_steps)
     accuracy = float_accuracy = None
     if dataset.labels is not None:
         accuracy = _accuracy(seen.outputs, dataset.labels)
@@ -101,6 +98,12 @@ def measure(
     )
 
 
+def calibration_images(workload: Workload, network: Network) -> datasets.Images:
+    """The images that set the ranges of a workload's activations. Raises QsimError naming key and
+    remedy."""
+    return _dataset(workload, network).calibration
+
+
 @dataclass
 class _Seen:
     """What the batches so far have shown; ``extremes`` are the lowest and highest sum by layer."""
@@ -118,6 +121,7 @@ def _run(
     document: ExecuteDocument,
     float_network: tuple[dict[str, TensorFunction], LayerFunction],
     progress: Progress,
+    on_steps: OnSteps,
 ) -> _Seen:
     network, images = program.network, dataset.images
     batches = image_batches(network, len(images))
@@ -131,6 +135,7 @@ def _run(
 
     for number, batch in enumerate(batches):
         steps = execute(program, images[batch], on_layer)
+        on_steps(steps)
         progress("checking", done, steps_in_all)
         checked, differences = count_checked(program, steps, per_batch, document.seed + number)
         seen.checked += checked
@@ -157,23 +162,20 @@ def _stretch(
 def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
     """Images and labels to run, and the images to calibrate on, as many as asked for."""
     document = workload.document.execute
+    where = f"{workload.path}: execute"
     if document.dataset is None:
         count = document.images or 1
-        calibration_count = document.calibration_images or count
-        return datasets.seeded(
-            network.input_shape, count, calibration_count, document.seed, network.rows_read
-        )
-    where = f"{workload.path}: execute"
-    try:
-        dataset = datasets.load(document.dataset, workload.folder)
-    except QsimError as error:
-        raise QsimError(f"{where}.dataset: {error}") from None
-    others = dataset.images if dataset.calibration is None else dataset.calibration
-    _check_shape(dataset.images, network, f"{where}.dataset")
-    _check_shape(others, network, f"{where}.dataset")
+        others = document.calibration_images or min(CALIBRATION_IMAGES, count)
+        shape, seed = network.input_shape, document.seed
+        dataset = datasets.seeded(shape, count, others, seed, network.rows_read)
+    else:
+        dataset = _loaded(workload, "dataset", network)
+    calibration = dataset.images if dataset.calibration is None else dataset.calibration
+    if document.calibration_dataset is not None:
+        calibration = _loaded(workload, "calibration_dataset", network).images
+    wanted = document.calibration_images or min(CALIBRATION_IMAGES, len(calibration))
+    calibration = _first(calibration, wanted, f"{where}.calibration_images")
     images = _first(dataset.images, document.images, f"{where}.images")
-    wanted = document.calibration_images or min(CALIBRATION_IMAGES, len(others))
-    calibration = _first(others, wanted, f"{where}.calibration_images")
     labels = None
     if dataset.labels is not None:
         labels = dataset.labels[: len(images)]
@@ -181,7 +183,21 @@ def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
     return datasets.Dataset(images, labels, calibration)
 
 
-def _check_shape(images: np.ndarray, network: Network, where: str) -> None:
+def _loaded(workload: Workload, key: str, network: Network) -> datasets.Dataset:
+    """The dataset that ``key`` of the document names, its images of the network's shape."""
+    where = f"{workload.path}: execute.{key}"
+    name = getattr(workload.document.execute, key)
+    try:
+        dataset = datasets.load(name, workload.folder, network.input_shape)
+    except QsimError as error:
+        raise QsimError(f"{where}: {error}") from None
+    for images in (dataset.images, dataset.calibration):
+        if images is not None:
+            _check_shape(images, network, where)
+    return dataset
+
+
+def _check_shape(images: datasets.Images, network: Network, where: str) -> None:
     if images.shape[1:] != tuple(network.input_shape) or not len(images):
         raise QsimError(
             f"{where}: {len(images)} images of shape {images.shape[1:]} do not fit network"
@@ -189,11 +205,11 @@ def _check_shape(images: np.ndarray, network: Network, where: str) -> None:
         )
 
 
-def _first(images: np.ndarray, count: int | None, where: str) -> np.ndarray:
+def _first(images: datasets.Images, count: int | None, where: str) -> datasets.Images:
     """The first ``count`` images (None: all)."""
     if count is not None and count > len(images):
         raise QsimError(f"{where}: {count} images asked for, the dataset has {len(images)}")
-    return images[:count]
+    return datasets.first(images, count)
 
 
 def _check_labels(labels: np.ndarray, network: Network, where: str) -> None:
@@ -214,6 +230,8 @@ def _check_labels(labels: np.ndarray, network: Network, where: str) -> None:
 def _weights_source(workload: Workload) -> str:
     if workload.document.weights is not None:
         return workload.document.weights
+    if workload.model.weights is not None or workload.model.program is not None:
+        return f"of {workload.document.network}"
     return f"seeded random weights (seed {workload.document.execute.seed})"
 
 

@@ -12,7 +12,7 @@ from qsim.errors import WorkloadError
 from qsim.formats import FORMATS, Facts, Float, Ttq, from_document, name_of
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.kinds import KeepsLevels, MakesLevels, ReadsLevels
-from qsim.network.layers import Add, AveragePool, Clipping, Flatten, MaxPool, Relu
+from qsim.network.layers import Add, AveragePool, Clipping, Flatten, Linear, MaxPool, Relu
 from qsim.network.pointwise import Embedding, FloatStep
 
 FormatDocument = str | dict[str, Any]
@@ -35,11 +35,20 @@ class LayerPrecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group_size: Annotated[int, msgspec.Meta(ge=1, le=2**20)] | None = None
 
 
+class Ends(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is said of the first and of the last layer with weights."""
+
+    first: LayerPrecision | None = None
+    last: LayerPrecision | None = None
+
+
 class PrecisionDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Default formats, and exceptions by layer name or glob; of those that match the last wins."""
+    """Default formats, and exceptions by layer name or glob; of those that match the last wins, and
+    ``ends`` over all of them."""
 
     default: LayerPrecision
     layers: dict[str, LayerPrecision] = {}
+    ends: Ends = Ends()
 
 
 @dataclass(frozen=True)
@@ -81,8 +90,9 @@ def resolve(
                 f"{where}.layers: {pattern!r} matches no layer of network {network.name} (batch"
                 f" norms are folded away); {nearest(pattern, network.nodes)}"
             )
-    chosen = {name: _Choice(document, name, where) for name in network.nodes}
-    default = _Choice(document, None, where)
+    ends = _ends(document, network, where)
+    chosen = {name: _Choice(document, name, where, ends) for name in network.nodes}
+    default = _Choice(document, None, where, {})
     weights = {node.name: chosen[node.name].format("weights") for node in network.weighted_nodes}
     granularity = {name: _granularity(chosen[name], weights[name]) for name in weights}
     for node in network.recurrent_nodes:
@@ -94,6 +104,7 @@ def resolve(
         or granularity[node.name].kind == "per_group"
         or chosen[node.name].format("activations").scale_map
     }
+    _check_maps(network, chosen)
     _check_default_scale(document.default, granularity, where)
     rounded = rounded_tensors(network, several, at_once)
     _check_effects(document, network, rounded, where)
@@ -201,6 +212,18 @@ def _granularity(choice: "_Choice", number: Facts) -> Granularity:
     return Granularity(kind, size if kind == "per_group" else None)
 
 
+def _check_maps(network: Network, chosen: dict[str, "_Choice"]) -> None:
+    """Refuse a map of scales for a layer that reads tokens, which have none."""
+    for node in network.product_nodes:
+        choice = chosen[node.name]
+        tokens = isinstance(node.layer, Linear) and len(node.input_shapes[0]) > 1
+        if tokens and choice.format("activations").scale_map:
+            raise WorkloadError(
+                f"{choice.value('activations')[1]}: layer {node.name!r} reads tokens, whose sums no"
+                " map scales; leave out scale_map"
+            )
+
+
 def _check_default_scale(
     default: LayerPrecision, granularity: dict[str, Granularity], where: str
 ) -> None:
@@ -255,15 +278,58 @@ def _check_effects(
             )
 
 
+def _ends(
+    document: PrecisionDocument, network: Network, where: str
+) -> dict[str, tuple[str, LayerPrecision]]:
+    """What ``ends`` says, by the layer's name, and where. Raises WorkloadError where it cannot
+    hold, or is also said of the layer by its name."""
+    found: dict[str, tuple[str, LayerPrecision]] = {}
+    for key, index in (("first", 0), ("last", -1)):
+        stated, at = getattr(document.ends, key), f"{where}.ends.{key}"
+        if stated is None:
+            continue
+        if not network.weighted_nodes:
+            raise WorkloadError(f"{at}: network {network.name} has no layer with weights")
+        name = network.weighted_nodes[index].name
+        if name in found and found[name][1] != stated:
+            raise WorkloadError(
+                f"{at}: layer {name!r} is the first and the last one with weights of network"
+                f" {network.name}; say the same of both, or leave one out"
+            )
+        _check_said_once(document, name, stated, at, where)
+        found[name] = (at, stated)
+    return found
+
+
+def _check_said_once(
+    document: PrecisionDocument, name: str, stated: LayerPrecision, at: str, where: str
+) -> None:
+    named = document.layers.get(name)
+    for key in msgspec.structs.asdict(stated):
+        if None not in (getattr(stated, key), getattr(named, key, None)):
+            raise WorkloadError(
+                f"{at}.{key}: is of layer {name!r}, of which {where}.layers.{name}.{key} says it"
+                " too; leave one out"
+            )
+
+
 class _Choice:
     """What a document says of one layer (None: of every layer it does not single out)."""
 
-    def __init__(self, document: PrecisionDocument, name: str | None, where: str):
+    def __init__(
+        self,
+        document: PrecisionDocument,
+        name: str | None,
+        where: str,
+        ends: dict[str, tuple[str, LayerPrecision]],
+    ):
         self._stated = [(f"{where}.default", document.default)]
         if name is not None:
             for pattern, stated in document.layers.items():
                 if fnmatchcase(name, pattern):
                     self._stated.append((f"{where}.layers.{pattern}", stated))
+        if name in ends:
+            self._stated.append(ends[name])
 
     def value(self, key: str, default=None):
         """The last value stated for ``key`` and where."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from qsim import __version__
+from qsim.calibrate.methods import describe as describe_method
 from qsim.evaluate import Evaluation
 from qsim.formats import describe
 from qsim.measure import Execution
@@ -110,7 +111,7 @@ def layer_rows(pricing: Pricing) -> list[Record]:
 
 def _execution(evaluation: Evaluation) -> Record:
     execution = evaluation.execution
-    arithmetic = evaluation.workload.document.execute
+    arithmetic = execution.program.arithmetic
     partial = arithmetic.accumulator.partial
     return _known(
         {
@@ -123,6 +124,7 @@ def _execution(evaluation: Evaluation) -> Record:
             "float_accuracy": execution.float_accuracy,
             "requantize": arithmetic.requantize,
             "range": arithmetic.range,
+            "calibration": describe_method(arithmetic.calibration_method),
             "accumulator_bits": arithmetic.accumulator.bits,
             "accumulator_mode": arithmetic.accumulator.mode,
             "partial_register": partial and msgspec.structs.asdict(partial),

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from qsim.calibrate.methods import describe as describe_method
 from qsim.evaluate import Evaluation
 from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import summary
@@ -21,6 +22,11 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     if not evaluation.pricings and evaluation.execution is not None:
         parts += ["", _sums_table(evaluation)]
     return Group(*parts)
+
+
+def run_table(evaluation: Evaluation) -> RenderableType:
+    """What was run and how exact it is."""
+    return _head(evaluation)
 
 
 def listing(rows: list[dict[str, str]]) -> RenderableType:
@@ -68,7 +74,7 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
     execution = evaluation.execution
     if execution is None:
         return [("execution", "none asked for")]
-    arithmetic = evaluation.workload.document.execute
+    arithmetic = execution.program.arithmetic
     images = "1 image" if execution.images == 1 else f"{execution.images:,} images"
     lines = [
         (
@@ -78,7 +84,8 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         (
             "arithmetic",
             f"{_registers(arithmetic.accumulator)}; requantize: {arithmetic.requantize}; range:"
-            f" {arithmetic.range}" + ("; integers only" if arithmetic.integer_only else ""),
+            f" {arithmetic.range}; calibration: {describe_method(arithmetic.calibration_method)}"
+            + ("; integers only" if arithmetic.integer_only else ""),
         ),
     ]
     if execution.float_layers:
