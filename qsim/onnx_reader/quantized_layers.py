@@ -1,20 +1,23 @@
 """Layers of the operators of a quantized graph: of integers where the operator computes with them,
 else in real numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from qsim.formats import Float
 from qsim.network.graph import INPUT
-from qsim.network.layers import Clip, Conv, Layer, Linear
+from qsim.network.layers import Clip, Conv, Flatten, Layer, Linear, MaxPool
 from qsim.network.moves import Reshape
+from qsim.network.pointwise import LeakyRelu
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_geometry import conv_fields, reshaped
 from qsim.onnx_reader.quantized_reading import Reading
 from qsim.onnx_reader.quantized_runtime import note_float_kernel
 from qsim.onnx_reader.quantized_tensors import WIDEST, Activation, Grid, Parameter, base_name
+
+OF_SUMS = (MaxPool, Flatten)  # move sums that are not rounded
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def product(reading: Reading, node: OnnxNode, made: Product) -> None:
     is_quantized = x.grid is not None and not x.coded and made.weight.scale is not None
     if is_quantized and (reading.rounding(node) or made.kind is Linear):
         note_float_kernel(reading, node, [x])
-        _integer_product(reading, node, x, made)
+        layer = scaled_product(reading, node, x, made)
+        reading.set(node, Activation(layer, exact=True, merged=x.merged))
     else:
         _real_product(reading, node, x, made)
 
@@ -80,10 +84,11 @@ def product(reading: Reading, node: OnnxNode, made: Product) -> None:
 def q_product(reading: Reading, node: OnnxNode, made: Product, grid: Grid | None) -> None:
     """A layer with products of integers, rounded or (grid None) not."""
     x = reading.coded(node, 0)
-    layer = _integer_product(reading, node, x, made)
+    layer = scaled_product(reading, node, x, made)
     if grid is not None:
         _round(reading, node, layer, grid)
-        reading.set(node, Activation(layer, grid, coded=True, merged=x.merged))
+    coded = grid is not None
+    reading.set(node, Activation(layer, grid, coded, exact=not coded, merged=x.merged))
 
 
 def compute(
@@ -116,6 +121,37 @@ def q_compute(
     reading.set(node, Activation(made, grid, coded=True))
 
 
+def real(reading: Reading, node: OnnxNode, kind: type[Layer], **fields: Any) -> None:
+    """A layer of one tensor that is computed in real numbers."""
+    x = reading.activation(node, 0)
+    reading.set(node, Activation(_real_of_one(reading, node, kind, x, fields)))
+
+
+def q_real(reading: Reading, node: OnnxNode, kind: type[Layer], grid: Grid, **fields: Any) -> None:
+    """A layer of one tensor of integers that is computed in real numbers, and rounded."""
+    x = replace(reading.coded(node, 0), coded=False)
+    made = _real_of_one(reading, node, kind, x, fields)
+    _round(reading, node, made, grid)
+    reading.set(node, Activation(made, grid, coded=True))
+
+
+def flattened(reading: Reading, node: OnnxNode) -> None:
+    """Flatten what a node has made."""
+    made = reading.tensors[node.outputs[0]]
+    flat = reading.draft.add(Flatten, f"{made.layer}_flat", [made.layer])
+    reading.set(node, replace(made, layer=flat))
+
+
+def _real_of_one(
+    reading: Reading, node: OnnxNode, kind: type[Layer], x: Activation, fields: dict[str, Any]
+) -> str:
+    _check_apart(reading, node, [x])
+    made = reading.draft.add(kind, reading.name_of(node), [_real_layer(reading, node, x)], **fields)
+    if kind is not LeakyRelu:  # one product, rounded once, wherever it is computed
+        _note_real(reading, made)
+    return made
+
+
 def bound(reading: Reading, node: OnnxNode, kind: type[Layer], **fields: Any) -> None:
     """A bound of real numbers."""
     x = reading.activation(node, 0)
@@ -129,15 +165,19 @@ def move(reading: Reading, node: OnnxNode, kind: type[Layer], **fields: Any) -> 
     """A layer that moves values, or takes the largest of some: of integers the integers."""
     x, draft = reading.activation(node, 0), reading.draft
     _check_apart(reading, node, [x])
-    if x.exact:  # rounded before it is moved, which gives the same integers
-        grid = _grid_ahead(reading, node)
+    rounding = reading.rounding(node)
+    if x.exact and rounding:  # rounded before it is moved, which gives the same integers
+        grid = reading.grid(rounding, 1)
         draft.round(x.layer, grid)
         x = Activation(x.layer, grid)
+    elif x.exact and kind not in OF_SUMS:
+        draft.formats[x.layer] = Float()
+        x = replace(x, exact=False)
     made = draft.add(kind, reading.name_of(node), [x.layer], **fields)
     if x.grid is not None:
         draft.formats[made] = draft.formats[x.layer]
         draft.scales[made] = draft.scales[x.layer]
-    reading.set(node, Activation(made, x.grid, x.coded))
+    reading.set(node, replace(x, layer=made))
 
 
 def reshape(reading: Reading, node: OnnxNode, sides: list[int]) -> None:
@@ -156,7 +196,8 @@ def _round(reading: Reading, node: OnnxNode, layer: str, grid: Grid) -> None:
     reading.rounded_at[layer] = node.outputs[0]
 
 
-def _integer_product(reading: Reading, node: OnnxNode, x: Activation, made: Product) -> str:
+def scaled_product(reading: Reading, node: OnnxNode, x: Activation, made: Product) -> str:
+    """Add a layer with products of integers; its name."""
     weight, rows = made.weight, len(made.weight.codes)
     if weight.codes.dtype not in (np.uint8, np.int8):
         raise reading.refusal(node, f"weights of {weight.codes.dtype} are not read; uint8 or int8")
@@ -171,7 +212,6 @@ def _integer_product(reading: Reading, node: OnnxNode, x: Activation, made: Prod
         bias = made.bias.codes.astype(np.int64).reshape(rows)
     layer = _add_product(reading, node, x.layer, made)
     reading.draft.hold(layer, weight, bias, x.grid)
-    reading.set(node, Activation(layer, exact=True, merged=x.merged))
     return layer
 
 
@@ -210,13 +250,6 @@ def _real_layer(reading: Reading, node: OnnxNode, x: Activation) -> str:
         reading.draft.formats[made] = Float()
         reading.real_layers[x.layer] = made
     return reading.real_layers[x.layer]
-
-
-def _grid_ahead(reading: Reading, node: OnnxNode) -> Grid:
-    rounding = reading.rounding(node)
-    if rounding is None:
-        raise reading.refusal(node, "it moves sums that are not rounded; quantize its input")
-    return reading.grid(rounding, 1)
 
 
 def _check_apart(reading: Reading, node: OnnxNode, inputs: list[Activation]) -> None:

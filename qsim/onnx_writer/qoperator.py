@@ -27,20 +27,17 @@ class QOperatorWriter(FormWriter):
             for tensor in operands
             for name in (f"{tensor}_quantized", *self.parameters(tensor, self.codes[tensor]))
         ]
-        if codes is None:
-            self._real_rows(node, read)
-            return
         y = self.parameters(made, codes)
         output = f"{made}_unbounded" if codes.is_narrowed else made
         name, inputs, domain, attributes = self._operator(node, operator(node), read, y)
         self.graph.add(name, inputs, f"{output}_quantized", domain=domain, **attributes)
         self.bound(made, codes)
 
-    def _real_rows(self, node: Node, read: list[str]) -> None:
-        """The real result of a linear layer."""
+    def real_rows(self, node: Node, rows: str, made: str) -> None:
         held = self.stored(node)
+        read = [f"{rows}_quantized", *self.parameters(rows, self.codes[rows])]
         inputs = [*read, *_weights(held), held.get("bias", "")]
-        self.graph.add("QGemm", inputs, node.name, domain=MICROSOFT, transB=1)
+        self.graph.add("QGemm", inputs, made, domain=MICROSOFT, transB=1)
 
     def move(self, step: Step) -> None:
         node, found = step.node, operator(step.node)

@@ -6,15 +6,16 @@ from qsim.errors import QsimError
 from qsim.formats import Float
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.graph import Node
-from qsim.network.layers import Add, AveragePool, Flatten, MaxPool
+from qsim.network.layers import Add, AveragePool, Concat, Conv, Flatten, Linear, MatMul, MaxPool
 from qsim.network.moves import Move
 from qsim.network.pointwise import Multiply
-from qsim.onnx_writer.operators import operator
 from qsim.onnx_writer.plan import Bound, displacement, settled, signed_levels
 from qsim.program import Program
 from qsim.program_checks import largest_operands
 
 ARITHMETIC = "onnxruntime"
+Summing = Add | AveragePool | Concat | Conv | Linear | MatMul | Multiply
+Written = Summing | Bound | Flatten | MaxPool | Move
 REGISTER = Accumulator(32)  # of the operators of ONNX
 
 
@@ -62,11 +63,6 @@ def _check_products(program: Program, node: Node, where: str) -> None:
             f"{where} its weights have {len(terms)} scales a row, of which ONNX has one; choose"
             " weight_scale: per_channel and a format with one scale"
         )
-    if program.offset(node) is not None and program.offset(node).any():
-        raise QsimError(
-            f"{where} its bias is a real number, added after its sums are scaled; choose a weight"
-            " format with integer biases"
-        )
     levels = signed_levels(program, node.name)
     if levels.size and int(levels.max()) - int(levels.min()) > 255:
         raise QsimError(
@@ -79,8 +75,8 @@ def _check_products(program: Program, node: Node, where: str) -> None:
 
 def _check_kind(program: Program, node: Node, where: str, form: str) -> None:
     kind = type(node.layer).__name__
-    if not isinstance(node.layer, Bound) and operator(node) is None:
-        raise QsimError(f"{where} no ONNX operator computes a {kind} layer as this program does")
+    if not isinstance(node.layer, Written):
+        raise QsimError(f"{where} no operator of ONNX computes a {kind} layer as this program does")
     if isinstance(node.layer, Add) and len(node.inputs) > 2:
         raise QsimError(f"{where} it adds {len(node.inputs)} tensors, and ONNX adds two at a time")
     _check_zero_points(program, node, where)

@@ -16,11 +16,21 @@ from programs import program_for, residual_network
 from qsim.errors import WorkloadError
 from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
-from qsim.network.layers import Conv, Flatten, Linear, MaxPool, Relu
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Linear,
+    MaxPool,
+    Relu,
+)
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.onnx_writer import onnx_model
 from qsim.onnx_writer.plan import Plan
-from qsim.values import Sums, real
+from qsim.values import Sums, by_channel, real
 
 WEIGHTS = [
     {"affine": {"bits": 8, "mode": "symmetric"}},
@@ -83,8 +93,11 @@ def compare(program, images, form):
 def _real32(value):
     """A result in float32, sums as the runtime scales them."""
     if isinstance(value, Sums):
+        axis = value.axis
+        value = value.channels_first
         [(sums, scale)] = value.terms
-        return sums.astype(np.float32) * scale.astype(np.float32)
+        made = sums.astype(np.float32) * by_channel(scale.astype(np.float32), sums)
+        return np.moveaxis(np.clip(made, np.float32(value.low), np.float32(value.high)), 1, axis)
     return value.levels.astype(np.float32) * value.scale
 
 
@@ -97,7 +110,7 @@ def compare_read_back(program, steps, model, images):
         assert held.program.scales[layer] == program.scales[name]
         assert np.array_equal(again[layer].value.levels, steps[name].value.levels)
     ends = [each.network.output for each in (program, held.program)]
-    assert np.array_equal(real(steps[ends[0]].value), real(again[ends[1]].value))
+    assert np.array_equal(_real32(steps[ends[0]].value), _real32(again[ends[1]].value))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -155,3 +168,54 @@ def test_unsigned_weights_are_written_with_their_zero_point(form):
     unsigned = load(ONNX).TensorProto.UINT8
     assert unsigned in {kinds[f"{name}.weight"] for name in ("stem", "wide", "each", "fc")}
     compare(program, images, form)
+
+
+def ending_in(*tail):
+    """A network whose result is that of the last of some layers."""
+    layers = (
+        Conv(name="stem", out_channels=3, kernel=3, padding=1),
+        Relu(name="relu"),
+        Conv(name="next", out_channels=3, kernel=1),
+        *tail,
+    )
+    return Network("ending", (3, 6, 5), layers)
+
+
+EXACT = {
+    "conv": (Conv(name="end", out_channels=4, kernel=3, padding=(1, 0, 2, 1), groups=1, stride=2),),
+    "depthwise": (Conv(name="end", out_channels=3, kernel=3, groups=3, bias=False),),
+    "bounded": (Conv(name="end", out_channels=4, kernel=3), Relu(name="last")),
+    "dense": (Flatten(name="flat"), Linear(name="end", out_features=4), Clip(name="last", low=-0.1, high=0.2)),
+    "tokens": (Reshape(name="rows", shape=(3, 30)), Linear(name="end", out_features=4)),
+    "pooled": (Conv(name="end", out_channels=4, kernel=1), MaxPool(name="last", kernel=2)),
+}  # fmt: skip
+REAL = {
+    "added": (Add(name="end", inputs=("next", "relu")),),
+    "averaged": (AveragePool(name="end"), Flatten(name="last")),
+    "joined": (Concat(name="end", inputs=("next", "relu")),),
+    "moved": (MaxPool(name="end", kernel=2),),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("weight_scale", ["per_channel", "per_tensor"])
+def test_a_result_of_products_is_their_sums_at_their_scale(form, name, weight_scale):
+    program, images = built(
+        ending_in(*EXACT[name]), {"fixed": {"bits": 8}}, {"affine": {"bits": 8}}, 1,
+        weight_scale=weight_scale,
+    )  # fmt: skip
+    compare(program, images, form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", REAL)
+def test_another_result_that_is_not_rounded_is_real_numbers(form, name):
+    program, images = built(
+        ending_in(*REAL[name]), {"fixed": {"bits": 8}}, {"affine": {"bits": 8}}, 1
+    )
+    steps, model = execute(program, images), onnx_model(program, form)
+    result, _ = run_graph(model, {input_name(model): images})
+    ours = real(steps[program.network.output].value)
+    [theirs] = result.values()
+    np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-6)
