@@ -52,6 +52,8 @@ def clip_codes(reading: Reading, node: OnnxNode, x: Activation, low: int, high: 
     narrow = grid.narrowed(low, high)
     alone = reading.rounded_at.get(x.layer) == node.inputs[0]
     alone = alone and reading.is_read_once(node.inputs[0])
+    if alone:
+        reading.replaced.add(node.inputs[0])
     if alone and narrow:
         draft.formats[x.layer] = narrow
         reading.set(node, x)
@@ -62,7 +64,9 @@ def clip_codes(reading: Reading, node: OnnxNode, x: Activation, low: int, high: 
         "low": ends[0] if low > info.min else -WIDEST,
         "high": ends[1] if high < info.max else WIDEST,
     }
-    if alone and x.layer != INPUT:
+    if alone and x.layer == INPUT:
+        reading.replaced.discard(node.inputs[0])
+    elif alone:
         del draft.formats[x.layer], draft.scales[x.layer]
     layer = draft.add(Clip, base_name(node.outputs[0]), [x.layer], **limits)
     _round(reading, node, layer, grid)
