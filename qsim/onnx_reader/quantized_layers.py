@@ -8,15 +8,16 @@ import numpy as np
 
 from qsim.formats import Float
 from qsim.network.graph import INPUT
-from qsim.network.layers import Clip, Conv, Flatten, Layer, Linear, MaxPool
+from qsim.network.layers import Add, AveragePool, Clip, Conv, Flatten, Layer, Linear, MaxPool
 from qsim.network.moves import Reshape
-from qsim.network.pointwise import LeakyRelu
+from qsim.network.pointwise import LeakyRelu, Multiply
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_geometry import conv_fields, reshaped
 from qsim.onnx_reader.quantized_reading import Reading
-from qsim.onnx_reader.quantized_runtime import note_float_kernel
+from qsim.onnx_reader.quantized_runtime import note_float_kernel, note_signed_zero_points
 from qsim.onnx_reader.quantized_tensors import WIDEST, Activation, Grid, Parameter, base_name
 
+WITH_ZERO_POINTS = (Add, AveragePool, Multiply)  # are added before results are rounded
 OF_SUMS = (MaxPool, Flatten)  # move sums that are not rounded
 
 
@@ -121,6 +122,8 @@ def q_compute(
     _check_apart(reading, node, inputs)
     sources = [x.layer for x in inputs]
     made = reading.draft.add(kind, reading.name_of(node), sources, **fields)
+    if kind in WITH_ZERO_POINTS:
+        note_signed_zero_points(reading, made, [grid, *(x.grid for x in inputs)])
     _round(reading, node, made, grid)
     reading.set(node, Activation(made, grid, coded=True))
 
