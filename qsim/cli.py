@@ -19,6 +19,7 @@ examples:
   qsim evaluate digits-msq --format json       one JSON document on stdout
   qsim list workloads                          what comes with qsim
   qsim show format "sp2(bits=4)"               the levels and codes of a number format
+  qsim show network "mobilenet-v2(width=1.4)"  the layers of a network
 """
 PIPE_COLUMNS = 120  # width of tables that do not go to a terminal
 
@@ -99,7 +100,7 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(args: argparse.Namespace) -> int:
+def _show_format(args: argparse.Namespace) -> int:
     from qsim.formats import parse
     from qsim.report.formats import card
 
@@ -109,6 +110,22 @@ def _show(args: argparse.Namespace) -> int:
 
         write_picture(format_figure(number), args.out)
     _print(card(number))
+    return 0
+
+
+def _show_network(args: argparse.Namespace) -> int:
+    from qsim.network.widen import widen
+    from qsim.report import networks
+    from qsim.zoo import find_network
+
+    network = find_network(args.text, where="network")
+    if args.width is not None:
+        network = widen(network, args.width)
+    if args.format == "table":
+        _print(networks.network_table(network))
+    else:
+        text = networks.to_json(network) if args.format == "json" else networks.to_csv(network)
+        print(text.rstrip("\n"))
     return 0
 
 
@@ -172,18 +189,45 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
     evaluate.set_defaults(run=_evaluate)
 
-    show = commands.add_parser("show", help="show one thing in full: a number format")
-    show.add_argument("what", choices=("format",))
-    show.add_argument("text", metavar="FORMAT", help="as in a report: 'sp2(bits=4)'")
-    show.add_argument(
-        "--out", type=_picture, metavar="FILE.png", help="also draw its levels as a picture"
-    )
-    show.set_defaults(run=_show)
+    show = commands.add_parser("show", help="show one thing in full: a number format, a network")
+    _add_shown(show.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser))
 
     listing = commands.add_parser("list", help="show what comes with qsim")
     listing.add_argument("what", choices=("networks", "formats", "devices", "workloads"))
     listing.set_defaults(run=_list)
     return parser
+
+
+def _add_shown(things) -> None:
+    """What can be shown in full."""
+    number = things.add_parser("format", help="a number format: its levels and codes")
+    number.add_argument("text", metavar="FORMAT", help="as in a report: 'sp2(bits=4)'")
+    number.add_argument(
+        "--out", type=_picture, metavar="FILE.png", help="also draw its levels as a picture"
+    )
+    number.set_defaults(run=_show_format)
+
+    network = things.add_parser("network", help="a network: its layers, MACs and parameters")
+    network.add_argument(
+        "text",
+        metavar="NETWORK",
+        help="one that comes with qsim, 'mobilenet-v2(width=1.4)', or a layer table (.yaml)",
+    )
+    network.add_argument("--width", type=_factor, help="so many times the channels, as in WRPN")
+    network.add_argument(
+        "--format",
+        choices=("table", "json", "csv"),
+        default="table",
+        help="what to print: a table (default), one JSON document, or the layers as CSV",
+    )
+    network.set_defaults(run=_show_network)
+
+
+def _factor(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--width: expected a number, not {text!r}") from None
 
 
 def _folder(text: str) -> Path:

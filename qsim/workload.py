@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -12,12 +12,14 @@ from hwmodels.fpga import GemmDesign
 from qsim import shipped
 from qsim.errors import NetworkError, WorkloadError
 from qsim.network.graph import Network
-from qsim.network.table import read_network
+from qsim.network.widen import widen
 from qsim.precision import PrecisionDocument
 from qsim.program import Arithmetic
+from qsim.zoo import find_network
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Width = Annotated[float, msgspec.Meta(gt=0, le=64)]
 
 
 class ExecuteDocument(Arithmetic, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,17 +73,21 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """A workload as a document.
 
     title              one line that says what it shows
-    network            a shipped network, or a layer table (.yaml)
+    network            one that comes with qsim, with parameters {yolo-v3: {size: 608}} or without,
+                       or a layer table (.yaml)
     input              shape of one image, where it is not the network's own: [channels, height,
                        width]
+    width              what the channels between the network's input and output are multiplied by
+                       (``qsim.network.widen``)
     weights            shipped trained weights by their name, or an .npz file; absent: seeded
     rescale_channels   how channels of the folded weights are rescaled, the function being the same
     """
 
-    network: str
+    network: str | dict[str, Any]
     precision: PrecisionDocument
     title: str = ""
     input: tuple[Count, ...] | None = None
+    width: Width | None = None
     weights: str | None = None
     rescale_channels: RescaleDocument | None = None
     execute: ExecuteDocument | None = None
@@ -132,13 +138,7 @@ def load_workload(name: str) -> Workload:
     document = read_document(path, WorkloadDocument)
     if document.execute is None and not document.hardware:
         raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
-    network = read_network(_network_path(path, document.network))
-    if document.input is not None:
-        try:
-            network = replace(network, input_shape=document.input)
-        except NetworkError as error:
-            raise WorkloadError(f"{path}: input: {error}") from None
-    return Workload(path, document, network)
+    return Workload(path, document, _network(path, document))
 
 
 def _find(name: str) -> Path:
@@ -151,14 +151,15 @@ def _find(name: str) -> Path:
     return shipped.WORKLOADS / f"{name}.yaml"
 
 
-def _network_path(path: Path, network: str) -> Path:
-    if network.endswith((".yaml", ".yml")):
-        table = path.parent / network
-        if not table.exists():
-            raise WorkloadError(f"{path}: network: {table}: no such file")
-        return table
-    if network not in shipped.networks():
-        raise WorkloadError(
-            f"{path}: network: unknown network {network!r}; {nearest(network, shipped.networks())}"
-        )
-    return shipped.WORKLOADS / "networks" / f"{network}.yaml"
+def _network(path: Path, document: WorkloadDocument) -> Network:
+    """The network of a workload, for images of its size and as wide as it says."""
+    where = f"{path}: network"
+    network = find_network(document.network, where=where, folder=path.parent)
+    key = "input"
+    try:
+        if document.input is not None:
+            network = replace(network, input_shape=document.input)
+        key = "width"
+        return network if document.width is None else widen(network, document.width)
+    except NetworkError as error:
+        raise WorkloadError(f"{path}: {key}: {error}") from None

@@ -10,7 +10,7 @@ from qsim.network.layers import MatMul, Softmax
 from qsim.network.moves import Reshape, Transpose
 from qsim.network.pointwise import Embedding, Gelu, LayerNorm, Scale
 from qsim.zoo.builder import Builder
-from qsim.zoo.recipe import Count, Recipe
+from qsim.zoo.recipe import Count, Depth, Recipe
 
 HEAD = 64  # features of an attention head
 EPSILON = 1e-12
@@ -19,7 +19,7 @@ EPSILON = 1e-12
 def bert(
     *,
     tokens: Count = 384,
-    layers: Count = 12,
+    layers: Depth = 12,
     hidden: Count = 768,
     vocabulary: Count = 30522,
 ) -> Builder:

@@ -83,7 +83,7 @@ class Builder:
 
     def classifier(self, x: str, name: str, classes: int) -> str:
         """Average pool over the image, then a linear layer ``name``."""
-        pooled = self.average_pool(x, "pool")
+        pooled = self.average_pool(x, "avgpool")
         return self.linear(self.add(Flatten, "flatten", pooled), name, classes)
 
     def channels(self, x: str) -> int:

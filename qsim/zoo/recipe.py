@@ -14,7 +14,8 @@ from qsim.network.graph import Network
 from qsim.zoo.builder import Builder
 
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**14)]  # of an image, in pixels
-Count = Annotated[int, msgspec.Meta(ge=1, le=2**20)]  # of channels, classes, steps, layers
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**20)]  # of channels, classes, steps, words
+Depth = Annotated[int, msgspec.Meta(ge=1, le=200)]  # of layers one after another
 Width = Annotated[float, msgspec.Meta(gt=0, le=16)]  # what all channels are multiplied by
 
 
@@ -58,7 +59,7 @@ class Recipe:
             return Network(full_name, builder.input_shape, tuple(builder.layers))
         except NetworkError as error:
             text = str(error).removeprefix(f"network {full_name}: ")
-            raise NetworkError(f"{where}: network {full_name}: {text}") from None
+            raise NetworkError(f"{where}: {full_name}: {text}") from None
 
     def _is_set(self, key: str, value: Any) -> bool:
         return value != self.parameters[key].default

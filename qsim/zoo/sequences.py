@@ -8,11 +8,11 @@ from qsim.network.moves import Slice
 from qsim.network.pointwise import Embedding
 from qsim.network.recurrent import Gru, Lstm, Recurrent
 from qsim.zoo.builder import Builder
-from qsim.zoo.recipe import Count, Recipe
+from qsim.zoo.recipe import Count, Depth, Recipe
 
 
 def lstm_ptb(
-    *, steps: Count = 35, hidden: Count = 650, layers: Count = 2, vocabulary: Count = 10000
+    *, steps: Count = 35, hidden: Count = 650, layers: Depth = 2, vocabulary: Count = 10000
 ) -> Builder:
     """A word model: of the words before each place, the next one; by default the medium one of
     Zaremba et al., arXiv 1409.2329."""
@@ -23,7 +23,7 @@ def lstm_ptb(
 
 
 def lstm_imdb(
-    *, steps: Count = 80, hidden: Count = 512, layers: Count = 3, vocabulary: Count = 20000
+    *, steps: Count = 80, hidden: Count = 512, layers: Depth = 3, vocabulary: Count = 20000
 ) -> Builder:
     """A judge of reviews: one number, from the hidden state after the last word."""
     b = Builder((steps,))
@@ -39,7 +39,7 @@ def gru_timit(
     steps: Count = 100,
     features: Count = 39,
     hidden: Count = 1024,
-    layers: Count = 2,
+    layers: Depth = 2,
     phones: Count = 61,
 ) -> Builder:
     """An acoustic model: of the features of every frame, how likely each phone is."""
