@@ -1,5 +1,5 @@
-"""Things with parameters as they are spelled: ``name(key=value)`` in a line, ``{name: {key: value}}``
-in a document."""
+"""Things with parameters as they are spelled: ``name(key=value)`` in a line of text, and
+``{name: {key: value}}`` in a document."""
 
 import re
 

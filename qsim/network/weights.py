@@ -26,8 +26,7 @@ def read_weights(path: Path, network: Network) -> Weights:
     arrays = read_arrays(path, lambda names: _check_names(path, names, wanted, network.name))
     arrays = {_own_name(name, wanted): array for name, array in arrays.items()}
     return {
-        key: _checked(path, key, arrays[key], shape, network.name)
-        for key, shape in wanted.items()
+        key: _checked(path, key, arrays[key], shape, network.name) for key, shape in wanted.items()
     }
 
 

@@ -1,4 +1,5 @@
-"""The zoo: networks by name. Adding one is a recipe in a module of its family, which is a line here.
+"""The zoo: networks by name. A new one is a recipe in the module of its family; a family is a line
+in RECIPES.
 
 A network is found here whatever it is: one of the zoo, with or without parameters, a layer table
 that ships, or one in a file.
@@ -6,8 +7,8 @@ that ships, or one in a file.
 
 from pathlib import Path
 
+import qsim.shipped as shipped
 from hwmodels.documents import nearest, read_document
-from qsim import shipped
 from qsim.errors import NetworkError
 from qsim.network.graph import Network
 from qsim.network.table import LayerTable, read_network

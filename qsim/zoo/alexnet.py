@@ -47,7 +47,12 @@ def alexnet_tensorpack(*, split: int, size: Side = 224, classes: Count = 1000) -
     in ``split`` groups; relu stands where the format of the activations clips."""
     b = Builder((3, size, size))
     x = b.relu(b.conv(INPUT, "conv0", 96, 12, stride=4), "relu0")
-    rows = ((256, 5, split, "same"), (384, 3, 1, "same"), (384, 3, split, ""), (256, 3, split, "valid"))
+    rows = (
+        (256, 5, split, "same"),
+        (384, 3, 1, "same"),
+        (384, 3, split, ""),
+        (256, 3, split, "valid"),
+    )
     for index, (channels, kernel, groups, pool) in enumerate(rows, start=1):
         options = {"padding": kernel // 2, "groups": groups, "bias": False}
         x = b.conv(x, f"conv{index}", channels, kernel, **options)

@@ -1,5 +1,6 @@
 """BERT (Devlin et al., arXiv 1810.04805) with a question-answering head: two numbers for every
-token, where an answer begins and ends. Layers are named as in transformers' BertForQuestionAnswering.
+token, where an answer begins and ends. Layers are named as in BertForQuestionAnswering of
+transformers.
 
 It reads the numbers of tokens, all of the first type, none of them masked.
 """
@@ -44,7 +45,7 @@ def bert(
 
 
 def _attention(b: Builder, x: str, name: str) -> str:
-    tokens, hidden = b.shapes[x]
+    hidden = b.shapes[x][1]
     heads = {}
     for part in ("query", "key", "value"):
         y = b.linear(x, f"{name}.self.{part}", hidden)

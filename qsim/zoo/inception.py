@@ -53,13 +53,11 @@ def _block_b(b: Builder, x: str, name: str) -> str:
 
 def _block_c(b: Builder, x: str, name: str, inner: int) -> str:
     single = (("1", inner, 1), ("2", inner, ROW), ("3", 192, COLUMN))
-    double = (
-        ("1", inner, 1), ("2", inner, COLUMN), ("3", inner, ROW), ("4", inner, COLUMN), ("5", 192, ROW)
-    )  # fmt: skip
+    double = (("1", inner, 1), ("2", inner, COLUMN), ("3", inner, ROW), ("4", inner, COLUMN))
     ends = [
         _tower(b, x, f"{name}.branch", ("1x1", 192, 1)),
         _tower(b, x, f"{name}.branch7x7_", *single),
-        _tower(b, x, f"{name}.branch7x7dbl_", *double),
+        _tower(b, x, f"{name}.branch7x7dbl_", *double, ("5", 192, ROW)),
         _pooled(b, x, name, 192),
     ]
     return b.concat(name, *ends)

@@ -36,9 +36,7 @@ def _stem(b: Builder) -> str:
     x = b.max_pool(x, "pool_3a")
     x = _normed(b, x, "conv_3b", 80, 1)
     x = b.max_pool(_normed(b, x, "conv_4a", 192, 3), "pool_5a")
-    pooled = b.average_pool(
-        x, "mixed_5b/pool", kernel=3, stride=1, padding=1, count_padding=False
-    )
+    pooled = b.average_pool(x, "mixed_5b/pool", kernel=3, stride=1, padding=1, count_padding=False)
     ends = [
         _tower(b, x, "mixed_5b/branch0", ((96, 1),)),
         _tower(b, x, "mixed_5b/branch1", ((48, 1), (64, 5))),

@@ -27,7 +27,10 @@ def mobilenet_v1(*, width: Width = 1.0, size: Side = 224, classes: Count = 1000)
     x = _normed(b, INPUT, "features.init_block", wide(32), 3, stride=2, padding=1)
     for stage, row in enumerate(V1_STAGES):
         for unit, channels in enumerate(row):
-            name, stride = f"features.stage{stage + 1}.unit{unit + 1}", 2 if stage and not unit else 1
+            name, stride = (
+                f"features.stage{stage + 1}.unit{unit + 1}",
+                2 if stage and not unit else 1,
+            )
             options = {"stride": stride, "padding": 1, "groups": b.channels(x)}
             x = _normed(b, x, f"{name}.dw_conv", b.channels(x), 3, **options)
             x = _normed(b, x, f"{name}.pw_conv", wide(channels))

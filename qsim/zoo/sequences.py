@@ -48,16 +48,16 @@ def gru_timit(
     return b
 
 
-def _stack(
-    b: Builder, x: str, kind: type[Recurrent], name: str, hidden: int, layers: int
-) -> str:
+def _stack(b: Builder, x: str, kind: type[Recurrent], name: str, hidden: int, layers: int) -> str:
     for layer in range(layers):
         x = b.add(kind, f"{name}{layer}", x, hidden=hidden)
     return x
 
 
 NETWORKS = {
-    "lstm-ptb": Recipe(lstm_ptb, "Zaremba et al., arXiv 1409.2329, medium; MSQ's size is not known"),
+    "lstm-ptb": Recipe(
+        lstm_ptb, "Zaremba et al., arXiv 1409.2329, medium; MSQ's size is not known"
+    ),
     "lstm-imdb": Recipe(lstm_imdb, "of the kind of MSQ's, whose size is not known"),
     "gru-timit": Recipe(gru_timit, "of the kind of MSQ's, whose size is not known"),
 }

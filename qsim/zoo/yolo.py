@@ -60,6 +60,6 @@ def _normed(b: Builder, x: str, name: str, channels: int, kernel: int, stride: i
 NETWORKS = {
     "yolo-v3": Recipe(
         yolo_v3,
-        "Redmon and Farhadi, arXiv 1804.02767, darknet's cfg/yolov3.cfg; the three heads one tensor",
+        "Redmon and Farhadi, arXiv 1804.02767, darknet's cfg/yolov3.cfg; its heads one tensor",
     )
 }
