@@ -188,6 +188,21 @@ def test_alexnet_of_2012_is_counted_by_hand():
     assert network.parameter_count == rows + sum(c * depth for _, c, depth in ALEXNET_2012)
 
 
+def test_recurrent_models_are_counted_by_hand():
+    """A gate has weights of the input and of the hidden state, and torch's two biases."""
+    medium = zoo("lstm-ptb")  # Zaremba et al., arXiv 1409.2329, section 4.1: 650 units, 2 layers
+    gates = 2 * 4 * 650 * (650 + 650)
+    assert medium.macs == 35 * (gates + 650 * 10_000)
+    assert medium.parameter_count == 10_000 * 650 + gates + 2 * 4 * 650 * 2 + 651 * 10_000
+    speech = zoo("gru-timit(steps=7, features=5, hidden=6, layers=2, phones=4)")
+    gates = 3 * 6 * (5 + 6) + 3 * 6 * (6 + 6)
+    assert speech.macs == 7 * (gates + 6 * 4)
+    assert speech.parameter_count == gates + 2 * 3 * 6 * 2 + 7 * 4
+    judge = zoo("lstm-imdb(steps=7, hidden=6, layers=1, vocabulary=9)")
+    assert judge.macs == 7 * 4 * 6 * (6 + 6) + 6
+    assert judge.parameter_count == 9 * 6 + 4 * 6 * (6 + 6) + 2 * 4 * 6 + 7
+
+
 def test_the_two_products_of_attention_are_counted():
     network = zoo("bert-base")
     attention = (
