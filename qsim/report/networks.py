@@ -9,10 +9,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from qsim import catalogue
 from qsim.network.graph import Network, Node, summary
 from qsim.network.layers import shape_text
 
 Row = dict[str, str | int]
+HEAD = (
+    "# Networks",
+    "",
+    "Written by `python -m qsim.report.networks`. Trainable parameters, and MACs for one image, where",
+    "nothing else is set.",
+    "",
+)
 
 
 def rows(network: Network) -> list[Row]:
@@ -57,6 +65,17 @@ def to_csv(network: Network) -> str:
     return text.getvalue()
 
 
+def page() -> str:
+    """All networks that come with qsim as Markdown, for docs/networks.md."""
+    listed = catalogue.networks()
+    keys = list(listed[0])
+    lines = ["| " + " | ".join(keys) + " |", "|" + " --- |" * len(keys)]
+    for row in listed:
+        cells = [f"`{row['network']}`", *(row[key] for key in keys[1:])]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*HEAD, *lines]) + "\n"
+
+
 def _row(node: Node) -> Row:
     return {
         "layer": node.name,
@@ -66,3 +85,7 @@ def _row(node: Node) -> Row:
         "MACs": node.macs,
         "parameters": sum(prod(shape) for shape in node.parameters.values()),
     }
+
+
+if __name__ == "__main__":
+    print(page(), end="")
