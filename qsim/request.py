@@ -60,13 +60,15 @@ def requested(name: str, options: Options) -> Workload:
 
 def _is_workload(name: str) -> bool:
     """Whether a name is that of a workload, not of a model."""
-    path = Path(name)
-    if name in shipped.workloads() and not os.path.exists(name):  # noqa: PTH110 (refuses nothing)
+    path, exists = Path(name), os.path.exists(name)  # noqa: PTH110 (refuses nothing)
+    if name in shipped.workloads() and not exists:
         return True
     if path.suffix in TABLES:
         return "layers" not in read_yaml(path)
     if path.suffix == ".onnx":
         return False
+    if exists:
+        return True
     known = zoo.names()
     if name.partition("(")[0].strip() in known:
         return False
