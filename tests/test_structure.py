@@ -22,6 +22,16 @@ ALLOWED = {
         "qsim.kernels.error_function",
         "qsim.kernels.float_product",
     },
+    "qsim.calibrate": {
+        "hwmodels.documents",
+        "qsim.errors",
+        "qsim.formats",
+        "qsim.formats.base",
+        "qsim.kernels.kl_divergence",
+        "qsim.network.graph",
+        "qsim.network.reference",
+        "qsim.network.weights",
+    },
     "qsim.train": set(),
 }
 
