@@ -39,7 +39,7 @@ ACTIVATIONS = [
 RELU = Network("n", (1, 3, 3), (Conv(name="c", out_channels=2, kernel=1), Relu(name="r")))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     st.sampled_from(METHODS),
     st.sampled_from(ACTIVATIONS[:3]),
