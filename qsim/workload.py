@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -11,11 +11,11 @@ from hwmodels.documents import nearest, read_document
 from hwmodels.fpga import GemmDesign
 from qsim import shipped
 from qsim.errors import NetworkError, WorkloadError
+from qsim.model import SUFFIXES, Model, ModelDocument, load_model
 from qsim.network.graph import Network
 from qsim.network.widen import widen
 from qsim.precision import PrecisionDocument
 from qsim.program import Arithmetic
-from qsim.zoo import find_network
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -73,18 +73,20 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """A workload as a document.
 
     title              one line that says what it shows
-    network            one that comes with qsim, with parameters {yolo-v3: {size: 608}} or without,
-                       or a layer table (.yaml)
+    network            a network of the zoo, a layer table (.yaml) or an ONNX file, by name or
+                       {name: {parameter: value}}
+    precision          absent: of a model that is quantized already
     input              shape of one image, where it is not the network's own: [channels, height,
                        width]
     width              what the channels between the network's input and output are multiplied by
                        (``qsim.network.widen``)
-    weights            shipped trained weights by their name, or an .npz file; absent: seeded
+    weights            shipped trained weights by their name, or an .npz file; absent: those of the
+                       ONNX file, or seeded
     rescale_channels   how channels of the folded weights are rescaled, the function being the same
     """
 
-    network: str | dict[str, Any]
-    precision: PrecisionDocument
+    network: ModelDocument
+    precision: PrecisionDocument | None = None
     title: str = ""
     input: tuple[Count, ...] | None = None
     width: Width | None = None
@@ -96,16 +98,21 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 @dataclass(frozen=True)
 class Workload:
-    """A workload read from ``path``, with its network; batch norms not yet folded."""
+    """A workload read from ``path`` (or named by it), with its model."""
 
     path: Path
     document: WorkloadDocument
-    network: Network
+    model: Model
+
+    @property
+    def network(self) -> Network:
+        """Its network, batch norms not yet folded."""
+        return self.model.network
 
     @property
     def name(self) -> str:
-        """The name of its file."""
-        return self.path.stem
+        """The name of its file or network."""
+        return self.path.stem if self.path.suffix in SUFFIXES else self.path.name
 
     @property
     def folder(self) -> Path:
@@ -138,7 +145,59 @@ def load_workload(name: str) -> Workload:
     document = read_document(path, WorkloadDocument)
     if document.execute is None and not document.hardware:
         raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
-    return Workload(path, document, _network(path, document))
+    return workload_of(path, document)
+
+
+def workload_of(
+    path: Path, document: WorkloadDocument, default: PrecisionDocument | None = None
+) -> Workload:
+    """The workload of a document that lies, or could lie, at ``path``.
+
+    default   the precision of a model that is not quantized, where the document has none
+
+    Raises WorkloadError or another InputError naming file, key and remedy.
+    """
+    model = load_model(document.network, path.parent, where=f"{path}: network")
+    if model.program is None and document.precision is None:
+        if default is None:
+            raise WorkloadError(
+                f"{path}: key 'precision' is missing; its network is not quantized yet"
+            )
+        document = msgspec.structs.replace(document, precision=default)
+    if model.program is not None:
+        _check_settled(path, document)
+    return Workload(path, document, replace(model, network=_network(path, document, model)))
+
+
+def _network(path: Path, document: WorkloadDocument, model: Model) -> Network:
+    """The network of a workload, for images of its size and as wide as it says."""
+    network, key = model.network, "input"
+    try:
+        if document.input is not None:
+            network = replace(network, input_shape=document.input)
+        key = "width"
+        if document.width in (None, 1):
+            return network
+        if model.weights is not None and document.weights is None:
+            raise NetworkError("the model's trained weights have another width; leave it out")
+        return widen(network, document.width)
+    except NetworkError as error:
+        raise WorkloadError(f"{path}: {key}: {error}") from None
+
+
+def _check_settled(path: Path, document: WorkloadDocument) -> None:
+    """Refuse what a model that is quantized already has settled."""
+    given = [key for key in ("precision", "input", "width", "weights", "rescale_channels")
+             if getattr(document, key) is not None]  # fmt: skip
+    if document.execute is not None:
+        plain = ExecuteDocument()
+        keys = msgspec.structs.asdict(Arithmetic())
+        changed = [key for key in keys if getattr(document.execute, key) != getattr(plain, key)]
+        given += [f"execute.{key}" for key in changed]
+    if given:
+        raise WorkloadError(
+            f"{path}: {given[0]}: the network is quantized already, which settles it; leave it out"
+        )
 
 
 def _find(name: str) -> Path:
@@ -149,17 +208,3 @@ def _find(name: str) -> Path:
             f"{name}: no such file, nor a shipped workload; {nearest(name, shipped.workloads())}"
         )
     return shipped.WORKLOADS / f"{name}.yaml"
-
-
-def _network(path: Path, document: WorkloadDocument) -> Network:
-    """The network of a workload, for images of its size and as wide as it says."""
-    where = f"{path}: network"
-    network = find_network(document.network, where=where, folder=path.parent)
-    key = "input"
-    try:
-        if document.input is not None:
-            network = replace(network, input_shape=document.input)
-        key = "width"
-        return network if document.width is None else widen(network, document.width)
-    except NetworkError as error:
-        raise WorkloadError(f"{path}: {key}: {error}") from None

@@ -17,8 +17,8 @@ Row = dict[str, str | int]
 HEAD = (
     "# Networks",
     "",
-    "Written by `python -m qsim.report.networks`. Trainable parameters, and MACs for one image, where",
-    "nothing else is set.",
+    "Written by `python -m qsim.report.networks`. Trainable parameters, and MACs for one image,",
+    "where nothing else is set.",
     "",
 )
 

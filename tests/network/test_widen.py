@@ -227,3 +227,19 @@ def test_a_width_that_cannot_be_is_one_sentence(tmp_path, document, problem):
     with pytest.raises(InputError) as caught:
         workload(tmp_path, **document)
     assert problem in str(caught.value)
+
+
+def test_an_onnx_model_with_its_weights_is_not_widened(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    tensor, values = onnx.helper.make_tensor_value_info, np.ones((3, 1, 1, 1), np.float32)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["x", "w"], ["y"])],
+        "g",
+        [tensor("x", onnx.TensorProto.FLOAT, [1, 1, 4, 4])],
+        [tensor("y", onnx.TensorProto.FLOAT, [1, 3, 4, 4])],
+        [onnx.numpy_helper.from_array(values, "w")],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset), tmp_path / "m.onnx")
+    with pytest.raises(InputError, match="w.yaml: width: the model's trained weights have another"):
+        workload(tmp_path, network="m.onnx", width=2)

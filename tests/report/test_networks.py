@@ -103,3 +103,8 @@ def test_the_list_has_the_size_of_every_network(capsys):
     assert rows.keys() - {"network"} == set(zoo.names())
     assert rows["resnet18"][1:4] == ["3x224x224", "11,689,512", "1.814073"]
     assert rows["bert-base"][1:4] == ["384", "108,893,186", "35.333407"]
+
+
+def test_parameters_may_be_set_apart(capsys):
+    apart = qsim(capsys, "show", "network", "svhn-d", "--set", "classes=4", "--format", "json")
+    assert apart == qsim(capsys, "show", "network", "svhn-d(classes=4)", "--format", "json")
