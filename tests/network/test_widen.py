@@ -241,5 +241,7 @@ def test_an_onnx_model_with_its_weights_is_not_widened(tmp_path):
     )
     opset = [onnx.helper.make_opsetid("", 17)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset), tmp_path / "m.onnx")
-    with pytest.raises(InputError, match=r"w\.yaml: width: the model's trained weights have another"):
+    with pytest.raises(
+        InputError, match=r"w\.yaml: width: the model's trained weights have another"
+    ):
         workload(tmp_path, network="m.onnx", width=2)
