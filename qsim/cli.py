@@ -113,14 +113,16 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from qsim.exchange import export_program
+    from qsim.exchange import export_program, exported
     from qsim.request import requested
 
-    workload = requested(args.workload, _options(args))
+    asked = requested(args.workload, _options(args))
+    workload = exported(asked, args.to)
     with _progress(args.quiet) as progress:
-        written = export_program(workload, args.to, args.out, progress)
+        export_program(workload, args.to, args.out, progress)
     if not args.quiet:
-        print(f"written: {written}", file=sys.stderr)
+        how = "" if workload is asked else ", with requantize: onnxruntime"
+        print(f"written: {args.out}{how}", file=sys.stderr)
     return 0
 
 
@@ -272,7 +274,7 @@ def _parser() -> argparse.ArgumentParser:
     importing = commands.add_parser(
         "import", help="write an ONNX model as a layer table, and its weights as .npz"
     )
-    importing.add_argument("model", metavar="MODEL.onnx")
+    importing.add_argument("model", type=Path, metavar="MODEL.onnx")
     importing.add_argument(
         "--out", required=True, type=Path, metavar="NET.yaml", help="where the layer table goes"
     )
@@ -304,39 +306,6 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("what", choices=("networks", "formats", "devices", "workloads"))
     listing.set_defaults(run=_list)
     return parser
-
-
-def _add_shown(things) -> None:
-    """What can be shown in full."""
-    number = things.add_parser("format", help="a number format: its levels and codes")
-    number.add_argument("text", metavar="FORMAT", help="as in a report: 'sp2(bits=4)'")
-    number.add_argument(
-        "--out", type=_picture, metavar="FILE.png", help="also draw its levels as a picture"
-    )
-    number.set_defaults(run=_show_format)
-
-    network = things.add_parser("network", help="a network: its layers, MACs and parameters")
-    network.add_argument(
-        "text",
-        metavar="NETWORK",
-        help="one that comes with qsim, 'mobilenet-v2(width=1.4)', a layer table, or an ONNX file",
-    )
-    _add_parameters(network)
-    network.add_argument("--width", type=_factor, help="so many times the channels, as in WRPN")
-    network.add_argument(
-        "--format",
-        choices=("table", "json", "csv"),
-        default="table",
-        help="what to print: a table (default), one JSON document, or the layers as CSV",
-    )
-    network.set_defaults(run=_show_network)
-
-
-def _factor(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"--width: expected a number, not {text!r}") from None
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -376,6 +345,39 @@ class _Parameters(argparse.Action):
         if key in gathered:
             raise InputError(f"--set {key}: is given twice")
         setattr(namespace, self.dest, gathered | {key: read_value(value, where=f"--set {key}")})
+
+
+def _add_shown(things) -> None:
+    """What can be shown in full."""
+    number = things.add_parser("format", help="a number format: its levels and codes")
+    number.add_argument("text", metavar="FORMAT", help="as in a report: 'sp2(bits=4)'")
+    number.add_argument(
+        "--out", type=_picture, metavar="FILE.png", help="also draw its levels as a picture"
+    )
+    number.set_defaults(run=_show_format)
+
+    network = things.add_parser("network", help="a network: its layers, MACs and parameters")
+    network.add_argument(
+        "text",
+        metavar="NETWORK",
+        help="one that comes with qsim, 'mobilenet-v2(width=1.4)', a layer table, or an ONNX file",
+    )
+    _add_parameters(network)
+    network.add_argument("--width", type=_factor, help="so many times the channels, as in WRPN")
+    network.add_argument(
+        "--format",
+        choices=("table", "json", "csv"),
+        default="table",
+        help="what to print: a table (default), one JSON document, or the layers as CSV",
+    )
+    network.set_defaults(run=_show_network)
+
+
+def _factor(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--width: expected a number, not {text!r}") from None
 
 
 def _folder(text: str) -> Path:

@@ -12,7 +12,7 @@ from qsim.program import Program
 from qsim.zoo import TABLES, find_network, named
 
 ModelDocument = str | dict[str, Any]
-SUFFIXES = (".onnx", *TABLES)
+SUFFIXES = (".onnx", *TABLES)  # of files that are models
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,16 @@ def load_model(document: ModelDocument, folder: Path, *, where: str) -> Model:
 
     Raises WorkloadError or another InputError naming ``where`` or the file.
     """
-    name, parameters = named(document, where)
+    name, given = named(document, where)
     if name.endswith(".onnx"):
-        from qsim.onnx_reader import OnnxOptions, read_onnx
+        return _of_onnx(folder / name, given, where)
+    return Model(find_network({name: given}, where=where, folder=folder))
 
-        if not (folder / name).exists():
-            raise WorkloadError(f"{where}: {folder / name}: no such file")
-        options = convert(parameters, OnnxOptions, where=f"{where}.{name}")
-        read = read_onnx(folder / name, options)
-        return Model(read.network, read.weights, read.program)
-    return Model(find_network({name: parameters}, where=where, folder=folder))
+
+def _of_onnx(path: Path, given: dict[str, Any], where: str) -> Model:
+    from qsim.onnx_reader import OnnxOptions, read_onnx
+
+    if not path.exists():
+        raise WorkloadError(f"{where}: {path}: no such file")
+    read = read_onnx(path, convert(given, OnnxOptions, where=f"{where}.{path.name}"))
+    return Model(read.network, read.weights, read.program)

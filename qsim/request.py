@@ -8,14 +8,13 @@ import msgspec
 
 from hwmodels.documents import nearest
 from hwmodels.strict_yaml import read_yaml
-from qsim import shipped
+from qsim import shipped, zoo
 from qsim.datasets import DATASETS
 from qsim.errors import WorkloadError
 from qsim.model import SUFFIXES
 from qsim.precision_text import precision_of
 from qsim.requantize import REQUANTIZERS
 from qsim.workload import ExecuteDocument, Workload, WorkloadDocument, load_workload, workload_of
-from qsim.zoo import TABLES, names, remedy
 
 DEFAULT_PRECISION = precision_of("w8a8")
 
@@ -64,16 +63,16 @@ def _is_workload(name: str) -> bool:
     path = Path(name)
     if name in shipped.workloads() and not os.path.exists(name):  # noqa: PTH110 (refuses nothing)
         return True
-    if path.suffix in TABLES:
+    if path.suffix in zoo.TABLES:
         return "layers" not in read_yaml(path)
     if path.suffix == ".onnx":
         return False
-    known = names()
+    known = zoo.names()
     if name.partition("(")[0].strip() in known:
         return False
     raise WorkloadError(
         f"{name}: no such file, nor a workload or a network that comes with qsim;"
-        f" {remedy(name, [*shipped.workloads(), *known])}"
+        f" {zoo.remedy(name, [*shipped.workloads(), *known])}"
     )
 
 

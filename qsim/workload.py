@@ -13,6 +13,7 @@ from qsim import shipped
 from qsim.errors import NetworkError, WorkloadError
 from qsim.model import SUFFIXES, Model, ModelDocument, load_model
 from qsim.network.graph import Network
+from qsim.network.weights import Weights
 from qsim.network.widen import widen
 from qsim.precision import PrecisionDocument
 from qsim.program import Arithmetic
@@ -111,7 +112,7 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """The name of its file or network."""
+        """The name of its file, or of its network where it has none."""
         return self.path.stem if self.path.suffix in SUFFIXES else self.path.name
 
     @property
@@ -145,6 +146,8 @@ def load_workload(name: str) -> Workload:
     document = read_document(path, WorkloadDocument)
     if document.execute is None and not document.hardware:
         raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
+    if document.rescale_channels is not None and document.execute is None:
+        raise WorkloadError(f"{path}: rescale_channels: has no effect; it needs execute")
     return workload_of(path, document)
 
 
@@ -166,33 +169,43 @@ def workload_of(
         document = msgspec.structs.replace(document, precision=default)
     if model.program is not None:
         _check_settled(path, document)
-    return Workload(path, document, replace(model, network=_network(path, document, model)))
+    network = _sized(path, document, model.network)
+    if model.weights is not None and document.weights is None:
+        _check_fit(path, network, model.weights)
+    return Workload(path, document, replace(model, network=network))
 
 
-def _network(path: Path, document: WorkloadDocument, model: Model) -> Network:
-    """The network of a workload, for images of its size and as wide as it says."""
-    network, key = model.network, "input"
+def _sized(path: Path, document: WorkloadDocument, network: Network) -> Network:
+    """The network for images of the size, and as wide, as a document says."""
+    key = "input"
     try:
         if document.input is not None:
             network = replace(network, input_shape=document.input)
         key = "width"
-        if document.width in (None, 1):
-            return network
-        if model.weights is not None and document.weights is None:
-            raise NetworkError("the model's trained weights have another width; leave it out")
-        return widen(network, document.width)
+        return network if document.width is None else widen(network, document.width)
     except NetworkError as error:
         raise WorkloadError(f"{path}: {key}: {error}") from None
 
 
+def _check_fit(path: Path, network: Network, weights: Weights) -> None:
+    """Refuse weights that came with a network of other sizes."""
+    for node in network.nodes.values():
+        for key, shape in node.arrays.items():
+            if weights[key].shape != shape:
+                raise WorkloadError(
+                    f"{path}: network: its array {key!r} has shape {weights[key].shape}, and"
+                    f" {shape} is needed; leave out input and width, or give weights"
+                )
+
+
 def _check_settled(path: Path, document: WorkloadDocument) -> None:
     """Refuse what a model that is quantized already has settled."""
-    given = [key for key in ("precision", "input", "width", "weights", "rescale_channels")
-             if getattr(document, key) is not None]  # fmt: skip
+    keys = ("precision", "input", "width", "weights", "rescale_channels")
+    given = [key for key in keys if getattr(document, key) is not None]
     if document.execute is not None:
         plain = ExecuteDocument()
-        keys = msgspec.structs.asdict(Arithmetic())
-        changed = [key for key in keys if getattr(document.execute, key) != getattr(plain, key)]
+        settled = msgspec.structs.asdict(Arithmetic())
+        changed = [key for key in settled if getattr(document.execute, key) != getattr(plain, key)]
         given += [f"execute.{key}" for key in changed]
     if given:
         raise WorkloadError(

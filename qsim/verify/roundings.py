@@ -12,6 +12,7 @@ from qsim.formats import FixedPoint, Format, Hwgq
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.unit_interval import UnitInterval
 from qsim.values import Element
+from qsim.verify import onnx_runtime
 
 
 def level_of_real(x: float, number: Format, scale: float) -> int:
@@ -24,6 +25,8 @@ def level_of_real(x: float, number: Format, scale: float) -> int:
 
 def level_of_sums(element: Element, number: Format, scale: float, requantize: str) -> int:
     """The level of an unrounded value by the arithmetic called ``requantize``."""
+    if requantize == "onnxruntime":
+        return onnx_runtime.level_of_sums(element, number, scale)
     if requantize == "onnx":
         x = Fraction(float(_float32_total(element, scale)))
     elif requantize in ("shift", "thresholds"):
