@@ -3,8 +3,9 @@
 All of it is float32, every step rounded. Products are requantized by one multiplier (QLinearConv,
 QGemm, QLinearMatMul), as is the average of a whole image (QLinearGlobalAveragePool); additions,
 products of two tensors and averages under a window add the zero point of the result before they
-round (QLinearAdd, QLinearMul, QLinearAveragePool); any other tensor is dequantized and quantized,
-as are the parts of a concatenation (QLinearConcat).
+round (QLinearAdd, QLinearMul, QLinearAveragePool); QLinearSoftmax takes a whole number of steps to
+1; any other tensor is dequantized and quantized, as are the parts of a concatenation
+(QLinearConcat) and what a curve makes (QLinearSigmoid, QLinearLeakyRelu).
 """
 
 from math import isinf
@@ -17,6 +18,7 @@ from qsim.kernels.add_float import ScaledCode, add_float
 from qsim.kernels.average_float import check_average_ratio, mean_float
 from qsim.kernels.multiply_float import scaled_with_zero_point
 from qsim.kernels.requantize import LARGEST_SCALED, requantize_float
+from qsim.kernels.softmax_float import share_codes
 from qsim.values import Sums, by_channel
 
 
@@ -43,6 +45,11 @@ def runtime_levels(sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
             return mean_float(values, sums.divisor, code, low + zero, high + zero) - zero
         case "multiply":
             return _product(sums, code, low, high)
+        case "softmax":
+            [(levels, by_term)] = sums.terms
+            zero = code.zero_point
+            terms = levels.astype(np.float32) * by_term.astype(np.float32)
+            return share_codes(terms, sums.divisor, code, low + zero, high + zero) - zero
         case "conv" | "depthwise" | "linear" | "matmul" | "global_average":
             return _scaled(sums, code, low, high)
     return _quantized_again(sums, code, low, high)
