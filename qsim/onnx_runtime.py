@@ -56,8 +56,11 @@ def runtime_levels(sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
 
 
 def zero_point_of(number: Format) -> int:
-    """The zero point of a format: of those without one, 0."""
-    return number.zero_point if isinstance(number, AffineGrid) else 0
+    """The zero point of a format, of those without one 0, as a runtime holds it: of codes that it
+    holds as signed integers a signed one, which rounds otherwise where it is added in float32."""
+    if not isinstance(number, AffineGrid):
+        return 0
+    return number.zero_point - (2 ** (number.bits - 1) if number.signed_codes else 0)
 
 
 def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:

@@ -15,7 +15,10 @@ from qsim.requantize import REQUANTIZERS
 from qsim.values import Element, Sums
 from qsim.verify import onnx_runtime
 
-NUMBERS = [AffineGrid(8, 0), AffineGrid(8, 77), AffineGrid(8, 254), AffineGrid(4, 3), Fixed(8)]
+NUMBERS = [
+    AffineGrid(8, 0), AffineGrid(8, 77), AffineGrid(8, 254), AffineGrid(4, 3), Fixed(8),
+    AffineGrid(8, 0, signed_codes=True), AffineGrid(8, 201, signed_codes=True),
+]  # fmt: skip
 SCALES = st.one_of(
     st.tuples(st.integers(1, 15), st.integers(-9, -3)).map(lambda p: p[0] * 2.0 ** p[1]),
     st.floats(2.0**-10, 2.0, width=32),
@@ -25,7 +28,9 @@ SHAPE = (1, 2, 3)
 
 
 def zero_of(number: Format) -> int:
-    return number.zero_point if isinstance(number, AffineGrid) else 0
+    if isinstance(number, AffineGrid):
+        return number.zero_point - (128 if number.signed_codes else 0)
+    return 0
 
 
 def levels_of(number):

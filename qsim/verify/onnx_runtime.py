@@ -147,7 +147,10 @@ def zero_points(formats: Sequence[Format]) -> tuple[int, ...]:
 
 
 def _zero_point(number: Format) -> int:
-    return number.zero_point if isinstance(number, AffineGrid) else 0
+    if not isinstance(number, AffineGrid):
+        return 0
+    half = 2 ** (number.bits - 1)
+    return number.zero_point - half if number.signed_codes else number.zero_point
 
 
 def nearest(value: Fraction) -> Fraction:
