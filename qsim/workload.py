@@ -140,6 +140,8 @@ def load_workload(name: str) -> Workload:
     document = read_document(path, WorkloadDocument)
     if document.execute is None and not document.hardware:
         raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
+    if document.rescale_channels is not None and document.execute is None:
+        raise WorkloadError(f"{path}: rescale_channels: has no effect; it needs execute")
     return workload_of(path, document)
 
 

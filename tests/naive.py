@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from itertools import product
+from math import inf, log
 
 
 def hold(total, bits, mode):
@@ -453,3 +454,25 @@ def quantize_dynamic(value: Fraction, scale: Fraction, zero_point, highest):
 
 def dequantize_sum(total, scale: Fraction, weight_scale: Fraction, bias: Fraction):
     return float32(float32(Fraction(total)) * float32(scale * weight_scale) + bias)
+
+
+def kl_divergence(counts, bins, levels, smooth):
+    """TensorRT's entropy calibration, step by step, in fractions up to the logarithms."""
+    smooth = Fraction(smooth)
+    kept = counts[:bins]
+    beyond = sum(counts[bins:])
+    if sum(kept) == 0 or (kept[-1] == 0 and beyond > 0 and smooth == 0):
+        return inf
+    p = [Fraction(count) for count in kept]
+    p[-1] += beyond
+    merged = [[j for j in range(bins) if j * levels // bins == level] for level in range(levels)]
+    q = [Fraction(0)] * bins
+    for members in merged:
+        filled = [j for j in members if kept[j]]
+        for j in filled:
+            q[j] = Fraction(sum(kept[k] for k in members), len(filled))
+    p, q = (
+        [(1 - smooth) * value / sum(values) + smooth / bins for value in values]
+        for values in (p, q)
+    )
+    return sum(float(a) * log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
