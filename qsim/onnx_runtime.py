@@ -98,8 +98,8 @@ def _product(sums: Sums, code: ScaledCode, low: int, high: int) -> np.ndarray:
 def _scaled(sums: Sums, code: ScaledCode, low: int, high: int) -> np.ndarray:
     if not sums.uniform:
         raise ValueError(
-            f"it scales one sum of each channel, not the {len(sums.terms)} terms of these weights;"
-            " use onnx"
+            "it scales one sum of each channel by one factor, and these weights make"
+            f" {len(sums.terms)}, or a factor for each place; use onnx"
         )
     [(levels, by_term)] = sums.terms
     with np.errstate(over="ignore"):  # an infinite multiplier is refused

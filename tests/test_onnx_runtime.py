@@ -164,7 +164,11 @@ def test_what_no_kernel_of_the_runtime_does_is_refused():
     for sums, number, message in [
         (Sums((one,)), Hwgq(2), "the nearest of consecutive levels"),
         (Sums((one,), np.ones(1, np.float32)), Fixed(4), "biases to sums as integers"),
-        (Sums((one, one), source="conv"), Fixed(4), "not the 2 terms of these weights"),
+        (
+            Sums((one, one), source="conv"),
+            Fixed(4),
+            "these weights make 2, or a factor for each place",
+        ),
         (Sums((one, one)), Fixed(4), "adds 2 terms"),
         (Sums((one,) * 3, source="add", zero_points=(0,) * 3), Fixed(4), "not 3 terms"),
         (Sums((one, one), source="add"), Fixed(4), "adds two rounded tensors"),
