@@ -8,16 +8,14 @@ import numpy as np
 
 from qsim.formats import Float
 from qsim.network.graph import INPUT
-from qsim.network.layers import Add, AveragePool, Clip, Conv, Flatten, Layer, Linear, MaxPool
+from qsim.network.layers import Clip, Conv, Flatten, Layer, Linear, MaxPool
 from qsim.network.moves import Reshape
-from qsim.network.pointwise import LeakyRelu, Multiply
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_geometry import conv_fields, reshaped
 from qsim.onnx_reader.quantized_reading import Reading
-from qsim.onnx_reader.quantized_runtime import note_float_kernel, note_signed_zero_points
+from qsim.onnx_reader.quantized_runtime import note_float_kernel
 from qsim.onnx_reader.quantized_tensors import WIDEST, Activation, Grid, Parameter, base_name
 
-WITH_ZERO_POINTS = (Add, AveragePool, Multiply)  # are added before results are rounded
 OF_SUMS = (MaxPool, Flatten)  # move sums that are not rounded
 
 
@@ -122,8 +120,6 @@ def q_compute(
     _check_apart(reading, node, inputs)
     sources = [x.layer for x in inputs]
     made = reading.draft.add(kind, reading.name_of(node), sources, **fields)
-    if kind in WITH_ZERO_POINTS:
-        note_signed_zero_points(reading, made, [grid, *(x.grid for x in inputs)])
     _round(reading, node, made, grid)
     reading.set(node, Activation(made, grid, coded=True))
 
@@ -131,15 +127,10 @@ def q_compute(
 def real(reading: Reading, node: OnnxNode, kind: type[Layer], **fields: Any) -> None:
     """A layer of one tensor that is computed in real numbers."""
     x = reading.activation(node, 0)
-    reading.set(node, Activation(_real_of_one(reading, node, kind, x, fields)))
-
-
-def q_real(reading: Reading, node: OnnxNode, kind: type[Layer], grid: Grid, **fields: Any) -> None:
-    """A layer of one tensor of integers that is computed in real numbers, and rounded."""
-    x = replace(reading.coded(node, 0), coded=False)
-    made = _real_of_one(reading, node, kind, x, fields)
-    _round(reading, node, made, grid)
-    reading.set(node, Activation(made, grid, coded=True))
+    _check_apart(reading, node, [x])
+    made = reading.draft.add(kind, reading.name_of(node), [_real_layer(reading, node, x)], **fields)
+    _note_real(reading, made)
+    reading.set(node, Activation(made))
 
 
 def flattened(reading: Reading, node: OnnxNode) -> None:
@@ -147,16 +138,6 @@ def flattened(reading: Reading, node: OnnxNode) -> None:
     made = reading.tensors[node.outputs[0]]
     flat = reading.draft.add(Flatten, f"{made.layer}_flat", [made.layer])
     reading.set(node, replace(made, layer=flat))
-
-
-def _real_of_one(
-    reading: Reading, node: OnnxNode, kind: type[Layer], x: Activation, fields: dict[str, Any]
-) -> str:
-    _check_apart(reading, node, [x])
-    made = reading.draft.add(kind, reading.name_of(node), [_real_layer(reading, node, x)], **fields)
-    if kind is not LeakyRelu:  # one product, rounded once, wherever it is computed
-        _note_real(reading, made)
-    return made
 
 
 def bound(reading: Reading, node: OnnxNode, kind: type[Layer], **fields: Any) -> None:

@@ -314,14 +314,14 @@ CURVES = {
 
 @handles(*CURVES)
 def _curve(reading: Reading, node: OnnxNode) -> None:
-    """A function of real numbers."""
-    layers.real(reading, node, CURVES[node.kind], **_curve_fields(reading, node))
+    layers.compute(reading, node, CURVES[node.kind], [0], **_curve_fields(reading, node))
 
 
 @handles("QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax", domain=MICROSOFT)
 def _q_curve(reading: Reading, node: OnnxNode) -> None:
     kind = CURVES[node.kind.removeprefix("QLinear")]
-    layers.q_real(reading, node, kind, reading.grid(node, 3), **_curve_fields(reading, node))
+    grid = reading.grid(node, 3)
+    layers.q_compute(reading, node, kind, [0], grid, **_curve_fields(reading, node))
 
 
 def _curve_fields(reading: Reading, node: OnnxNode) -> dict[str, Any]:

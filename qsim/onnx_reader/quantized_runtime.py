@@ -24,15 +24,6 @@ def note_float_kernel(reading: Reading, node: OnnxNode, inputs: list[Activation]
         )
 
 
-def note_signed_zero_points(reading: Reading, layer: str, grids: list[Grid]) -> None:
-    """Note where zero points of int8, which are held as those of uint8, may change a rounding."""
-    if any(grid.dtype == np.int8 and grid.zero_point != 0 for grid in grids):
-        reading.draft.note(
-            f"layer {layer!r} computes with zero points of int8, which are held as those of uint8,"
-            " 128 more; a value beside the middle of two integers may become the other one"
-        )
-
-
 def _bounds_are_redundant(reading: Reading, node: OnnxNode, grid: Grid) -> bool:
     info = np.iinfo(grid.dtype)
     ends = (np.float32(end - grid.zero_point) for end in (info.min, info.max))

@@ -28,7 +28,8 @@ class Grid:
         """The format of the levels, code - zero point."""
         if self.dtype == np.int8 and self.zero_point == 0:
             return Fixed(8, full_range=True)
-        return AffineGrid(8, self.zero_point - int(np.iinfo(self.dtype).min))
+        signed = self.dtype == np.int8
+        return AffineGrid(8, self.zero_point + 128 * signed, signed_codes=bool(signed))
 
     def narrowed(self, low: int, high: int) -> Format | None:
         """The format of codes ``low .. high``, if they are all of fewer bits."""

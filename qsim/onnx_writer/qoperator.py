@@ -16,6 +16,8 @@ OF_ONE = {
     "Softmax": "QLinearSoftmax",
 }
 
+OF_REALS = ("HardSwish", "Tanh")  # which the runtime has no operator of integers for
+
 
 class QOperatorWriter(FormWriter):
     """Writes a plan in QOperator form."""
@@ -27,9 +29,15 @@ class QOperatorWriter(FormWriter):
             for tensor in operands
             for name in (f"{tensor}_quantized", *self.parameters(tensor, self.codes[tensor]))
         ]
+        found = operator(node)
+        if found.name in OF_REALS:
+            read = self.dequantized(operands[0])
+            real = self.graph.add(found.name, [read], f"{node.name}_real", **found.attributes)
+            self.quantize(real, made, codes)
+            return
         y = self.parameters(made, codes)
         output = f"{made}_unbounded" if codes.is_narrowed else made
-        name, inputs, domain, attributes = self._operator(node, operator(node), read, y)
+        name, inputs, domain, attributes = self._operator(node, found, read, y)
         self.graph.add(name, inputs, f"{output}_quantized", domain=domain, **attributes)
         self.bound(made, codes)
 

@@ -75,7 +75,7 @@ def _check_products(program: Program, node: Node, where: str) -> None:
 
 def _check_kind(program: Program, node: Node, where: str, form: str) -> None:
     kind = type(node.layer).__name__
-    if not isinstance(node.layer, Written):
+    if not isinstance(node.layer, Written) and not program.has_runtime_curve(node):
         raise QsimError(f"{where} no operator of ONNX computes a {kind} layer as this program does")
     if isinstance(node.layer, Add) and len(node.inputs) > 2:
         raise QsimError(f"{where} it adds {len(node.inputs)} tensors, and ONNX adds two at a time")
@@ -98,8 +98,8 @@ def _check_zero_points(program: Program, node: Node, where: str) -> None:
     for tensor in (*node.inputs, settled(program, node.name)):
         if tensor in program.formats and displacement(program.formats[tensor]):
             raise QsimError(
-                f"{where} tensor {tensor!r} has signed levels without a zero point, and in uint8"
-                f" its 0 is 128, with which the runtime would round the results of layer"
+                f"{where} the 0 of tensor {tensor!r} is no code of uint8 but that of a signed"
+                f" integer, and with another the runtime would round the results of layer"
                 f" {node.name!r} otherwise; give it activations: {{affine: {{bits:"
                 f" {program.formats[tensor].bits}}}}}"
             )

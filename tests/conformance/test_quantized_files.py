@@ -76,10 +76,8 @@ def compare(model, subject, integer=np.uint8):
     exposed = with_outputs(model, list(held.layers), integer)
     theirs, _ = run_graph(exposed, {"input0": IMAGES})
     for tensor, layer in held.layers.items():
-        number, codes = held.program.formats[layer], theirs[tensor].astype(int)
-        signed = theirs[tensor].dtype == np.int8 and isinstance(number, AffineGrid)
-        ours = steps[layer].value.levels + zero_point_of(number) - 128 * signed
-        RECORD.compare(ONNX_RUNTIME, f"files: {subject}", ours, codes)
+        ours = steps[layer].value.levels + zero_point_of(held.program.formats[layer])
+        RECORD.compare(ONNX_RUNTIME, f"files: {subject}", ours, theirs[tensor])
     return held, steps, theirs
 
 
@@ -174,7 +172,7 @@ def test_int8_operators_have_the_runtimes_integers():
     codes = q_conv(graph, graph.codes, graph.zero, np.int8)
     made = graph.dequantize(codes, np.float32(0.05), np.int8(95))
     held, _, _ = compare(graph.ending(made), "int8 QLinearConv", np.int8)
-    assert held.program.formats[held.layers[codes]] == AffineGrid(8, 95 + 128)
+    assert held.program.formats[held.layers[codes]] == AffineGrid(8, 95 + 128, signed_codes=True)
 
 
 def test_int8_without_a_zero_point_is_twos_complement():
@@ -233,15 +231,43 @@ def test_a_leaky_relu_operator_is_exact():
 
 
 @pytest.mark.parametrize("kind", ["Sigmoid", "Tanh", "Softmax", "HardSwish"])
-def test_other_curves_are_near_and_noted(kind):
+def test_curves_of_integers_are_exact(kind):
     graph = Small()
-    model = graph.ending(graph.rounded(graph.node(kind, graph.real), 1 / 128, 128)[1])
+    compare(graph.ending(graph.rounded(graph.node(kind, graph.real), 1 / 128, 128)[1]), kind)
+
+
+@pytest.mark.parametrize("kind", ["Sigmoid", "Softmax"])
+@pytest.mark.parametrize("zero_point", [-128, -7])
+def test_curves_of_int8_are_exact(kind, zero_point):
+    graph = Small(np.int8, -7)
+    ends = [SCALE, graph.zero, np.float32(1 / 100), np.int8(zero_point)]
+    attributes = {"axis": 3, "opset": 13} if kind == "Softmax" else {}
+    inputs = [graph.codes, *map(graph.constant, ends)]
+    codes = graph.node(f"QLinear{kind}", *inputs, domain=MICROSOFT, **attributes)
+    made = graph.dequantize(codes, *ends[2:])
+    compare(graph.ending(made), f"int8 QLinear{kind}", np.int8)
+
+
+def test_int8_sums_are_rounded_with_their_own_zero_points():
+    graph = Small(np.int8, -7)
+    ends = [SCALE, graph.zero, SCALE, graph.zero, np.float32(0.07), np.int8(33)]
+    held = [graph.constant(end) for end in ends]
+    inputs = [graph.codes, *held[:2], graph.codes, *held[2:]]
+    for kind in ("QLinearAdd", "QLinearMul"):
+        codes = graph.node(kind, *inputs, domain=MICROSOFT)
+        inputs = [codes, *held[4:], graph.codes, *held[2:]]
+    compare(graph.ending(graph.dequantize(codes, *ends[4:])), "int8 sums", np.int8)
+
+
+def test_a_curve_that_is_not_rounded_is_near_and_noted():
+    graph = Small()
+    model = graph.ending(graph.node("Softmax", graph.real))
     held = read(model)
     assert len(held.notes) == 1
     theirs, _ = run_graph(model, {"input0": IMAGES})
     [theirs] = theirs.values()
-    ours = real(execute(held.program, IMAGES)[held.program.network.output].value)
-    np.testing.assert_allclose(ours, theirs, atol=1.01 / 128)
+    ours = execute(held.program, IMAGES)[held.program.network.output].value
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kept", [0, 1])
