@@ -13,7 +13,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from programs import program_for, residual_network
 
-from qsim.errors import WorkloadError
+from qsim.errors import QsimError, WorkloadError
 from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
 from qsim.network.layers import (
@@ -73,9 +73,17 @@ def zero_points(program):
     return {name: codes.zero_point for name, codes in (made | {INPUT: plan.input}).items()}
 
 
+def executed(program, images):
+    try:
+        return execute(program, images)
+    except QsimError as error:  # the runtime's softmax overflows at so small a scale
+        assert "an exponential over" in str(error)
+        reject()
+
+
 def compare(program, images, form):
     """A written program run by ONNX Runtime and read back, with the program itself."""
-    steps, model = execute(program, images), onnx_model(program, form)
+    steps, model = executed(program, images), onnx_model(program, form)
     zeros, tensors = zero_points(program), {name: f"{name}_quantized" for name in program.formats}
     fed = {input_name(model): images}
     theirs, _ = run_graph(with_outputs(model, list(tensors.values())), fed)
