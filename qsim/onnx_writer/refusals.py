@@ -67,10 +67,11 @@ def _check_products(program: Program, node: Node, where: str) -> None:
     if levels.size and int(levels.max()) - int(levels.min()) > 255:
         raise QsimError(
             f"{where} its weights have levels {levels.min()} to {levels.max()} of"
-            f" {quantized.format}, which neither int8 nor uint8 with one zero point holds"
+            f" {quantized.format}, which neither int8 nor uint8 with one zero point for all rows"
+            " holds; give it weights: {affine: {bits: 8, mode: symmetric}}"
         )
     if magnitude(program.biases[node.name]) > np.iinfo(np.int32).max:
-        raise QsimError(f"{where} its bias does not fit int32")
+        raise QsimError(f"{where} its bias does not fit int32; its scale is too small")
 
 
 def _check_kind(program: Program, node: Node, where: str, form: str) -> None:
