@@ -13,7 +13,7 @@ from qsim.network.moves import Reshape
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_geometry import conv_fields, reshaped
 from qsim.onnx_reader.quantized_reading import Reading
-from qsim.onnx_reader.quantized_runtime import note_float_kernel
+from qsim.onnx_reader.quantized_runtime import note_float_kernel, takes_bias
 from qsim.onnx_reader.quantized_tensors import WIDEST, Activation, Grid, Parameter, base_name
 
 OF_SUMS = (MaxPool, Flatten)  # move sums that are not rounded
@@ -76,7 +76,9 @@ def product(reading: Reading, node: OnnxNode, made: Product) -> None:
     """A layer with products of real operands, which are of integers where both are."""
     x = reading.activation(node, 0)
     is_quantized = x.grid is not None and not x.coded and made.weight.scale is not None
-    if is_quantized and (reading.rounding(node) or made.kind is Linear):
+    dense = made.kind is Linear
+    takes = is_quantized and takes_bias(made.bias, _scale_of_sums(x, made), of_any_scale=dense)
+    if takes and (reading.rounding(node) or dense):
         note_float_kernel(reading, node, [x])
         layer = scaled_product(reading, node, x, made)
         reading.set(node, Activation(layer, exact=True, merged=x.merged))
@@ -193,14 +195,32 @@ def scaled_product(reading: Reading, node: OnnxNode, x: Activation, made: Produc
         raise reading.refusal(node, "its weights have scales along what is summed, not by row")
     bias = np.zeros(rows, np.int64)
     if made.bias is not None:
-        if made.bias.codes.dtype != np.int32 or made.bias.codes.size != rows:
-            raise reading.refusal(
-                node, f"its bias must be {rows} integers of int32, in the scale of its sums"
-            )
-        bias = made.bias.codes.astype(np.int64).reshape(rows)
+        bias = _bias(reading, node, made, _scale_of_sums(x, made))
     layer = _add_product(reading, node, x.layer, made)
     reading.draft.hold(layer, weight, bias, x.grid)
     return layer
+
+
+def _scale_of_sums(x: Activation, made: Product) -> np.ndarray:
+    """That of products of integers, float32 (rows,) or (1,)."""
+    return made.weight.scale * np.float32(x.grid.scale)
+
+
+def _bias(reading: Reading, node: OnnxNode, made: Product, by_row: np.ndarray) -> np.ndarray:
+    """The integers of a bias, int64 (rows,): those that are stored, or a real bias in the scale of
+    the sums, as the runtime quantizes it."""
+    stored, rows = made.bias.codes, len(made.weight.codes)
+    if stored.size != rows:
+        raise reading.refusal(node, f"its bias has {stored.size} values for {rows} rows")
+    if made.bias.zero_point is not None and made.bias.zero_point.any():
+        raise reading.refusal(node, "its bias has a zero point, which must be 0")
+    integers = stored.reshape(rows)
+    if stored.dtype != np.int32:
+        with np.errstate(over="ignore"):  # what is infinite is refused
+            integers = np.rint(integers.astype(np.float32) / by_row)
+        if not (np.abs(integers) < 2.0**31).all():
+            raise reading.refusal(node, "its bias is beyond int32 in the scale of its sums")
+    return integers.astype(np.int64)
 
 
 def _real_product(reading: Reading, node: OnnxNode, x: Activation, made: Product) -> None:

@@ -4,7 +4,9 @@ import numpy as np
 
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_reading import BOUNDS, Reading
-from qsim.onnx_reader.quantized_tensors import Activation, Grid, base_name
+from qsim.onnx_reader.quantized_tensors import Activation, Grid, Parameter, base_name
+
+BIAS_RTOL, BIAS_ATOL = 0.01, 1e-6  # found by trial with ONNX Runtime 1.31.1
 
 
 def note_float_kernel(reading: Reading, node: OnnxNode, inputs: list[Activation]) -> None:
@@ -22,6 +24,18 @@ def note_float_kernel(reading: Reading, node: OnnxNode, inputs: list[Activation]
             f"layer {name!r} is bounded within the range of its integers, so that ONNX Runtime"
             " computes it in float32, with integers that may differ"
         )
+
+
+def takes_bias(bias: Parameter | None, of_sums: np.ndarray, *, of_any_scale: bool) -> bool:
+    """Whether the runtime adds a bias as integers to sums of scale ``of_sums``, float32 (rows,) or
+    (1,): real ones it quantizes, and it adds int32 of the scale of the sums, within one hundredth
+    and 1e-6, or (dense layers) of any."""
+    if bias is None or bias.scale is None:
+        return True
+    if bias.codes.dtype != np.int32 or of_any_scale:
+        return bias.codes.dtype == np.int32
+    apart = np.abs(bias.scale.astype(np.float64) - of_sums)
+    return bool((apart <= BIAS_ATOL + BIAS_RTOL * of_sums.astype(np.float64)).all())
 
 
 def _bounds_are_redundant(reading: Reading, node: OnnxNode, grid: Grid) -> bool:

@@ -36,17 +36,18 @@ class Small(Graph):
     def __init__(self, integer=np.uint8, zero_point=120):
         super().__init__()
         self.image = self.feed(IMAGES)
+        self.random = np.random.default_rng(7)
         self.zero = np.array(zero_point, integer)
         self.codes = self.quantize(self.image, SCALE, self.zero)
         self.real = self.dequantize(self.codes, SCALE, self.zero)
 
     def weights(self, shape, *, scales=(), zeros=None, axis=0):
         """Dequantized weights of seeded codes."""
-        codes = RANDOM.integers(-100, 101, shape)
+        codes = self.random.integers(-100, 101, shape)
         codes = (codes + 128).astype(np.uint8) if zeros is not None else codes.astype(np.int8)
-        scale = RANDOM.uniform(0.001, 0.01, scales).astype(np.float32)
+        self.weight_scale = self.random.uniform(0.001, 0.01, scales).astype(np.float32)
         zeros = np.full(scales, 0 if zeros is None else zeros, codes.dtype)
-        return self.dequantize(self.constant(codes), scale, zeros, axis=axis)
+        return self.dequantize(self.constant(codes), self.weight_scale, zeros, axis=axis)
 
     def rounded(self, real, scale=0.05, zero_point=110, integer=np.uint8):
         """The codes of a tensor, and its real values again."""
@@ -109,6 +110,52 @@ def test_weights_with_or_without_zero_points(scales, zeros):
     assert held.layers[codes] == name
 
 
+@pytest.mark.parametrize("scales", [(), (4,)])
+@pytest.mark.parametrize("kind", ["Conv", "Gemm"])
+def test_a_real_bias_is_quantized_as_the_runtime_does(kind, scales):
+    for _ in range(10):
+        graph = Small()
+        if kind == "Conv":
+            operands, attributes = [graph.real, graph.weights((4, 3, 3, 3), scales=scales)], {}
+        else:
+            rows = graph.rounded(graph.node("Flatten", graph.real), SCALE, 120)[1]
+            operands, attributes = [rows, graph.weights((4, 108), scales=scales)], {"transB": 1}
+        bias = graph.constant((RANDOM.standard_normal(4) * 0.3).astype(np.float32))
+        made = graph.node(kind, *operands, bias, **attributes)
+        compare(graph.ending(graph.rounded(made, 0.0005)[1]), f"{kind} with a real bias")
+
+
+def with_bias_scale(factor, kind):
+    """A layer whose bias has ``factor`` times the scale of its sums."""
+    graph = Small()
+    operands, attributes = [graph.real, graph.weights((4, 3, 1, 1), scales=(4,))], {}
+    if kind == "Gemm":
+        rows = graph.rounded(graph.node("Flatten", graph.real), SCALE, 120)[1]
+        operands, attributes = [rows, graph.weights((4, 108), scales=(4,))], {"transB": 1}
+    scale = SCALE * graph.weight_scale * np.float32(factor)
+    bias = graph.constant(np.array([500, -600, 700, 0], np.int32))
+    operands.append(graph.dequantize(bias, scale, np.zeros(4, np.int32), axis=0))
+    return graph.ending(graph.rounded(graph.node(kind, *operands, **attributes), 0.002)[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "factor"), [("Conv", 1), ("Conv", 1.009), ("Conv", 0.991), ("Gemm", 1), ("Gemm", 3)]
+)
+def test_the_integers_of_a_bias_are_taken_as_they_are(kind, factor):
+    compare(with_bias_scale(factor, kind), f"{kind} with a bias of a scale of its own")
+
+
+def test_a_convolution_with_a_bias_of_another_scale_is_computed_in_float32():
+    model = with_bias_scale(1.2, "Conv")
+    held = read(model)
+    assert "is computed in float32" in held.notes[0]
+    theirs, ran = run_graph(model, {"input0": IMAGES})
+    assert not ran["QLinearConv"]
+    [theirs] = theirs.values()
+    ours = real(execute(held.program, IMAGES)[held.program.network.output].value)
+    np.testing.assert_allclose(ours, theirs, atol=0.0021)
+
+
 def test_matrix_products_with_constants_are_linear_layers_over_the_last_axis():
     graph = Small()
     rows = graph.node("Reshape", graph.real, graph.constant(np.array([0, 18, -1])))
@@ -143,12 +190,12 @@ def test_bounds_of_integers_narrow_their_format():
 def test_bounds_within_a_format_are_a_layer():
     graph = Small()
     codes = graph.quantize(graph.conv(graph.real), np.float32(0.1), np.uint8(100))
-    ends = [graph.constant(np.array(end, np.uint8)) for end in (97, 140)]
+    ends = [graph.constant(np.array(end, np.uint8)) for end in (97, 124)]
     clipped = graph.node("Clip", codes, *ends)
     made = graph.dequantize(clipped, np.float32(0.1), np.uint8(100))
     held, steps, _ = compare(graph.ending(made), "bounds of integers")
     levels = steps[held.layers[clipped]].value.levels
-    assert (levels.min(), levels.max()) == (-3, 40)
+    assert (levels.min(), levels.max()) == (-3, 24)
 
 
 def test_sums_are_rounded_by_whoever_reads_them_alone():
@@ -161,8 +208,8 @@ def test_sums_are_rounded_by_whoever_reads_them_alone():
 
 
 def q_conv(graph, x, zero, integer):
-    codes = RANDOM.integers(-100, 101, (3, 3, 1, 1)).astype(np.int8)
-    scales = RANDOM.uniform(0.001, 0.01, 3).astype(np.float32)
+    codes = graph.random.integers(-100, 101, (3, 3, 1, 1)).astype(np.int8)
+    scales = graph.random.uniform(0.001, 0.01, 3).astype(np.float32)
     inputs = [SCALE, zero, codes, scales, np.zeros(3, np.int8), np.float32(0.05), integer(95)]
     return graph.node("QLinearConv", x, *map(graph.constant, inputs), kernel_shape=[1, 1])
 

@@ -78,10 +78,24 @@ def weights_of_the_network(graph):
     return graph.node("Conv", graph.real, graph.real)
 
 
-def bias_of_reals(graph):
-    weight = graph.weights((4, 3, 1, 1))
-    bias = graph.constant(np.zeros(4, np.float32))
-    return graph.rounded(graph.node("Conv", graph.real, weight, bias))[1]
+def convolved(graph, bias):
+    return graph.rounded(graph.node("Conv", graph.real, graph.held, bias))[1]
+
+
+def bias_of_one_row(graph):
+    graph.held = graph.weights((4, 3, 1, 1))
+    return convolved(graph, graph.constant(np.zeros(1, np.float32)))
+
+
+def bias_with_a_zero_point(graph):
+    graph.held = graph.weights((4, 3, 1, 1))
+    bias = graph.constant(np.zeros(4, np.int32))
+    return convolved(graph, graph.dequantize(bias, SCALE * graph.weight_scale, np.int32(1)))
+
+
+def bias_beyond_int32(graph):
+    graph.held = graph.weights((4, 3, 1, 1))
+    return convolved(graph, graph.constant(np.full(4, 1e30, np.float32)))
 
 
 def scales_along_the_depth(graph):
@@ -237,7 +251,9 @@ REFUSED = {
     integers_quantized: "QuantizeLinear '.*': it reads integers, where real numbers are read",
     integers_averaged: "GlobalAveragePool '.*': it reads integers, where real numbers are read",
     weights_of_the_network: "Conv '.*': its weights must be constants",
-    bias_of_reals: "Conv '.*': its bias must be 4 integers of int32, in the scale of its sums",
+    bias_of_one_row: "Conv '.*': its bias has 1 values for 4 rows",
+    bias_with_a_zero_point: "Conv '.*': its bias has a zero point, which must be 0",
+    bias_beyond_int32: "Conv '.*': its bias is beyond int32 in the scale of its sums",
     scales_along_the_depth: "Conv '.*': its weights have scales along what is summed, not by row",
     too_many_scales: "DequantizeLinear '.*': it has 5 scales for 4 rows along axis 0",
     scales_of_blocks: "DequantizeLinear '.*': scales of blocks are not read; a row has one scale",

@@ -26,8 +26,10 @@ from qsim.network.layers import (
     Linear,
     MaxPool,
     Relu,
+    Sigmoid,
 )
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
+from qsim.network.pointwise import HardSwish, LeakyRelu, Multiply
 from qsim.onnx_writer import onnx_model
 from qsim.onnx_writer.plan import Plan
 from qsim.values import Sums, by_channel, real
@@ -176,6 +178,28 @@ def test_unsigned_weights_are_written_with_their_zero_point(form):
     unsigned = load(ONNX).TensorProto.UINT8
     assert unsigned in {kinds[f"{name}.weight"] for name in ("stem", "wide", "each", "fc")}
     compare(program, images, form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_gate_by_channel_has_the_runtimes_integers(form, seed):
+    """As in MobileNet-v3: each channel is multiplied by one value."""
+    layers = (
+        Conv(name="stem", out_channels=4, kernel=3),
+        HardSwish(name="swish"),
+        AveragePool(name="mean"),
+        Conv(name="squeeze", out_channels=2, kernel=1),
+        Relu(name="relu"),
+        Conv(name="excite", out_channels=4, kernel=1),
+        Sigmoid(name="gate"),
+        Multiply(name="gated", inputs=("swish", "gate")),
+        Conv(name="next", out_channels=3, kernel=3),
+        LeakyRelu(name="leaky", slope=0.1),
+        Flatten(name="flat"),
+        Linear(name="fc", out_features=3),
+    )
+    network = Network("gated", (3, 7, 6), layers)
+    compare(*built(network, {"fixed": {"bits": 8}}, {"affine": {"bits": 8}}, seed), form)
 
 
 def ending_in(*tail):
