@@ -8,14 +8,14 @@ import msgspec
 
 from hwmodels.documents import nearest
 from hwmodels.strict_yaml import read_yaml
-from qsim import shipped
+from qsim import shipped, zoo
 from qsim.datasets import DATASETS
 from qsim.errors import WorkloadError
-from qsim.model import TABLES, known_models
 from qsim.precision_text import precision_of
 from qsim.requantize import REQUANTIZERS
 from qsim.workload import ExecuteDocument, Workload, WorkloadDocument, load_workload, workload_of
 
+TABLES = (".yaml", ".yml")
 DEFAULT_PRECISION = precision_of("w8a8")
 
 
@@ -60,14 +60,16 @@ def requested(name: str, options: Options) -> Workload:
 
 def _is_workload(name: str) -> bool:
     """Whether a name is that of a workload, not of a model."""
-    path = Path(name)
-    if name in shipped.workloads() and not os.path.exists(name):  # noqa: PTH110 (refuses nothing)
+    path, exists = Path(name), os.path.exists(name)  # noqa: PTH110 (refuses nothing)
+    if name in shipped.workloads() and not exists:
         return True
     if path.suffix in TABLES:
         return "layers" not in read_yaml(path)
     if path.suffix == ".onnx":
         return False
-    known = known_models()
+    if exists:
+        return True
+    known = zoo.names()
     if name.partition("(")[0].strip() in known:
         return False
     raise WorkloadError(

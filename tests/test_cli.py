@@ -253,7 +253,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed(("network",), None), "w.yaml: key 'network' is missing"),
         (changed(("network",), "digits-cn"), "w.yaml: network: unknown network 'digits-cn'; did you"),
         (changed(("network",), "none.yaml"), "none.yaml: no such file"),
-        (changed(("network",), 7), "w.yaml: network: expected text, got int"),
+        (changed(("network",), 7), "w.yaml: network: expected text or mapping, got int"),
         (changed(("weights",), "digits-cn"), "weights: 'digits-cn' is neither an .npz file nor"),
         (changed(("weights",), "none.npz"), "none.npz: no such file"),
         (changed(("input",), [1, 2, 2]), "w.yaml: input: network digits-cnn: layer 'pool2': a window of 2"),
@@ -350,7 +350,7 @@ def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, prob
     ("argv", "problem"),
     [
         (["evaluate", "nowhere.yaml"], "nowhere.yaml: no such file"),
-        (["evaluate", "digits-mqs"], "no such file, nor a shipped workload; did you mean 'digits-msq'"),
+        (["evaluate", "digits-mqs"], "nor a workload or a network that comes with qsim; did you mean 'digits-msq'"),
         (["evaluate", str(ROOT)], "is a folder"),
         (["evaluate"], "the following arguments are required: workload"),
         (["evaluate", "digits-msq", "--format", "xml"], "invalid choice: 'xml'"),
@@ -359,7 +359,7 @@ def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, prob
         ([], "the following arguments are required: COMMAND"),
         (["evaluate", "digits-msq", "--out", __file__], "cannot be written"),
         (["evaluate", "digits-msq", "--out", ""], "--out needs the name of a folder"),
-        (["evaluate", "x" * 5000], "no such file, nor a shipped workload"),
+        (["evaluate", "x" * 5000], "no such file, nor a workload or a network"),
     ],
 )  # fmt: skip
 def test_a_mistaken_command_line_is_one_sentence_and_status_2(capsys, argv, problem):
