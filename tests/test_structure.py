@@ -31,6 +31,7 @@ ALLOWED = {
         "qsim.network.graph",
         "qsim.network.reference",
         "qsim.network.weights",
+        "qsim.spelling",
     },
     "qsim.spelling": {"qsim.errors"},
     "qsim.train": set(),
