@@ -478,6 +478,8 @@ def resized(draw, opset):
     else:
         made = [draw(st.integers(1, 7)) for _ in range(2)]
         how = draw(st.sampled_from(["half_pixel", "pytorch_half_pixel", "align_corners"]))
+        if how == "pytorch_half_pixel":
+            made = [max(side, 2) for side in made]  # which to 1 value is another function
         given = {"mode": "linear", "coordinate_transformation_mode": how}
     scales = np.array([1, 1, *(m / s for m, s in zip(made, shape[1:], strict=True))], np.float32)
     roi = np.zeros(0, np.float32) if opset < 13 else None
