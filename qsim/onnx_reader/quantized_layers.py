@@ -201,6 +201,12 @@ def scaled_product(reading: Reading, node: OnnxNode, x: Activation, made: Produc
     return layer
 
 
+def _check_size(reading: Reading, node: OnnxNode, made: Product) -> None:
+    size, rows = made.bias.codes.size, len(made.weight.codes)
+    if size != rows:
+        raise reading.refusal(node, f"its bias has {size} values for {rows} rows")
+
+
 def _scale_of_sums(x: Activation, made: Product) -> np.ndarray:
     """That of products of integers, float32 (rows,) or (1,)."""
     return made.weight.scale * np.float32(x.grid.scale)
@@ -210,8 +216,7 @@ def _bias(reading: Reading, node: OnnxNode, made: Product, by_row: np.ndarray) -
     """The integers of a bias, int64 (rows,): those that are stored, or a real bias in the scale of
     the sums, as the runtime quantizes it."""
     stored, rows = made.bias.codes, len(made.weight.codes)
-    if stored.size != rows:
-        raise reading.refusal(node, f"its bias has {stored.size} values for {rows} rows")
+    _check_size(reading, node, made)
     if made.bias.zero_point is not None and made.bias.zero_point.any():
         raise reading.refusal(node, "its bias has a zero point, which must be 0")
     integers = stored.reshape(rows)
@@ -224,6 +229,8 @@ def _bias(reading: Reading, node: OnnxNode, made: Product, by_row: np.ndarray) -
 
 
 def _real_product(reading: Reading, node: OnnxNode, x: Activation, made: Product) -> None:
+    if made.bias is not None:
+        _check_size(reading, node, made)
     layer = _add_product(reading, node, _real_layer(reading, node, x), made)
     reading.draft.hold_real(layer, made.weight, made.bias)
     _note_real(reading, layer)

@@ -165,6 +165,10 @@ class Reading:
         if self.has(node, place + 2):
             zero_point = self.constant(node, place + 2, "a zero point")
         self._check_scale(node, scale)
+        if codes.dtype.kind not in "iu" or zero_point.dtype != codes.dtype:
+            raise self.refusal(
+                node, "constants are integers, and their zero point is of their type"
+            )
         if scale.ndim > 1 or zero_point.size not in (1, scale.size):
             raise self.refusal(node, "constants have one scale and zero point, or one for each row")
         if scale.size > 1 and scale.size != codes.shape[axis]:

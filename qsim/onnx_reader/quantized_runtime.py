@@ -41,7 +41,8 @@ def takes_bias(bias: Parameter | None, of_sums: np.ndarray, *, of_any_scale: boo
 def _bounds_are_redundant(reading: Reading, node: OnnxNode, grid: Grid) -> bool:
     info = np.iinfo(grid.dtype)
     ends = (np.float32(end - grid.zero_point) for end in (info.min, info.max))
-    lowest, highest = (end * np.float32(grid.scale) for end in ends)
+    with np.errstate(over="ignore"):  # an end beyond float32 is infinite
+        lowest, highest = (end * np.float32(grid.scale) for end in ends)
     while (node := reading.readers[node.outputs[0]][0]).kind != "QuantizeLinear":
         if node.kind in BOUNDS:
             low, high = reading.bounds(node)

@@ -122,6 +122,19 @@ def convolution_of_one_side(graph):
     return graph.node("Conv", graph.real, graph.weights((4, 3, 1)))
 
 
+def weights_that_are_no_integers(graph):
+    zero = graph.constant(np.float32(0))
+    reals = graph.constant(np.zeros((4, 3, 1, 1), np.float32))
+    held = graph.node("DequantizeLinear", reals, graph.constant(SCALE), zero)
+    return graph.node("Conv", graph.real, held)
+
+
+def weights_beyond_float32(graph):
+    codes = graph.constant(np.full((4, 3, 1, 1), 100, np.int8))
+    held = graph.dequantize(codes, np.float32(3e38), np.int8(0))
+    return graph.rounded(graph.node("Conv", graph.real, held))[1]
+
+
 def features_that_do_not_fit(graph):
     return graph.node("Gemm", graph.node("Flatten", graph.real), graph.weights((7, 5)))
 
@@ -259,6 +272,8 @@ REFUSED = {
     scales_of_blocks: "DequantizeLinear '.*': scales of blocks are not read; a row has one scale",
     groups_that_do_not_fit: r"Conv '.*': weights of shape \(4, 3, 1, 1\) in 2 groups do not fit",
     convolution_of_one_side: "Conv '.*': only convolutions of images, with two sides, are read",
+    weights_that_are_no_integers: "DequantizeLinear '.*': constants are integers, and zero poi",
+    weights_beyond_float32: "Conv '.*': it is not well made: its weights or its bias are no finite",
     features_that_do_not_fit: "Gemm '.*': its weights are for 7 features, and it reads 108",
     transposed_input: "Gemm '.*': transA must be 0, alpha and beta 1",
     weights_of_three_axes: "MatMul '.*': its weights must be a matrix",
