@@ -34,8 +34,10 @@ from qsim.network.layers import (
 )
 from qsim.network.recurrent import Gru, Lstm
 from qsim.network.reference import float_layer
+from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.program import Program
 from qsim.recurrent_layers import run_cell
+from qsim.rounding_layers import count_thresholds, truncate
 from qsim.stand_in import map_of
 from qsim.table_layers import table_of
 from qsim.values import HiddenStates, Levels, Step, Sums, Value, by_channel, real
@@ -101,6 +103,10 @@ def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
             return sums_of(x).clipped(*node.layer.bounds)
         case Sigmoid() | Tanh() | Softmax():
             return _tabled(program, node, x)
+        case Identity():
+            return x
+        case MultiThreshold() | Truncate():
+            return _rounding_layer(program, node, sums_of(x))
         case MatMul(transposed=transposed):
             return _activation_product(program, inputs, transposed)
         case Lstm() | Gru():
@@ -217,6 +223,18 @@ def _tabled(program: Program, node: Node, x: Levels) -> Sums:
     else:
         levels, out_scale = table(x.levels), float(table.y.scale)
     return Sums(((levels, np.full(levels.shape[1], out_scale)),))
+
+
+def _rounding_layer(program: Program, node: Node, x: Sums) -> Sums:
+    """Thresholds of a tensor, or its integers without their last bits."""
+    try:
+        if isinstance(node.layer, Truncate):
+            return truncate(node.layer, x)
+        return count_thresholds(node.layer, program.real[f"{node.name}.thresholds"], x)
+    except (ValueError, OverflowError) as error:
+        raise QsimError(
+            f"layer {node.name!r} of network {program.network.name} cannot be computed: {error}"
+        ) from None
 
 
 def _recurrent(program: Program, node: Node, x: Levels) -> Sums:

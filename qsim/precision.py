@@ -23,6 +23,7 @@ from qsim.network.layers import (
     Tabled,
 )
 from qsim.network.recurrent import Recurrent
+from qsim.network.roundings import RoundingRow
 
 FormatDocument = str | dict[str, Any]
 
@@ -116,8 +117,9 @@ def rounded_tensors(
 
     Rounded are the network's input, what a layer with products or an average pool reads, what
     several layers read, sums of several terms (or relu of one) that anything but a relu reads, what
-    tables, products of two tensors and recurrent layers read and make, and what a max pool or
-    flatten makes of rounded tensors. The network's output is not rounded. A clip counts as a relu.
+    tables, products of two tensors and recurrent layers read and make, what layers make that are
+    there to be rounded, and what a max pool or flatten makes of rounded tensors. The network's
+    output is not rounded. A clip counts as a relu.
 
     several   layers with products whose sums have several terms, as additions have
     at_once   whether what an addition or a flatten reads is rounded too
@@ -145,10 +147,10 @@ def _carried_on_by(network: Network, node: Node, several: Set[str]) -> tuple[typ
         return (Relu, *get_args(Clipping))
     if node.name in several:
         return (Relu, *get_args(Clipping), Add)
-    always_rounded = Concat | MatMul | Recurrent | Tabled
+    always_rounded = Concat | MatMul | Recurrent | Tabled | RoundingRow
     if isinstance(node.layer, always_rounded) or _bound_of_sum(network, node, several):
         return ()
-    bounds = (Relu, *get_args(Clipping), MaxPool, Flatten)
+    bounds = (Relu, *get_args(Clipping), MaxPool, Flatten, *get_args(RoundingRow))
     return bounds if _is_bounded(network, node) else (*bounds, Add)
 
 

@@ -11,6 +11,7 @@ from qsim.network.layers import LayerRow
 from qsim.network.moves import Move
 from qsim.network.pointwise import PointwiseRow
 from qsim.network.recurrent import Gru, Lstm
+from qsim.network.roundings import RoundingRow
 
 
 class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +23,7 @@ class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     input: tuple[int, ...]
-    layers: tuple[LayerRow | Move | PointwiseRow | Lstm | Gru, ...]
+    layers: tuple[LayerRow | Move | PointwiseRow | RoundingRow | Lstm | Gru, ...]
     source: str = ""
 
 

@@ -33,9 +33,10 @@ from qsim.network.layers import (
     pair,
 )
 from qsim.network.recurrent import Gru, Lstm
+from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.program import Program
 from qsim.values import Element, HiddenStates, Levels, Step, Sums, Value, element, real
-from qsim.verify import recurrent, roundings, tables
+from qsim.verify import recurrent, roundings, tables, threshold_layers
 
 
 def count_checked(
@@ -133,6 +134,14 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
             return _clipped(element(x, at), *layer.bounds)
         case Sigmoid() | Tanh() | Softmax():
             return _tabled_again(program, node, x, at)
+        case Identity():
+            return element(x, at)
+        case MultiThreshold():
+            thresholds = program.real[f"{node.name}.thresholds"]
+            row = thresholds[0 if layer.shared else at[1]].tolist()
+            return threshold_layers.counted(layer, element(x, at), row)
+        case Truncate():
+            return threshold_layers.truncated(layer, element(x, at))
         case MatMul():
             return _matmul_again(program, node, inputs, at)
         case Lstm() | Gru():
