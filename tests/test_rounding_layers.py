@@ -81,7 +81,7 @@ def test_thresholds_are_counted_of_exact_values(seed, out, shared, after_relu, f
     steps_run = execute(program, images(seed))
     assert count_checked(program, steps_run, EVERYTHING)[1] == []
     [before] = [steps_run[name].value for name in program.network.nodes["t"].inputs]
-    values, got = exact_values(before), steps_made["t"].value
+    values, got = exact_values(before), steps_run["t"].value
     for at in np.ndindex(values.shape):
         row = thresholds[0 if shared else at[1]]
         count = sum(values[at] >= Fraction(float(t)) for t in row)
