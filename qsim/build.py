@@ -1,28 +1,23 @@
 """From a network, its weights and formats to an integer program, with ranges from images."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
 import numpy as np
 
-from qsim.calibrate import observe
+from qsim.calibrate.methods import observers
+from qsim.calibrate.observe import observe
+from qsim.calibrate.observer import Observer
 from qsim.datapaths import datapath
-from qsim.errors import WeightsError, WorkloadError
+from qsim.errors import WorkloadError
 from qsim.formats import BinaryActivations, Facts, Fixed, Float, Format, Quantized
-from qsim.formats.base import ScaleRule
+from qsim.formats.base import Found
 from qsim.network.fold import Unfolded
 from qsim.network.graph import INPUT, Network, Node
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    Clipping,
-    Concat,
-    Flatten,
-    MaxPool,
-    Relu,
-    Sigmoid,
-    Softmax,
-)
+from qsim.network.kinds import KeepsLevels, ReadsLevels
+from qsim.network.layers import Add, AveragePool, Clipping, Concat, Relu, Sigmoid, Softmax
+from qsim.network.pointwise import Multiply, Scale
 from qsim.network.weights import Weights
 from qsim.parameters import bias_levels, quantize_weights, raise_low_scales
 from qsim.precision import Precision, keeps_levels
@@ -39,11 +34,14 @@ def build(
     images: np.ndarray,
     arithmetic: Arithmetic,
     trained: dict[str, Unfolded] | None = None,
+    *,
+    progress: Callable[[int, int], None] = lambda done, steps: None,
 ) -> Program:
     """The integer program of a network (batch norms folded), its ranges set by real ``images``.
 
-    trained   the weights before folding and the factors of their batch norms, for formats that
-              quantize them as trained; None: there were no batch norms
+    trained    the weights before folding and the factors of their batch norms, for formats that
+               quantize them as trained; None: there were no batch norms
+    progress   called while calibrating, with the steps that are done and those in all
 
     Raises WorkloadError when a tensor with negative values is read as unsigned, a layer's formats
     do not go together, the accumulator could overflow and is exact, or a step in floating point is
@@ -76,9 +74,12 @@ def build(
         if not precision.weights[name].folds:
             held |= {key: stands_for(matrix, None) for key, matrix in both.items()}
     weights = weights | held
-    seen = observe(network, weights, images, *stand_in(network, precision))
-    _check_finite(network, seen)
-    formats, scales = _activations(network, precision.activations, seen, arithmetic.scale_rule)
+    functions, layers = stand_in(network, precision)
+    watching = observers(arithmetic.calibration_method, precision.activations)
+    lowest = observe(
+        network, weights, images, watching, functions, layers=layers, progress=progress
+    )
+    formats, scales = _activations(network, precision.activations, lowest, watching, arithmetic)
     draft = Program(network, weights, quantized, factors, {}, formats, scales, arithmetic)
     in_integers = [
         node
@@ -114,23 +115,27 @@ def _check_groups(node: Node, precision: Precision) -> None:
 def _activations(
     network: Network,
     asked: dict[str, Facts],
-    tensors: dict[str, np.ndarray],
-    rule: ScaleRule,
+    lowest: dict[str, float],
+    watching: dict[str, Observer],
+    arithmetic: Arithmetic,
 ) -> tuple[dict[str, Format | Float], dict[str, np.ndarray]]:
     """The format of every rounded tensor, and the scale of those that are not float; one that keeps
     its source's levels keeps both."""
     formats, scales = {}, {}
     for name, number in asked.items():
-        _check_sign(network, name, number, tensors[name])
+        _check_sign(network, name, number, lowest[name])
         kept = name != INPUT and keeps_levels(network.nodes[name], set(asked))
         source = network.nodes[name].inputs[0] if kept else name
         if isinstance(number, Float):
             formats[name] = number
         elif kept:
             formats[name], scales[name] = formats[source], scales[source]
+            if isinstance(network.nodes[name].layer, Scale):
+                scales[name] = scales[source] * np.float32(network.nodes[name].layer.factor)
         else:
             try:
-                formats[name], scales[name] = number.bind(tensors[name], rule)
+                found = watching[name].found(number) if name in watching else Found()
+                formats[name], scales[name] = number.bind(found, arithmetic.adjusted)
             except ValueError as error:
                 raise WorkloadError(
                     f"precision: tensor {name!r} of network {network.name}: {error}"
@@ -138,17 +143,8 @@ def _activations(
     return formats, scales
 
 
-def _check_finite(network: Network, tensors: dict[str, np.ndarray]) -> None:
-    for name, real in tensors.items():
-        if not np.isfinite(real).all():
-            raise WeightsError(
-                f"network {network.name}: tensor {name!r} overflows in floating point on the"
-                " calibration images; the weights are too large"
-            )
-
-
-def _check_sign(network: Network, name: str, number: Facts, real: np.ndarray) -> None:
-    if isinstance(number, BinaryActivations) and _never_negative(network, name) and real.min() >= 0:
+def _check_sign(network: Network, name: str, number: Facts, lowest: float) -> None:
+    if isinstance(number, BinaryActivations) and _never_negative(network, name) and lowest >= 0:
         raise WorkloadError(
             f"precision: tensor {name!r} of network {network.name} is never negative, so its sign"
             " is always +1; a network of xnor_activations has batch norms and no relu before them"
@@ -161,7 +157,7 @@ def _check_sign(network: Network, name: str, number: Facts, real: np.ndarray) ->
             f" would clip that away before layer {readers} reads it; under precision.layers give"
             " that layer activations with negative levels"
         )
-    if number.refuses_negative and (not _never_negative(network, name) or real.min(initial=0) < 0):
+    if number.refuses_negative and (not _never_negative(network, name) or lowest < 0):
         readers = ", ".join(node.name for node in network.readers[name])
         raise WorkloadError(
             f"precision: tensor {name!r} of network {network.name} can be negative but is read as"
@@ -171,11 +167,11 @@ def _check_sign(network: Network, name: str, number: Facts, real: np.ndarray) ->
 
 
 def _feeds_products(network: Network, name: str) -> bool:
-    """Whether a layer with products, or an average, reads the tensor or what is moved of it."""
+    """Whether a layer that computes with levels reads the tensor or what is moved of it."""
     return any(
         reader.has_products
-        or isinstance(reader.layer, AveragePool)
-        or (isinstance(reader.layer, MaxPool | Flatten) and _feeds_products(network, reader.name))
+        or isinstance(reader.layer, ReadsLevels)
+        or (isinstance(reader.layer, KeepsLevels) and _feeds_products(network, reader.name))
         for reader in network.readers[name]
     )
 
@@ -187,7 +183,9 @@ def _never_negative(network: Network, name: str) -> bool:
     node = network.nodes[name]
     if isinstance(node.layer, Clipping) and node.layer.bounds[0] >= 0:
         return True
-    passes_on = isinstance(node.layer, MaxPool | AveragePool | Flatten | Add | Concat | Clipping)
+    passes_on = isinstance(
+        node.layer, KeepsLevels | AveragePool | Add | Concat | Clipping | Multiply
+    )
     return passes_on and all(_never_negative(network, source) for source in node.inputs)
 
 

@@ -1,5 +1,6 @@
 """Images to run a network on: shipped, from a file, or seeded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from hwmodels.documents import nearest
 from qsim import shipped
 from qsim.arrays import read_arrays
 from qsim.errors import QsimError
+from qsim.stored_images import StoredImages, open_folder
 
 DIGITS_WHITE = 16  # the brightest pixel of the digits
+
+Images = np.ndarray | StoredImages  # (images, *shape), float32 in slices
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,9 @@ class Dataset:
     """Images (images, *shape) float32 to run, labels (images,) int64 where known, and images to
     calibrate on; None: on the images themselves."""
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray | None
-    calibration: np.ndarray | None
+    calibration: Images | None
 
 
 def digits() -> Dataset:
@@ -35,25 +39,49 @@ def digits() -> Dataset:
 DATASETS = {"digits": digits}
 
 
-def load(name: str, folder: Path) -> Dataset:
-    """The shipped dataset ``name``, or that of an ``.npz`` file (path relative to ``folder``) with
-    arrays ``images`` and, if it has them, ``labels`` and ``calibration``; no others.
+def load(name: str, folder: Path, shape: Sequence[int]) -> Dataset:
+    """The shipped dataset ``name``, or that of a path relative to ``folder``: an ``.npz`` file with
+    arrays ``images`` and, if it has them, ``labels`` and ``calibration``, no others; or a folder of
+    ``.npy`` files, each an image of ``shape`` or a batch of them.
 
-    Raises QsimError when there is no such dataset or the file does not hold one.
+    Raises QsimError when there is no such dataset or the files do not hold one.
     """
     if name in DATASETS:
         return DATASETS[name]()
-    if not name.endswith(".npz"):
-        raise QsimError(f"unknown dataset {name!r}, nor an .npz file; {nearest(name, DATASETS)}")
     path = folder / name
+    if path.is_dir():
+        return Dataset(open_folder(path, shape), None, None)
+    if not name.endswith(".npz"):
+        raise QsimError(
+            f"unknown dataset {name!r}, nor an .npz file or a folder; {nearest(name, DATASETS)}"
+        )
     return _checked(path, read_arrays(path))
 
 
-def seeded(shape: tuple[int, ...], count: int, calibration_count: int, seed: int) -> Dataset:
-    """Uniform images in 0 to 1, the same for the same seed, and others to calibrate on."""
+def first(images: Images, count: int | None) -> Images:
+    """The first ``count`` images, of which there are as many; None: all."""
+    if count is None:
+        return images
+    return images.first(count) if isinstance(images, StoredImages) else images[:count]
+
+
+def seeded(
+    shape: tuple[int, ...],
+    count: int,
+    calibration_count: int,
+    seed: int,
+    below: int | None = None,
+) -> Dataset:
+    """Uniform images, the same for the same seed, and others to calibrate on: real from 0 to 1, or
+    whole numbers ``below`` a limit."""
     rng = np.random.default_rng([seed, 1])
-    images = rng.random((count, *shape), np.float32)
-    return Dataset(images, None, rng.random((calibration_count, *shape), np.float32))
+
+    def draw(number: int) -> np.ndarray:
+        if below is None:
+            return rng.random((number, *shape), np.float32)
+        return rng.integers(below, size=(number, *shape)).astype(np.float32)
+
+    return Dataset(draw(count), None, draw(calibration_count))
 
 
 def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Dataset:

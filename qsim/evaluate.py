@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from qsim.errors import QsimError
+from qsim.errors import QsimError, WorkloadError
+from qsim.formats import name_of
 from qsim.measure import Execution, Progress, measure
 from qsim.network.fold import fold_network, fold_weights, unfolded_weights
 from qsim.network.graph import Network
+from qsim.network.rescale import spread
 from qsim.network.weights import Weights, read_weights, seeded_weights
 from qsim.precision import Precision, resolve
 from qsim.price import LABELS, Pricing, price
@@ -62,6 +64,8 @@ def evaluate(workload: Workload, progress: Progress = lambda what, done, steps: 
     if workload.document.execute is not None:
         stored = _named(workload, lambda: _weights(workload))
         weights = _named(workload, lambda: fold_weights(workload.network, stored))
+        if workload.document.rescale_channels is not None:
+            weights = _named(workload, lambda: _rescaled(workload, network, weights, precision))
         trained = unfolded_weights(workload.network, stored)
         execution = _named(
             workload, lambda: measure(workload, network, weights, trained, precision, progress)
@@ -74,6 +78,21 @@ def _weights(workload: Workload) -> Weights:
     if path is not None:
         return read_weights(path, workload.network)
     return seeded_weights(workload.network, workload.document.execute.seed)
+
+
+def _rescaled(
+    workload: Workload, network: Network, weights: Weights, precision: Precision
+) -> Weights:
+    """The folded weights with rescaled channels. Raises QsimError where that cannot be done."""
+    wanted = workload.document.rescale_channels
+    for name, number in precision.weights.items():
+        if not number.folds:
+            raise WorkloadError(
+                f"rescale_channels: the weights of layer {name!r} are quantized as they were"
+                f" trained, by {name_of(number)}, and cannot be rescaled; choose a format whose"
+                " ranges are found from data"
+            )
+    return spread(network, weights, wanted.spread, wanted.seed)
 
 
 def _named(workload: Workload, step: Callable[[], T]) -> T:

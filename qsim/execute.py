@@ -10,12 +10,15 @@ from qsim.formats import Float
 from qsim.formats.base import finite
 from qsim.kernels.layers import conv2d, linear
 from qsim.kernels.matmul import matmul
-from qsim.kernels.pool import average_pool, max_pool, sum_pool
+from qsim.kernels.pool import divide_half_away, divide_half_even, max_pool, sum_pool
 from qsim.kernels.softmax import softmax
+from qsim.network.fold import normalisation
 from qsim.network.graph import INPUT, Node
+from qsim.network.kinds import Moves
 from qsim.network.layers import (
     Add,
     AveragePool,
+    BatchNorm,
     Clip,
     Concat,
     Conv,
@@ -32,15 +35,20 @@ from qsim.network.layers import (
     border,
     pair,
 )
+from qsim.network.moves import Reshape, Slice, Transpose, Upsample
+from qsim.network.pointwise import Curve, Multiply, Scale
 from qsim.network.recurrent import Gru, Lstm
-from qsim.network.reference import float_layer
+from qsim.network.reference import float_layer, moved
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
+from qsim.parameters import FARTHEST_BIAS
 from qsim.program import Program
 from qsim.recurrent_layers import run_cell
 from qsim.rounding_layers import count_thresholds, truncate
 from qsim.stand_in import map_of
 from qsim.table_layers import table_of
 from qsim.values import HiddenStates, Levels, Step, Sums, Value, by_channel, real
+
+NORM_BITS = 8  # by which the levels that a batch norm of its own adds to are finer than its input's
 
 
 def execute(
@@ -88,8 +96,7 @@ def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
     """The value of a layer before it is rounded."""
     inputs = [steps[name].value for name in node.inputs]
     x = inputs[0]
-    in_float = any(isinstance(value, np.ndarray) for value in inputs)
-    if in_float or (node.name in program.weights and node.name not in program.biases):
+    if program.in_float(node) or any(isinstance(value, np.ndarray) for value in inputs):
         weights = program.real
         if program.weights.get(node.name) is not None:
             weights = weights | {f"{node.name}.weight": program.held(node.name)}
@@ -101,8 +108,14 @@ def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
             return _relu(x)
         case Clip() | Relu6() | HardTanh():
             return sums_of(x).clipped(*node.layer.bounds)
-        case Sigmoid() | Tanh() | Softmax():
+        case Sigmoid() | Tanh() | Softmax() | Curve():
             return _tabled(program, node, x)
+        case BatchNorm():
+            return _normed(program, node, x)
+        case Multiply():
+            return _multiplied(*inputs)
+        case Scale():
+            return Levels(x.levels, program.scales[node.name])
         case Identity():
             return x
         case MultiThreshold() | Truncate():
@@ -114,14 +127,16 @@ def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
         case Add():
             return _added([sums_of(value) for value in inputs])
         case Concat():
-            return _joined(inputs)
+            return _joined(inputs, node.layer.axis + 1)
         case MaxPool(kernel=kernel, stride=stride, padding=padding):
             geometry = {"stride": pair(stride or kernel), "padding": border(padding)}
             return _on_levels(x, lambda v: max_pool(v, pair(kernel), **geometry))
         case AveragePool():
             return _average(program, node, x)
-        case Flatten():
+        case Flatten() if isinstance(x, Sums):
             return _flatten(x)
+        case Flatten() | Reshape() | Transpose() | Slice() | Upsample():
+            return Levels(moved(x.levels, node), x.scale)
     raise TypeError(f"no integer execution for a {type(node.layer).__name__} layer")
 
 
@@ -139,7 +154,8 @@ def _product(program: Program, node: Node, steps: dict[str, Step]) -> Sums:
         scales = [(by_row * by_place).astype(np.float64) for by_row in rows]
     terms = tuple(zip(sums, scales, strict=True))
     count = program.weights[node.name].scale.size
-    return Sums(terms, program.offset(node), source=_source(node), scales=count)
+    axis = sums[0].ndim - 1 if isinstance(node.layer, Linear) else 1
+    return Sums(terms, program.offset(node), source=_source(node), scales=count, axis=axis)
 
 
 def _source(node: Node) -> str:
@@ -157,17 +173,23 @@ def _signed_sums(program: Program, node: Node, levels: np.ndarray, index: int, b
         return _term_sums(program, node, levels, index, bias)
     sign = np.sign(program.factors[node.name]).astype(np.int64)
     sums = _term_sums(program, node, levels, index, bias * sign)
-    return by_channel(sign, sums) * sums + by_channel(np.where(sign == 0, bias, 0), sums)
+    axis = sums.ndim - 1 if isinstance(node.layer, Linear) else 1
+    biases = by_channel(np.where(sign == 0, bias, 0), sums, axis)
+    return by_channel(sign, sums, axis) * sums + biases
 
 
 def _term_sums(program: Program, node: Node, levels: np.ndarray, index: int, bias) -> np.ndarray:
     """The integers of one term of a layer, int64 (images, rows, ...)."""
     term, weights = program.terms[node.name][index], program.datapaths[node.name][index]
     accumulator = program.arithmetic.accumulator
+    if isinstance(node.layer, Linear):
+        rows = levels.reshape(-1, levels.shape[-1])
+        if term.inputs is not None:
+            rows = rows[:, slice(*term.inputs)]
+        sums = linear(rows, weights, bias, accumulator=accumulator)
+        return sums.reshape(*levels.shape[:-1], -1)
     if term.inputs is not None:
         levels = levels[:, slice(*term.inputs)]
-    if isinstance(node.layer, Linear):
-        return linear(levels, weights, bias, accumulator=accumulator)
     return conv2d(
         levels,
         weights,
@@ -184,7 +206,7 @@ def before_rounding(program: Program, steps: dict[str, Step], tensor: str) -> np
     """What a rounded tensor was before it was rounded, float32; of one that joins or moves rounded
     levels, the same of what these were."""
     node = program.network.nodes.get(tensor)
-    if node is not None and isinstance(node.layer, MaxPool | Flatten | Concat):
+    if node is not None and isinstance(node.layer, MaxPool | Moves | Concat):
         sources = [before_rounding(program, steps, name) for name in node.inputs]
         return float_layer(node, {}, sources)
     return real(steps[tensor].unrounded).astype(np.float32)
@@ -194,10 +216,12 @@ def _added(sums: list[Sums]) -> Sums:
     """The terms of all, divisors within their scales; offsets are added in order, in float32."""
     if any(each.is_bounded for each in sums):
         raise ValueError("sums that are bounded are rounded before they are added")
+    axis = max(each.axis for each in sums)
+    sums = [each.with_channels_on(axis) for each in sums]
     offsets = [each.offset for each in sums if each.offset is not None]
     offset = sum(offsets[1:], start=offsets[0]) if offsets else None
     terms = [(levels, scale / each.divisor) for each in sums for levels, scale in each.terms]
-    return Sums(tuple(terms), offset, source="add")
+    return Sums(tuple(terms), offset, source="add", axis=axis)
 
 
 def _relu(x: Levels | Sums) -> Levels | Sums:
@@ -237,6 +261,33 @@ def _rounding_layer(program: Program, node: Node, x: Sums) -> Sums:
         ) from None
 
 
+def _normed(program: Program, node: Node, x: Levels) -> Sums:
+    """Levels scaled by a batch norm of its own, its offset added to them; or, where the arithmetic
+    has integer biases alone, as an integer to 2**NORM_BITS times the levels."""
+    factor, offset = normalisation(node, program.real)
+    sign, magnitude = np.sign(factor).astype(np.int64), np.abs(factor)
+    levels = by_channel(sign, x.levels) * x.levels
+    scale = np.float64(x.scale) * np.where(magnitude == 0, np.float32(1), magnitude)
+    if program.arithmetic.requantizer.real_bias != "none":
+        return Sums(((levels, scale),), offset)
+    levels, scale = levels.astype(np.int64) << NORM_BITS, scale / 2**NORM_BITS
+    steps = np.rint(offset.astype(np.float64) / scale)
+    if np.abs(steps).max(initial=0) > FARTHEST_BIAS:
+        raise QsimError(
+            f"batch_norm {node.name!r} adds {np.abs(steps).max():.3g} steps of its sums, beyond any"
+            f" register; the scale {float(x.scale):g} of its input is too small for it"
+        )
+    return Sums(((levels + by_channel(steps.astype(np.int64), levels), scale),))
+
+
+def _multiplied(x: Levels, y: Levels) -> Sums:
+    """The products of levels, one by one."""
+    products = x.levels.astype(np.int64) * y.levels.astype(np.int64)
+    return Sums(
+        ((products, np.full(products.shape[1], np.float64(x.scale) * np.float64(y.scale))),)
+    )
+
+
 def _recurrent(program: Program, node: Node, x: Levels) -> Sums:
     """The hidden states, at the scale of the cell's format."""
     cell = program.recurrences[node.name].cell
@@ -245,36 +296,46 @@ def _recurrent(program: Program, node: Node, x: Levels) -> Sums:
     return Sums(terms) if cells is None else HiddenStates(terms, cells=cells)
 
 
-def _joined(inputs: list[Levels]) -> Sums:
-    """Rounded tensors one after another, each channel with its scale."""
-    levels = np.concatenate([x.levels for x in inputs], axis=1).astype(np.int64)
-    counts = [x.levels.shape[1] for x in inputs]
-    return Sums(((levels, np.repeat([np.float64(x.scale) for x in inputs], counts)),))
+def _joined(inputs: list[Levels], axis: int) -> Sums:
+    """Rounded tensors one after another along ``axis``, each part with its scale."""
+    levels = np.concatenate([x.levels for x in inputs], axis=axis).astype(np.int64)
+    counts = [x.levels.shape[axis] for x in inputs]
+    scale = np.repeat([np.float64(x.scale) for x in inputs], counts)
+    return Sums(((levels, scale),), axis=axis)
 
 
 def _average(program: Program, node: Node, x: Levels) -> Sums:
     """The window's sums at 1/area of the scale; or, where a requantizer says so, their mean rounded
-    to a level first."""
+    to a level first. Where windows have areas of their own, each has its scale."""
     window = node.layer.window(node.input_shapes[0])
-    stride = pair(node.layer.stride or window)
-    channels = node.output_shape[0]
-    scale = np.full(channels, x.scale, np.float64)
+    top, left, bottom, right = border(node.layer.padding)
+    levels = np.pad(x.levels, ((0, 0), (0, 0), (top, bottom), (left, right)))  # level 0 is the 0
+    sums = sum_pool(levels, window, stride=pair(node.layer.stride or window))
+    scale = np.full(sums.shape[1], x.scale, np.float64)
+    divisors = node.layer.divisors(node.input_shapes[0])
     mean = program.arithmetic.requantizer.mean
     if mean is not None:
-        return Sums(((average_pool(x.levels, window, stride=stride, rounding=mean), scale),))
-    sums = sum_pool(x.levels, window, stride=stride)
-    return Sums(((sums, scale),), divisor=window[0] * window[1])
+        divide = {"half_even": divide_half_even, "half_away": divide_half_away}[mean]
+        return Sums(((divide(sums, divisors), scale),))
+    if divisors.ndim:
+        return Sums(((sums, np.broadcast_to(np.float64(x.scale) / divisors, sums.shape)),))
+    return Sums(((sums, scale),), divisor=int(divisors))
 
 
-def _flatten(x: Levels | Sums) -> Levels | Sums:
-    if isinstance(x, Levels):
-        return Levels(x.levels.reshape(len(x.levels), -1), x.scale)
-    inner = int(np.prod(x.terms[0][0].shape[2:]))
-    terms = tuple(
-        (levels.reshape(len(levels), -1), np.repeat(scale, inner)) for levels, scale in x.terms
-    )
-    offset = None if x.offset is None else np.repeat(x.offset, inner)
-    return replace(x, terms=terms, offset=offset)
+def _flatten(x: Sums) -> Sums:
+    count = len(x.terms[0][0])
+
+    def spread(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """One of each place of an image where all images share it, else as many as levels."""
+        if values.ndim > 1:
+            return np.broadcast_to(values, levels.shape).reshape(count, -1)
+        return np.broadcast_to(by_channel(values, levels[0], x.axis - 1), levels[0].shape).reshape(
+            -1
+        )
+
+    terms = tuple((levels.reshape(count, -1), spread(scale, levels)) for levels, scale in x.terms)
+    offset = None if x.offset is None else spread(x.offset, x.terms[0][0])
+    return replace(x, terms=terms, offset=offset, axis=1)
 
 
 def _on_levels(x: Levels | Sums, function) -> Levels | Sums:
@@ -302,7 +363,8 @@ def _round(program: Program, tensor: str, value: Value) -> Value:
     try:
         if isinstance(value, np.ndarray):
             return Levels(number.at_scale(finite(value), scale), scale)
-        levels = program.arithmetic.requantizer.levels(sums_of(value), number, scale)
+        sums = sums_of(value)
+        levels = program.arithmetic.requantizer.levels(sums.channels_first, number, scale)
     except OverflowError as error:
         raise QsimError(
             f"tensor {tensor!r} of network {program.network.name} cannot be rounded: {error}; the"
@@ -313,4 +375,4 @@ def _round(program: Program, tensor: str, value: Value) -> Value:
             f"tensor {tensor!r} of network {program.network.name} cannot be rounded by"
             f" {program.arithmetic.requantize}: {error}"
         ) from None
-    return Levels(levels, scale)
+    return Levels(np.moveaxis(levels, 1, sums.axis), scale)

@@ -22,7 +22,7 @@ from qsim.values import Step, real
 from qsim.verify import count_checked
 from qsim.workload import ExecuteDocument, Workload
 
-CALIBRATION_IMAGES = 256  # of a dataset, unless another number is asked for
+CALIBRATION_IMAGES = 256  # at most, unless another number is asked for
 
 Progress = Callable[[str, int, int], None]  # what is under way, steps done, steps in all
 
@@ -78,8 +78,15 @@ def measure(
     """
     document = workload.document.execute
     dataset = _dataset(workload, network)
-    progress("calibrating", 0, 1)
-    program = build(network, weights, precision, dataset.calibration, document, trained)
+    program = build(
+        network,
+        weights,
+        precision,
+        dataset.calibration,
+        document,
+        trained,
+        progress=lambda done, steps: progress("calibrating", done, steps),
+    )
     float_network = stand_in(network, precision)
     seen = _run(program, dataset, document, float_network, progress)
     accuracy = float_accuracy = None
@@ -94,7 +101,7 @@ def measure(
         differences=seen.differences,
         accuracy=accuracy,
         float_accuracy=float_accuracy,
-        float_layers=[name for name in program.weights if name not in program.biases],
+        float_layers=[node.name for node in network.nodes.values() if program.in_float(node)],
         layers=[_layer_sums(program, name, *ends) for name, ends in seen.extremes.items()],
         outputs=np.concatenate(seen.outputs),
         program=program,
@@ -157,21 +164,20 @@ def _stretch(
 def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
     """Images and labels to run, and the images to calibrate on, as many as asked for."""
     document = workload.document.execute
+    where = f"{workload.path}: execute"
     if document.dataset is None:
         count = document.images or 1
-        calibration_count = document.calibration_images or count
-        return datasets.seeded(network.input_shape, count, calibration_count, document.seed)
-    where = f"{workload.path}: execute"
-    try:
-        dataset = datasets.load(document.dataset, workload.folder)
-    except QsimError as error:
-        raise QsimError(f"{where}.dataset: {error}") from None
-    others = dataset.images if dataset.calibration is None else dataset.calibration
-    _check_shape(dataset.images, network, f"{where}.dataset")
-    _check_shape(others, network, f"{where}.dataset")
+        others = document.calibration_images or min(CALIBRATION_IMAGES, count)
+        shape, seed = network.input_shape, document.seed
+        dataset = datasets.seeded(shape, count, others, seed, network.rows_read)
+    else:
+        dataset = _loaded(workload, "dataset", network)
+    calibration = dataset.images if dataset.calibration is None else dataset.calibration
+    if document.calibration_dataset is not None:
+        calibration = _loaded(workload, "calibration_dataset", network).images
+    wanted = document.calibration_images or min(CALIBRATION_IMAGES, len(calibration))
+    calibration = _first(calibration, wanted, f"{where}.calibration_images")
     images = _first(dataset.images, document.images, f"{where}.images")
-    wanted = document.calibration_images or min(CALIBRATION_IMAGES, len(others))
-    calibration = _first(others, wanted, f"{where}.calibration_images")
     labels = None
     if dataset.labels is not None:
         labels = dataset.labels[: len(images)]
@@ -179,7 +185,21 @@ def _dataset(workload: Workload, network: Network) -> datasets.Dataset:
     return datasets.Dataset(images, labels, calibration)
 
 
-def _check_shape(images: np.ndarray, network: Network, where: str) -> None:
+def _loaded(workload: Workload, key: str, network: Network) -> datasets.Dataset:
+    """The dataset that ``key`` of the document names, its images of the network's shape."""
+    where = f"{workload.path}: execute.{key}"
+    name = getattr(workload.document.execute, key)
+    try:
+        dataset = datasets.load(name, workload.folder, network.input_shape)
+    except QsimError as error:
+        raise QsimError(f"{where}: {error}") from None
+    for images in (dataset.images, dataset.calibration):
+        if images is not None:
+            _check_shape(images, network, where)
+    return dataset
+
+
+def _check_shape(images: datasets.Images, network: Network, where: str) -> None:
     if images.shape[1:] != tuple(network.input_shape) or not len(images):
         raise QsimError(
             f"{where}: {len(images)} images of shape {images.shape[1:]} do not fit network"
@@ -187,11 +207,11 @@ def _check_shape(images: np.ndarray, network: Network, where: str) -> None:
         )
 
 
-def _first(images: np.ndarray, count: int | None, where: str) -> np.ndarray:
+def _first(images: datasets.Images, count: int | None, where: str) -> datasets.Images:
     """The first ``count`` images (None: all)."""
     if count is not None and count > len(images):
         raise QsimError(f"{where}: {count} images asked for, the dataset has {len(images)}")
-    return images[:count]
+    return datasets.first(images, count)
 
 
 def _check_labels(labels: np.ndarray, network: Network, where: str) -> None:

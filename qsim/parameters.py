@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from qsim.calibrate import next_power_of_two
+from qsim.calibrate.weight_scales import next_power_of_two
 from qsim.errors import WeightsError
 from qsim.formats import Facts, Quantized, quantize_groups
 from qsim.formats.base import ScaleRule

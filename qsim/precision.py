@@ -11,18 +11,9 @@ from hwmodels.documents import nearest
 from qsim.errors import WorkloadError
 from qsim.formats import FORMATS, Facts, Float, Ttq, from_document, name_of
 from qsim.network.graph import INPUT, Network, Node
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    Clipping,
-    Concat,
-    Flatten,
-    MatMul,
-    MaxPool,
-    Relu,
-    Tabled,
-)
-from qsim.network.recurrent import Recurrent
+from qsim.network.kinds import KeepsLevels, MakesLevels, ReadsLevels
+from qsim.network.layers import Add, AveragePool, Clipping, Flatten, MaxPool, Relu
+from qsim.network.pointwise import Embedding, FloatStep
 from qsim.network.roundings import RoundingRow
 
 FormatDocument = str | dict[str, Any]
@@ -45,11 +36,20 @@ class LayerPrecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group_size: Annotated[int, msgspec.Meta(ge=1, le=2**20)] | None = None
 
 
+class Ends(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is said of the first and of the last layer with weights."""
+
+    first: LayerPrecision | None = None
+    last: LayerPrecision | None = None
+
+
 class PrecisionDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Default formats, and exceptions by layer name or glob; of those that match the last wins."""
+    """Default formats, and exceptions by layer name or glob; of those that match the last wins, and
+    ``ends`` over all of them."""
 
     default: LayerPrecision
     layers: dict[str, LayerPrecision] = {}
+    ends: Ends = Ends()
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ def resolve(
                 f"{where}.layers: {pattern!r} matches no layer of network {network.name} (batch"
                 f" norms are folded away); {nearest(pattern, network.nodes)}"
             )
-    chosen = {name: _Choice(document, name, where) for name in network.nodes}
-    default = _Choice(document, None, where)
+    ends = _ends(document, network, where)
+    chosen = {name: _Choice(document, name, where, ends) for name in network.nodes}
+    default = _Choice(document, None, where, {})
     weights = {node.name: chosen[node.name].format("weights") for node in network.weighted_nodes}
     granularity = {name: _granularity(chosen[name], weights[name]) for name in weights}
     for node in network.recurrent_nodes:
@@ -115,11 +116,11 @@ def rounded_tensors(
 ) -> set[str]:
     """The tensors that are rounded to an activation format; the others stay in the accumulator.
 
-    Rounded are the network's input, what a layer with products or an average pool reads, what
-    several layers read, sums of several terms (or relu of one) that anything but a relu reads, what
-    tables, products of two tensors and recurrent layers read and make, what layers make that are
-    there to be rounded, and what a max pool or flatten makes of rounded tensors. The network's
-    output is not rounded. A clip counts as a relu.
+    Rounded are the network's input, what a layer with products, an average pool or a batch norm of
+    its own reads, what several layers read, sums of several terms (or relu of one) that anything
+    but a relu reads, what tables, products of two tensors and recurrent layers read and make, what
+    moves values reads, and what a max pool or a move makes of rounded tensors. The network's output
+    is not rounded. A clip counts as a relu. What is computed in floating point reads what it finds.
 
     several   layers with products whose sums have several terms, as additions have
     at_once   whether what an addition or a flatten reads is rounded too
@@ -134,7 +135,7 @@ def rounded_tensors(
             continue
         carried_on_by = _carried_on_by(network, node, several)
         if at_once:
-            carried_on_by = tuple(set(carried_on_by) - {Add, Flatten})
+            carried_on_by = tuple(set(carried_on_by) - {Add, Flatten, FloatStep})
         if len(readers) > 1 or not isinstance(reader.layer, carried_on_by):
             rounded.add(name)
     return rounded
@@ -143,20 +144,22 @@ def rounded_tensors(
 def _carried_on_by(network: Network, node: Node, several: Set[str]) -> tuple[type, ...]:
     """The kinds of layer that can go on with a layer's sums in the accumulator: a sum of several
     terms is rounded once, after its relu; what is bounded is not added before it is rounded."""
-    if isinstance(node.layer, Add):
-        return (Relu, *get_args(Clipping))
-    if node.name in several:
-        return (Relu, *get_args(Clipping), Add)
-    always_rounded = Concat | MatMul | Recurrent | Tabled | RoundingRow
-    if isinstance(node.layer, always_rounded) or _bound_of_sum(network, node, several):
+    if isinstance(node.layer, MakesLevels):
         return ()
-    bounds = (Relu, *get_args(Clipping), MaxPool, Flatten, *get_args(RoundingRow))
+    if _bound_of_sum(network, node, several):
+        return (FloatStep,)
+    bounds = (FloatStep, Relu, *get_args(Clipping))
+    if isinstance(node.layer, Add):
+        return bounds
+    if node.name in several or _scaled_by_place(node):
+        return (*bounds, Add)
+    bounds = (*bounds, MaxPool, Flatten, *get_args(RoundingRow))
     return bounds if _is_bounded(network, node) else (*bounds, Add)
 
 
 def keeps_levels(node: Node, rounded: set[str]) -> bool:
     """Whether the layer only moves levels that were rounded before, so that it rounds nothing."""
-    return isinstance(node.layer, MaxPool | Flatten) and node.inputs[0] in rounded
+    return isinstance(node.layer, KeepsLevels) and node.inputs[0] in rounded
 
 
 def _is_bounded(network: Network, node: Node) -> bool:
@@ -168,11 +171,17 @@ def _is_bounded(network: Network, node: Node) -> bool:
 
 
 def _bound_of_sum(network: Network, node: Node, several: Set[str]) -> bool:
-    """Whether the layer bounds a sum of several terms."""
+    """Whether the layer bounds a sum of several terms, or one scaled by place."""
     source = network.nodes.get(node.inputs[0])
     if not isinstance(node.layer, Relu | Clipping) or source is None:
         return False
-    return isinstance(source.layer, Add) or source.name in several
+    return isinstance(source.layer, Add) or source.name in several or _scaled_by_place(source)
+
+
+def _scaled_by_place(node: Node) -> bool:
+    """Whether each place of the layer's sums has a scale of its own, as windows of unlike areas."""
+    layer = node.layer
+    return isinstance(layer, AveragePool) and layer.is_padded and not layer.count_padding
 
 
 def _granularity(choice: "_Choice", number: Facts) -> Granularity:
@@ -253,15 +262,58 @@ def _check_effects(
             )
 
 
+def _ends(
+    document: PrecisionDocument, network: Network, where: str
+) -> dict[str, tuple[str, LayerPrecision]]:
+    """What ``ends`` says, by the layer's name, and where. Raises WorkloadError where it cannot
+    hold, or is also said of the layer by its name."""
+    found: dict[str, tuple[str, LayerPrecision]] = {}
+    for key, index in (("first", 0), ("last", -1)):
+        stated, at = getattr(document.ends, key), f"{where}.ends.{key}"
+        if stated is None:
+            continue
+        if not network.weighted_nodes:
+            raise WorkloadError(f"{at}: network {network.name} has no layer with weights")
+        name = network.weighted_nodes[index].name
+        if name in found and found[name][1] != stated:
+            raise WorkloadError(
+                f"{at}: layer {name!r} is the first and the last one with weights of network"
+                f" {network.name}; say the same of both, or leave one out"
+            )
+        _check_said_once(document, name, stated, at, where)
+        found[name] = (at, stated)
+    return found
+
+
+def _check_said_once(
+    document: PrecisionDocument, name: str, stated: LayerPrecision, at: str, where: str
+) -> None:
+    named = document.layers.get(name)
+    for key in msgspec.structs.asdict(stated):
+        if None not in (getattr(stated, key), getattr(named, key, None)):
+            raise WorkloadError(
+                f"{at}.{key}: is of layer {name!r}, of which {where}.layers.{name}.{key} says it"
+                " too; leave one out"
+            )
+
+
 class _Choice:
     """What a document says of one layer (None: of every layer it does not single out)."""
 
-    def __init__(self, document: PrecisionDocument, name: str | None, where: str):
+    def __init__(
+        self,
+        document: PrecisionDocument,
+        name: str | None,
+        where: str,
+        ends: dict[str, tuple[str, LayerPrecision]],
+    ):
         self._stated = [(f"{where}.default", document.default)]
         if name is not None:
             for pattern, stated in document.layers.items():
                 if fnmatchcase(name, pattern):
                     self._stated.append((f"{where}.layers.{pattern}", stated))
+        if name in ends:
+            self._stated.append(ends[name])
 
     def value(self, key: str, default=None):
         """The last value stated for ``key`` and where."""
@@ -303,6 +355,9 @@ def _tensor_formats(
         if name != INPUT and keeps_levels(network.nodes[name], rounded):
             formats[name] = formats[network.nodes[name].inputs[0]]
             continue
+        if any(isinstance(reader.layer, Embedding) for reader in network.readers[name]):
+            formats[name] = Float()  # the numbers of rows are no quantities
+            continue
         demanding = _demanding(network, name, chosen)
         asked = {reader: chosen[reader].format("activations") for reader in demanding}
         readers = list(asked)
@@ -317,13 +372,13 @@ def _tensor_formats(
 
 
 def _demanding(network: Network, tensor: str, chosen: dict[str, _Choice]) -> list[str]:
-    """Layers whose activation format a rounded tensor must have: those of its readers with products
-    or an average, or that are singled out, and theirs where a max pool or flatten passes it on."""
+    """Layers whose activation format a rounded tensor must have: those of its readers that compute
+    with levels, or are singled out, and theirs where a max pool or a move passes it on."""
     names = []
     for reader in network.readers[tensor]:
-        reads_levels = isinstance(reader.layer, AveragePool | MatMul | Recurrent | Tabled)
+        reads_levels = isinstance(reader.layer, ReadsLevels)
         if reader.has_products or reads_levels or chosen[reader.name].singled_out("activations"):
             names.append(reader.name)
-        if isinstance(reader.layer, MaxPool | Flatten):
+        if isinstance(reader.layer, KeepsLevels):
             names += _demanding(network, reader.name, chosen)
     return names

@@ -11,8 +11,10 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
-from qsim.calibrate import RANGE_RULES, RangeRule, power_of_two
+from qsim.calibrate.methods import Method, MethodDocument, from_document
+from qsim.calibrate.weight_scales import RANGE_RULES, RangeRule, next_power_of_two, power_of_two
 from qsim.datapaths import datapath
+from qsim.errors import InputError
 from qsim.formats import Float, Format, Quantized, Term
 from qsim.formats.base import ScaleRule
 from qsim.kernels.accumulator import Accumulator
@@ -21,6 +23,7 @@ from qsim.kernels.gru import Gru
 from qsim.kernels.lstm import Lstm
 from qsim.network.graph import Network, Node
 from qsim.network.layers import MatMul
+from qsim.network.pointwise import FloatStep
 from qsim.network.weights import Weights
 from qsim.precision import keeps_levels
 from qsim.requantize import REQUANTIZERS, Name, Requantizer
@@ -31,15 +34,24 @@ class Arithmetic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     accumulator    the register of every product
     requantize     the arithmetic that brings sums back to levels (see ``REQUANTIZERS``)
-    range          how scales are found: max maps the largest magnitude to the largest level,
-                   mse is the scale of least mean squared error
+    range          how scales of weights are found: max maps the largest magnitude to the largest
+                   level, mse is the scale of least mean squared error
+    calibration    how ranges of activations are found (see ``METHODS``), by name or
+                   {name: {parameter: value}}
     integer_only   whether a step in floating point is refused
     """
 
     accumulator: Accumulator = Accumulator()
     requantize: Name = "onnx"
     range: RangeRule = "max"
+    calibration: MethodDocument = "min_max"
     integer_only: bool = False
+
+    def __post_init__(self):
+        try:
+            from_document(self.calibration, where="calibration")
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
     @property
     def requantizer(self) -> Requantizer:
@@ -48,9 +60,18 @@ class Arithmetic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def scale_rule(self) -> ScaleRule:
-        """The rule that finds scales."""
+        """The rule that finds scales of weights."""
         rule = RANGE_RULES[self.range]
         return power_of_two(rule) if self.requantizer.powers_of_two else rule
+
+    @property
+    def calibration_method(self) -> Method:
+        """The way to find ranges of activations."""
+        return from_document(self.calibration, where="calibration")
+
+    def adjusted(self, scale: np.ndarray) -> np.ndarray:
+        """A scale that was found from data, float32, as the arithmetic can have it."""
+        return next_power_of_two(scale) if self.requantizer.powers_of_two else scale
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,11 @@ class Program:
         """Whether the tensor is rounded when it is made."""
         node = self.network.nodes.get(tensor)
         return tensor in self.formats and not (node and keeps_levels(node, set(self.formats)))
+
+    def in_float(self, node: Node) -> bool:
+        """Whether the layer is computed in floating point whatever it reads."""
+        unquantized = node.name in self.weights and node.name not in self.biases
+        return unquantized or isinstance(node.layer, FloatStep)
 
     @cached_property
     def terms(self) -> dict[str, tuple[Term, ...]]:

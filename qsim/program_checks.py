@@ -9,6 +9,7 @@ from qsim.formats import Float
 from qsim.kernels.accumulator import magnitude
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import Clipping, Flatten, Linear, MatMul, MaxPool, Relu
+from qsim.network.pointwise import FloatStep
 from qsim.program import Program
 from qsim.requantize import REQUANTIZERS
 
@@ -50,7 +51,10 @@ def check_integer_only(program: Program) -> None:
     network = program.network
     for name in (INPUT, *network.nodes):
         node = network.nodes.get(name)
-        if name in program.weights and name not in program.biases:
+        if node and isinstance(node.layer, FloatStep):
+            kind = node.layer.__struct_config__.tag
+            _refuse_step(f"layer {name!r}, a {kind}, is computed in floating point")
+        if node and program.in_float(node):
             _refuse_step(
                 f"layer {name!r} is computed in floating point; quantize its weights and input"
             )

@@ -19,6 +19,8 @@ def count_thresholds(layer: MultiThreshold, thresholds: np.ndarray, sums: Sums) 
 
     Raises ValueError on sums of several scales or with a scale for each position.
     """
+    axis = layer.axis(sums.terms[0][0].shape[1:])
+    sums = sums.with_channels_on(axis).channels_first
     levels, scale = one_integer(sums)
     rows = np.broadcast_to(thresholds, (len(scale), layer.steps))
     least = np.array(
@@ -30,8 +32,8 @@ def count_thresholds(layer: MultiThreshold, thresholds: np.ndarray, sums: Sums) 
     )
     count = apply_thresholds(levels, least, np.zeros(len(scale), bool), 0)
     first, _ = layer.ends
-    unit = np.full(len(scale), layer.unit)
-    return Sums(((first + layer.step * count.astype(np.int64), unit),))
+    made = np.moveaxis(first + layer.step * count.astype(np.int64), 1, axis)
+    return Sums(((made, np.full(len(scale), layer.unit)),), axis=axis)
 
 
 def _least_sums(sums: Sums, scale: float, channel: int, thresholds: list[float]) -> list[int]:
@@ -56,6 +58,7 @@ def truncate(layer: Truncate, sums: Sums) -> Sums:
     Raises ValueError on sums of several scales, with a real bias or bounds; OverflowError on
     integers beyond 2**53.
     """
+    axis, sums = sums.axis, sums.channels_first
     levels, scale = one_integer(sums)
     if sums.offset is not None or sums.is_bounded:
         raise ValueError("bits are dropped of integers, and these sums have a real bias or bounds")
@@ -66,8 +69,8 @@ def truncate(layer: Truncate, sums: Sums) -> Sums:
         ],
         axis=1,
     )
-    unit = np.full(len(scale), layer.out_scale)
-    return Sums(((truncated(whole, layer).astype(np.int64), unit),))
+    made = np.moveaxis(truncated(whole, layer).astype(np.int64), 1, axis)
+    return Sums(((made, np.full(len(scale), layer.out_scale)),), axis=axis)
 
 
 def _integers(levels: np.ndarray, per_level: Fraction, layer: Truncate) -> np.ndarray:
@@ -92,6 +95,8 @@ def one_integer(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
         if not np.array_equal(other, scale):
             raise ValueError("these sums are of terms with different scales, and no one integer")
         levels = levels + more
-    if scale.ndim != 1:
-        raise ValueError("these sums have a scale for each position, and no one integer")
+    if scale.ndim != 1 or (sums.offset is not None and sums.offset.ndim != 1):
+        raise ValueError(
+            "these sums have a scale or a bias for each position, and are no one integer"
+        )
     return levels, scale

@@ -1,4 +1,4 @@
-"""The tables by which sigmoid, tanh and softmax are computed from levels."""
+"""The tables by which sigmoid, tanh, softmax and other curves are computed from levels."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -7,11 +7,13 @@ from qsim.kernels import real_functions
 from qsim.kernels.level_grid import LevelGrid
 from qsim.kernels.softmax import exponentials
 from qsim.kernels.tables import Table, make_table
-from qsim.network.layers import Sigmoid, Softmax, Tabled
+from qsim.network.kinds import ByTable
+from qsim.network.layers import Sigmoid, Softmax
+from qsim.network.pointwise import Curve, Gelu, HardSwish, LeakyRelu
 
 
 @lru_cache(maxsize=64)
-def table_of(layer: Tabled, low: int, high: int, scale: float) -> Table:
+def table_of(layer: ByTable, low: int, high: int, scale: float) -> Table:
     """The table of a layer that reads levels ``low .. high`` at ``scale``.
 
     Every entry is the correctly rounded level of the result. Beyond 2**10 levels an entry stands
@@ -22,12 +24,29 @@ def table_of(layer: Tabled, low: int, high: int, scale: float) -> Table:
     match layer:
         case Softmax():
             return exponentials(levels, layer.fraction_bits, step_bits)
+        case Curve():
+            farthest = max(high, -low) << layer.extra_bits
+            results = LevelGrid(-farthest, farthest, levels.scale / 2**layer.extra_bits)
+            return make_table(_function(layer), levels, results, step_bits)
         case Sigmoid():
             function, lowest = real_functions.sigmoid, 0
         case _:
             function, lowest = real_functions.tanh, -(2**layer.fraction_bits)
     results = LevelGrid(lowest, 2**layer.fraction_bits, Fraction(1, 2**layer.fraction_bits))
     return make_table(function, levels, results, step_bits)
+
+
+def _function(layer: Curve) -> real_functions.RealFunction:
+    match layer:
+        case LeakyRelu(slope=slope):
+            return real_functions.leaky_relu(Fraction(slope))
+        case Gelu(approximation="tanh"):
+            return real_functions.gelu_by_tanh
+        case Gelu():
+            return real_functions.gelu
+        case HardSwish():
+            return real_functions.hard_swish
+    return real_functions.silu
 
 
 def step_bits_of(low: int, high: int) -> int:

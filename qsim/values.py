@@ -20,7 +20,8 @@ class Sums:
 
     terms    each int64 levels (images, channels, ...) and their float64 scale, (channels,) or as
              many as levels where every position has its own
-    offset   float32 (channels,), added to the total; None: nothing
+    offset   float32 (channels,) or as many as levels, added to the total; None: nothing
+    axis     of the levels along which the channels lie
     low      what is less counts as ``low``: 0 after a relu
     high     what is more counts as ``high``
     source   the kind of layer that made it, "conv", "depthwise", "linear", "add" or "", as TFLite
@@ -36,6 +37,7 @@ class Sums:
     source: Literal["conv", "depthwise", "linear", "add", ""] = ""
     scales: int = 0
     divisor: int = 1
+    axis: int = 1
 
     def clipped(self, low: float, high: float) -> "Sums":
         """These sums, within ``low .. high`` after the bounds they have."""
@@ -44,6 +46,34 @@ class Sums:
             low=min(max(self.low, low), high),
             high=min(max(self.high, low), high),
         )
+
+    def with_channels_on(self, axis: int) -> "Sums":
+        """The same sums with their channels along another axis: what differs by channel is then as
+        many as levels."""
+        if axis == self.axis:
+            return self
+
+        def spread(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
+            if values.ndim == 1 and (values == values[:1]).all():
+                return np.broadcast_to(values[:1], levels.shape[axis : axis + 1])
+            return np.broadcast_to(by_channel(values, levels, self.axis), levels.shape)
+
+        terms = tuple((levels, spread(scale, levels)) for levels, scale in self.terms)
+        offset = None if self.offset is None else spread(self.offset, terms[0][0])
+        return replace(self, terms=terms, offset=offset, axis=axis)
+
+    @property
+    def channels_first(self) -> "Sums":
+        """The same sums with the axis of their channels moved to 1."""
+        if self.axis == 1:
+            return self
+
+        def moved(values: np.ndarray | None) -> np.ndarray | None:
+            spread = values is not None and values.ndim > 1
+            return np.moveaxis(values, self.axis, 1) if spread else values
+
+        terms = tuple((moved(levels), moved(scale)) for levels, scale in self.terms)
+        return replace(self, terms=terms, offset=moved(self.offset), axis=1)
 
     @property
     def is_bounded(self) -> bool:
@@ -94,11 +124,14 @@ def element(value: Value, at: tuple[int, ...]) -> Element | None:
         case Levels(levels, scale):
             return Element(((int(levels[at]), float(scale)),))
         case Sums(terms, offset, low, high):
+            channel = at[value.axis]
             pairs = tuple(
-                (int(sums[at]), float(scale[at[1]] if scale.ndim == 1 else scale[at]))
+                (int(sums[at]), float(scale[channel] if scale.ndim == 1 else scale[at]))
                 for sums, scale in terms
             )
-            bias = 0.0 if offset is None else float(offset[at[1]])
+            bias = 0.0
+            if offset is not None:
+                bias = float(offset[channel] if offset.ndim == 1 else offset[at])
             return Element(pairs, bias, low, high, value.source, value.divisor)
     return None
 
@@ -109,15 +142,16 @@ def real(value: Value) -> np.ndarray:
         case Levels(levels, scale):
             return levels * scale.astype(np.float64)
         case Sums(terms, offset, low, high):
-            total = sum(levels * by_channel(scale, levels) for levels, scale in terms)
+            axis = value.axis
+            total = sum(levels * by_channel(scale, levels, axis) for levels, scale in terms)
             total = total / value.divisor
             if offset is not None:
-                total = total + by_channel(offset.astype(np.float64), total)
+                total = total + by_channel(offset.astype(np.float64), total, axis)
             return np.clip(total, low, high)
     return value.astype(np.float64)
 
 
-def by_channel(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """``values`` (channels,) shaped to broadcast to ``levels`` (images, channels, ...); others are
-    returned as they are."""
-    return values.reshape(-1, *(1,) * (levels.ndim - 2)) if values.ndim == 1 else values
+def by_channel(values: np.ndarray, levels: np.ndarray, axis: int = 1) -> np.ndarray:
+    """``values`` (channels,) shaped to broadcast to ``levels``, whose channels lie along ``axis``;
+    others are returned as they are."""
+    return values.reshape(-1, *(1,) * (levels.ndim - 1 - axis)) if values.ndim == 1 else values

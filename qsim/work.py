@@ -41,7 +41,9 @@ def _layer_work(network: Network, node: Node, precision: Precision) -> LayerWork
 
 
 def _image(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape as (channels, height, width)."""
+    """A shape as (channels, height, width); tokens of features are as high as there are tokens."""
+    if len(shape) == 2:
+        return (shape[1], shape[0], 1)
     return shape if len(shape) == 3 else (*shape, 1, 1)
 
 

@@ -23,16 +23,20 @@ Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 class ExecuteDocument(Arithmetic, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a workload is executed, besides the arithmetic.
 
-    dataset              a shipped dataset, or an .npz file; absent: seeded random images
+    dataset              a shipped dataset, an .npz file, or a folder of .npy files; absent: seeded
+                         random images
+    calibration_dataset  another, whose images set the activation ranges
     images               how many images to run; absent: 1 of random, all of a dataset
-    calibration_images   how many images set the activation ranges: those of the dataset's
-                         ``calibration``, or, where it has none, of its ``images``; or as many other
-                         random ones. Absent: up to 256 of a dataset, else as many as ``images``
+    calibration_images   how many images set the activation ranges: of ``calibration_dataset``, or
+                         of the dataset's ``calibration``, or, where it has none, of its ``images``;
+                         or other random ones. Absent: as many as there are, or as ``images`` of
+                         random ones, up to 256
     seed                 of random images, random weights and the sample that is checked
     check_per_layer      how many outputs of each layer are computed again independently
     """
 
     dataset: str | None = None
+    calibration_dataset: str | None = None
     images: Count | None = None
     calibration_images: Count | None = None
     seed: Seed = 0
@@ -52,13 +56,26 @@ class HardwareDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     published: str | None = None
 
 
+class RescaleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far channels are driven apart before weights are quantized (``qsim.network.rescale``).
+
+    spread   what one channel of every layer that allows it is multiplied by
+    seed     which channel
+    """
+
+    spread: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    seed: Seed = 0
+
+
 class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A workload as a document.
 
-    title      one line that says what it shows
-    network    a shipped network, or a layer table (.yaml)
-    input      shape of one image, where it is not the network's own: [channels, height, width]
-    weights    shipped trained weights by their name, or an .npz file; absent: seeded
+    title              one line that says what it shows
+    network            a shipped network, or a layer table (.yaml)
+    input              shape of one image, where it is not the network's own: [channels, height,
+                       width]
+    weights            shipped trained weights by their name, or an .npz file; absent: seeded
+    rescale_channels   how channels of the folded weights are rescaled, the function being the same
     """
 
     network: str
@@ -66,6 +83,7 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     title: str = ""
     input: tuple[Count, ...] | None = None
     weights: str | None = None
+    rescale_channels: RescaleDocument | None = None
     execute: ExecuteDocument | None = None
     hardware: tuple[HardwareDocument, ...] = ()
 

@@ -60,6 +60,15 @@ def gelu_bounds(x: Fraction):
     return value - slack, value + slack
 
 
+def gelu_by_tanh_bounds(x: Fraction):
+    """x * sigmoid(2 * sqrt(2 / pi) * (x + 0.044715 * x**3)), the root known to within 1 / FINE."""
+    root, inner = isqrt(2 * FINE**3 // machin_pi()), x + Fraction(44715, 10**6) * x**3
+    slack = Fraction(1, 2**300)
+    ends = [bound for side in (-slack, slack)
+            for bound in sigmoid_bounds(2 * (Fraction(root, FINE) + side) * inner)]  # fmt: skip
+    return min(x * end for end in ends), max(x * end for end in ends)
+
+
 def machin_pi():
     """pi * FINE by 16 * atan(1/5) - 4 * atan(1/239), to all but a few bits."""
 

@@ -7,7 +7,10 @@ from typing import Literal
 import numpy as np
 
 from qsim.formats.base import (
+    Adjustment,
+    CalibratedBy,
     Facts,
+    Found,
     Quantized,
     ScaleRule,
     UniformFormat,
@@ -143,12 +146,21 @@ class Affine(Facts):
         )
         return QuantizedAffine(self, levels.astype(np.int32), scale, zero_point)
 
-    def bind(self, real: np.ndarray, rule: ScaleRule) -> tuple[UniformFormat, np.ndarray]:
-        """The grid and the scale, float32 of shape (), that ``rule`` finds for ``real``."""
+    @property
+    def calibrated_by(self) -> CalibratedBy:
+        """What activations of it ask calibration for."""
+        return "interval" if self.mode == "asymmetric" else "threshold"
+
+    def bind(
+        self, found: Found, adjust: Adjustment = lambda scale: scale
+    ) -> tuple[UniformFormat, np.ndarray]:
+        """The grid of the zero point that ``found`` asks for, and the scale, as ``Format.bind``."""
         if self.mode != "asymmetric":
-            return self._symmetric.bind(real, rule)
-        quantized = self.quantize(real, scale=rule)
-        return AffineGrid(self.bits, int(quantized.zero_point)), quantized.scale
+            return self._symmetric.bind(found, adjust)
+        codes = Fixed(self.bits, signed=False)
+        _, scale = codes.bind(Found(high=found.high - found.low), adjust)
+        zero_point = np.rint(-found.low / scale.astype(np.float64)).clip(0, codes.max_level)
+        return AffineGrid(self.bits, int(zero_point)), scale
 
     def before_rounding(self, real: np.ndarray) -> np.ndarray:
         """``real``: its range follows the data."""

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import fsum, inf
+from typing import Literal
 
 import numpy as np
 
 INVALID = np.iinfo(np.int64).min  # entry of a code table that no level uses
+
+CalibratedBy = Literal["threshold", "interval", "mean_magnitude", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,24 @@ class Quantized:
         return self.format
 
 
+@dataclass(frozen=True)
+class Found:
+    """What calibration found of a tensor: what its format asks for (``calibrated_by``).
+
+    low, high        the range that its levels shall reach, low <= 0 <= high
+    mean_magnitude   of all its values
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    mean_magnitude: float = 0.0
+
+    @property
+    def threshold(self) -> float:
+        """The magnitude that the levels shall reach."""
+        return max(-self.low, self.high)
+
+
 class Facts:
     """What a table of formats says of one, and what a network asks of it.
 
@@ -79,6 +100,8 @@ class Facts:
     signed         whether there are negative levels
     scale_map      whether the sums of what reads it are multiplied by XNOR-Net's map of it
     refuses_negative   whether data that can be negative are a mistake (else they are clipped)
+    calibrated_by      what activations of it ask calibration for: the magnitude that their levels
+                   shall reach, the interval, the mean magnitude, or nothing
     rounds_half_even   whether levels are consecutive and rounded to the nearest, ties to even
     example        parameters to show it with, as ``describe`` writes them
     scale_text     where the scale comes from
@@ -95,6 +118,7 @@ class Facts:
     scale_map: bool = False
     refuses_negative: bool = False
     wraps: bool = False
+    calibrated_by: CalibratedBy = "nothing"
     rounds_half_even: bool = False
     example: str = "bits=4"
     scale_text: str = "range rule"
@@ -122,6 +146,8 @@ class Format(Facts, ABC):
     Subclasses are frozen dataclasses of their parameters; they give ``code_table`` and the facts
     above where they differ.
     """
+
+    calibrated_by = "threshold"
 
     @abstractmethod
     def code_table(self) -> np.ndarray:
@@ -209,9 +235,17 @@ class Format(Facts, ABC):
         # both as float64: numpy 1 divides float32 by a float64 without axes in float32
         return self.nearest(real.astype(np.float64) / scale.astype(np.float64))
 
-    def bind(self, real: np.ndarray, rule: "ScaleRule") -> "tuple[Format, np.ndarray]":
-        """This format and the scale, float32 of shape (), that ``rule`` finds for ``real``."""
-        return self, rule(real, self, None)
+    def bind(
+        self, found: Found, adjust: "Adjustment" = lambda scale: scale
+    ) -> "tuple[Format, np.ndarray]":
+        """This format for activations, and their scale, float32 of shape ().
+
+        found    what calibration found of them
+        adjust   what a scale that is found from data goes through, such as to a power of two
+
+        Raises ValueError where there is no such scale.
+        """
+        return self, adjust(positive(scale_of(np.float64(found.threshold), self)))
 
     def before_rounding(self, real: np.ndarray) -> np.ndarray:
         """The function of ``real`` that such activations round, float32: the identity, unless the
@@ -272,6 +306,7 @@ class TrainedFormat(Format):
     and its weights are quantized as they were trained, with batch norms scaling the sums."""
 
     folds = False
+    calibrated_by = "nothing"
 
     @abstractmethod
     def scale_for(self, real: np.ndarray, axis: int | None) -> np.ndarray:
@@ -294,11 +329,14 @@ class TrainedFormat(Format):
         scale = positive(self.scale_for(real, axis))
         return Quantized(self, self.at_scale(real, scale), scale)
 
-    def bind(self, real: np.ndarray, rule: "ScaleRule") -> tuple[Format, np.ndarray]:
-        """This format and its scale, float32 of shape ()."""
-        return self, positive(self.scale_for(finite(real), None))
+    def bind(
+        self, found: Found, adjust: "Adjustment" = lambda scale: scale
+    ) -> tuple[Format, np.ndarray]:
+        """This format and its own scale, float32 of shape (), for which no data are needed."""
+        return self, positive(self.scale_for(np.zeros(0, np.float32), None))
 
 
+Adjustment = Callable[[np.ndarray], np.ndarray]
 ScaleRule = Callable[[np.ndarray, Format, int | None], np.ndarray]
 
 

@@ -6,11 +6,15 @@ from math import sqrt
 import numpy as np
 
 from qsim.formats.base import (
+    Adjustment,
+    CalibratedBy,
+    Found,
     TrainedFormat,
     UniformFormat,
     as_float32,
     check_bits,
     mean_magnitude,
+    positive,
 )
 
 
@@ -56,7 +60,26 @@ class Lsq(UniformFormat, TrainedFormat):
         """The step, float32 of shape (). Raises ValueError where it is not given and all are 0."""
         if self.step is not None:
             return np.asarray(self.step, np.float32)
-        return as_float32(2 * mean_magnitude(real, None).astype(np.float64) / sqrt(self.max_level))
+        return self._first_step(mean_magnitude(real, None))
+
+    @property
+    def calibrated_by(self) -> CalibratedBy:
+        """What activations of it ask calibration for: nothing where the step is given."""
+        return "mean_magnitude" if self.step is None else "nothing"
+
+    def bind(
+        self, found: Found, adjust: Adjustment = lambda scale: scale
+    ) -> tuple["Lsq", np.ndarray]:
+        """This format and the step, or that which its training starts from, as ``Format.bind``."""
+        if self.step is not None:
+            return super().bind(found)
+        mean = as_float32(found.mean_magnitude)
+        if not mean:
+            raise ValueError("all values are 0 (or too small), so their mean magnitude is no scale")
+        return self, positive(self._first_step(mean))
+
+    def _first_step(self, mean: np.ndarray) -> np.ndarray:
+        return as_float32(2 * mean.astype(np.float64) / sqrt(self.max_level))
 
 
 def step_gradient(v: np.ndarray, step: float, number: Lsq) -> np.ndarray:

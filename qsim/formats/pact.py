@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from qsim.formats.base import (
+    Adjustment,
+    CalibratedBy,
+    Found,
     Quantized,
     ScaleRule,
     UniformFormat,
     check_bits,
-    finite,
     positive,
 )
 
@@ -18,7 +20,7 @@ from qsim.formats.base import (
 class Pact(UniformFormat):
     """Levels 0 .. 2**bits - 1 (1 to 16 bits) of [0, ``alpha``], a learned value.
 
-    Without ``alpha`` the range rule finds it.
+    Without ``alpha`` calibration finds it.
     """
 
     bits: int
@@ -52,11 +54,17 @@ class Pact(UniformFormat):
             raise ValueError("PACT with alpha has a scale of its own; none can be given")
         return super().quantize(real, scale=self._own_scale())
 
-    def bind(self, real: np.ndarray, rule: ScaleRule) -> tuple["Pact", np.ndarray]:
-        """This format and its scale, float32 of shape ()."""
+    @property
+    def calibrated_by(self) -> CalibratedBy:
+        """What it asks calibration for: nothing where alpha is given."""
+        return "threshold" if self.alpha is None else "nothing"
+
+    def bind(
+        self, found: Found, adjust: Adjustment = lambda scale: scale
+    ) -> tuple["Pact", np.ndarray]:
+        """This format and its scale, as ``Format.bind``."""
         if self.alpha is None:
-            return super().bind(real, rule)
-        finite(real)
+            return super().bind(found, adjust)
         return self, self._own_scale()
 
     def _own_scale(self) -> np.ndarray:

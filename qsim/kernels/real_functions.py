@@ -80,6 +80,29 @@ def gelu(x: Fraction) -> Fraction | Decimal:
     return decimal(x) / 2 * (1 + share)
 
 
+@in_many_digits
+def gelu_by_tanh(x: Fraction) -> Fraction | Decimal:
+    """x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))): the GELU that tanh stands for.
+
+    Source: Hendrycks and Gimpel, Gaussian Error Linear Units (arXiv 1606.08415), section 2.
+    """
+    if x == 0 or abs(x) > Fraction(21, 2):
+        return _beside_relu(x)
+    exact = decimal(x)
+    inner = (2 / PI).sqrt() * (exact + Decimal("0.044715") * exact**3)
+    return exact / (1 + (-2 * inner).exp())  # (1 + tanh(z)) / 2, without a difference
+
+
+def leaky_relu(slope: Fraction) -> RealFunction:
+    """x where it is positive, else ``slope`` * x."""
+    return lambda x: x if x > 0 else x * slope
+
+
+def hard_swish(x: Fraction) -> Fraction:
+    """x * (x / 6 + 1 / 2 clipped to 0 .. 1)."""
+    return x * hard_sigmoid(x)
+
+
 def clip(low: Fraction, high: Fraction) -> RealFunction:
     """The function that clips to ``low .. high``: (0, 6) is relu6, (-1, 1) is hard-tanh."""
     return lambda x: min(max(x, Fraction(low)), Fraction(high))

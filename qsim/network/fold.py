@@ -1,25 +1,24 @@
-"""Batch norm folded into the layer before it, or kept as a factor on that layer's result."""
+"""Batch norm folded into the layer before it, or kept as a factor on that layer's result.
+
+One that does not directly follow a convolution or linear layer, or follows one whose own result is
+read elsewhere too, stays a layer of its own.
+"""
 
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from qsim.errors import NetworkError, WeightsError
+from qsim.errors import WeightsError
 from qsim.network.graph import Network, Node, replaced
-from qsim.network.layers import BatchNorm, Layer
+from qsim.network.layers import BatchNorm, Conv, Layer
 from qsim.network.weights import Weights
 
 
 def fold_network(network: Network) -> Network:
-    """The same network without batch norms; the layers before them have biases.
-
-    Raises NetworkError when a batch norm follows no convolution or linear layer, or when that
-    layer's own result is read elsewhere too.
-    """
+    """The same network without the batch norms that can be folded; the layers before them have
+    biases."""
     norms = _norms(network)
-    for before, norm in norms.items():
-        _check_foldable(network, before, norm)
     renamed = {norm.name: before for before, norm in norms.items()}
     layers = [
         _without_norm(node, norms.get(node.name), renamed)
@@ -70,18 +69,36 @@ def unfolded_weights(network: Network, weights: Weights) -> dict[str, Unfolded]:
     return layers
 
 
-def _norms(network: Network) -> dict[str, Node]:
-    """The batch norms by the name of the tensor that they read."""
-    return {n.inputs[0]: n for n in network.nodes.values() if isinstance(n.layer, BatchNorm)}
+def normalisation(norm: Node, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
+    """What a batch norm multiplies each channel by, gamma / s, and then adds,
+    beta - mean * gamma / s: float32 (channels,) both, computed in float64.
 
-
-def _check_foldable(network: Network, before: str, norm: Node) -> None:
-    node = network.nodes.get(before)
-    if node is None or not node.has_products or len(network.readers[before]) > 1:
-        raise NetworkError(
-            f"network {network.name}: batch_norm {norm.name!r} cannot be folded: it must directly"
-            " follow a convolution or linear layer whose result nothing else reads"
+    Raises WeightsError when one is no finite float32.
+    """
+    factor = _factor(norm, weights)
+    with np.errstate(all="ignore"):
+        offset = _offset(norm, weights, 0.0, factor).astype(np.float32)
+        factor = factor.astype(np.float32)
+    if not (np.isfinite(factor).all() and np.isfinite(offset).all()):
+        raise WeightsError(
+            f"batch_norm {norm.name!r}: its factors are no finite float32; its variances are too"
+            " small or its weights too large"
         )
+    return factor, offset
+
+
+def _norms(network: Network) -> dict[str, Node]:
+    """The batch norms that can be folded, by the name of the tensor that they read."""
+    norms = {}
+    for node in network.nodes.values():
+        if isinstance(node.layer, BatchNorm):
+            before = network.nodes.get(node.inputs[0])
+            if before is None or not before.has_products:
+                continue
+            by_rows = isinstance(before.layer, Conv) or len(before.output_shape) == 1
+            if by_rows and len(network.readers[before.name]) == 1:
+                norms[before.name] = node
+    return norms
 
 
 def _without_norm(node: Node, norm: Node | None, renamed: dict[str, str]) -> Layer:
@@ -91,13 +108,10 @@ def _without_norm(node: Node, norm: Node | None, renamed: dict[str, str]) -> Lay
 
 
 def _folded(before: str, norm: Node, weights: Weights) -> Weights:
-    beta, mean = (
-        weights[f"{norm.name}.{key}"].astype(np.float64) for key in ("bias", "running_mean")
-    )
     weight = weights[f"{before}.weight"]
     with np.errstate(all="ignore"):
         factor = _factor(norm, weights)
-        bias = beta + (weights.get(f"{before}.bias", 0.0) - mean) * factor
+        bias = _offset(norm, weights, weights.get(f"{before}.bias", 0.0), factor)
         by_row = factor.reshape(-1, *(1,) * (weight.ndim - 1))
         folded = {
             f"{before}.weight": (weight * by_row).astype(np.float32),
@@ -118,3 +132,11 @@ def _factor(norm: Node, weights: Weights) -> np.ndarray:
     )
     with np.errstate(all="ignore"):
         return gamma / np.sqrt(variance + norm.layer.epsilon)
+
+
+def _offset(norm: Node, weights: Weights, bias, factor: np.ndarray) -> np.ndarray:
+    """beta + (bias - mean) * factor, float64."""
+    beta, mean = (
+        weights[f"{norm.name}.{key}"].astype(np.float64) for key in ("bias", "running_mean")
+    )
+    return beta + (bias - mean) * factor

@@ -8,6 +8,7 @@ from math import prod
 from hwmodels.documents import nearest
 from qsim.errors import NetworkError
 from qsim.network.layers import LARGEST_SIDE, Conv, Layer, Linear, MatMul, Shape, shape_text
+from qsim.network.pointwise import Embedding
 from qsim.network.recurrent import Recurrent
 
 MOST_VALUES = 2**32  # of one tensor of one image, or of one layer's weights
@@ -110,6 +111,14 @@ class Network:
             shapes[layer.name] = node.output_shape
             previous = layer.name
         return nodes
+
+    @property
+    def rows_read(self) -> int | None:
+        """How many rows the table has whose numbers are the input; None: the input is no such."""
+        counts = [
+            node.layer.entries for node in self.readers[INPUT] if isinstance(node.layer, Embedding)
+        ]
+        return min(counts, default=None)
 
     @property
     def output(self) -> str:

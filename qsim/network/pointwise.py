@@ -59,13 +59,14 @@ class Multiply(Layer, tag="multiply", frozen=True, kw_only=True):
 
 
 class Scale(Layer, tag="scale", frozen=True, kw_only=True):
-    """Every value times ``factor``."""
+    """Every value times a positive ``factor``: integers stay as they are, and their scale is
+    multiplied, rounded to float32."""
 
     factor: float
 
     def __post_init__(self):
-        if not 0 < abs(self.factor) < 1e30:
-            raise ValueError("factor must be finite and not 0")
+        if not 1e-30 < self.factor < 1e30:
+            raise ValueError("factor must be positive and finite; a batch_norm turns signs around")
 
 
 class FloatStep(Layer, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from qsim.errors import NetworkError
 from qsim.kernels.float_product import matmul_in_order
 from qsim.network import float_functions
 from qsim.network.float_functions import sigmoid, tanh
@@ -137,7 +138,7 @@ def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.n
         case Offset():
             return x + parameters["bias"]
         case Embedding():
-            return _embedded(x, **parameters)
+            return _embedded(node, x, **parameters)
         case Flatten() | Reshape() | Transpose() | Slice() | Upsample():
             return moved(x, node)
         case MatMul():
@@ -197,11 +198,16 @@ def _average(x: np.ndarray, layer: AveragePool, window: tuple[int, int]) -> np.n
     return total / layer.divisors(x.shape[1:]).astype(np.float32)
 
 
-def _embedded(x: np.ndarray, weight, positions=None, types=None) -> np.ndarray:
-    """Rows of ``weight`` by the whole numbers in ``x`` (images, tokens); NaN where it has none."""
-    numbers = np.rint(x).astype(np.int64)
-    known = (numbers >= 0) & (numbers < len(weight))
-    rows = np.where(known[..., None], weight[np.where(known, numbers, 0)], np.float32(np.nan))
+def _embedded(node: Node, x: np.ndarray, weight, positions=None, types=None) -> np.ndarray:
+    """Rows of ``weight`` by the numbers in ``x`` (images, tokens)."""
+    numbers = np.where(np.isfinite(x), x, -1).astype(np.int64)
+    wrong = x[(numbers != x) | (numbers < 0) | (numbers >= len(weight))]
+    if wrong.size:
+        raise NetworkError(
+            f"layer {node.name!r} reads the number {wrong[0]:g}, but has the rows 0 to"
+            f" {len(weight) - 1}; the input must hold their whole numbers"
+        )
+    rows = weight[numbers]
     if positions is not None:
         rows = rows + positions[: x.shape[1]]
     return rows if types is None else rows + types[0]

@@ -23,7 +23,8 @@ class MultiThreshold(Layer, tag="multi_threshold", frozen=True, kw_only=True):
     """out_scale * (how many of a channel's ``steps`` thresholds the value reaches) + out_bias.
 
     A value reaches a threshold that is no larger. The thresholds are an array (channels, steps),
-    or (1, steps) where they are ``shared`` by all channels. Source: QONNX's MultiThreshold.
+    or (1, steps) where they are ``shared`` by all channels; of (tokens, features) the features
+    count as channels. Source: QONNX's MultiThreshold.
     """
 
     steps: int
@@ -67,8 +68,14 @@ class MultiThreshold(Layer, tag="multi_threshold", frozen=True, kw_only=True):
     def _exact_ratio(self) -> Fraction:
         return Fraction(self.out_bias) / Fraction(self.out_scale)
 
+    @staticmethod
+    def axis(shape: Shape) -> int:
+        """The axis of the channels of a tensor that is ``shape`` without its batch."""
+        return 2 if len(shape) == 2 else 1
+
     def parameters(self, shape: Shape) -> dict[str, Shape]:
-        return {"thresholds": (1 if self.shared else shape[0], self.steps)}
+        channels = 1 if self.shared else shape[self.axis(shape) - 1]
+        return {"thresholds": (channels, self.steps)}
 
 
 class Truncate(Layer, tag="truncate", frozen=True, kw_only=True):
@@ -104,11 +111,11 @@ RoundingRow = Identity | MultiThreshold | Truncate
 
 
 def reached(x: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """How many thresholds (channels or 1, steps) each value (images, channels, ...) reaches,
-    int64."""
+    """How many thresholds (channels or 1, steps) each value of a batch reaches, int64."""
+    axis = MultiThreshold.axis(x.shape[1:])
     count = np.zeros(x.shape, np.int64)
     for column in thresholds.T:
-        count += x >= column.reshape(-1, *(1,) * (x.ndim - 2))
+        count += x >= column.reshape(-1, *(1,) * (x.ndim - 1 - axis))
     return count
 
 

@@ -145,7 +145,11 @@ def quantizer_of(operator: str, attributes: dict[str, Any], inputs: list) -> Qua
     if not (np.rint(zero_point) == zero_point).all() or np.abs(zero_point).max(initial=0) > 2**20:
         raise QsimError("its zero point is no whole number within 2**20 of 0")
     return Quantizer(
-        scale, zero_point, int(bits.reshape(-1)[0]), **_words(attributes), rounding=_mode(attributes)
+        scale,
+        zero_point,
+        int(bits.reshape(-1)[0]),
+        **_words(attributes),
+        rounding=_mode(attributes),
     )
 
 

@@ -24,10 +24,11 @@ A quantized value is `scale * level` with an integer level, so one integer produ
 defines the result of every format; a datapath is a way to get exactly that, of activations the one
 for binary weights. Weights, activations and gradients take the formats that list them.
 
-`range rule` is the workload's `range`: `max` maps the largest magnitude to the largest level, `mse`
-takes, of 81 scales that map 20 % to 100 % of it there, the one of least squared error. Where a
-scale is the format's own, `range` does not apply, and weights are quantized as they were trained: a
-batch norm scales the sums instead of being folded into them.
+`range rule` is, of activations, the workload's `calibration`, and of weights its `range`: `max`
+maps the largest magnitude to the largest level, `mse` takes, of 81 scales that map 20 % to 100 % of
+it there, the one of least squared error. Where a scale is the format's own, neither applies, and
+weights are quantized as they were trained: a batch norm scales the sums instead of being folded
+into them.
 
 Zero padding adds nothing to a sum, also in a format without a level 0.
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from qsim import __version__
+from qsim.calibrate.methods import describe as describe_method
 from qsim.evaluate import Evaluation
 from qsim.formats import describe
 from qsim.measure import Execution
@@ -123,6 +124,7 @@ def _execution(evaluation: Evaluation) -> Record:
             "float_accuracy": execution.float_accuracy,
             "requantize": arithmetic.requantize,
             "range": arithmetic.range,
+            "calibration": describe_method(arithmetic.calibration_method),
             "accumulator_bits": arithmetic.accumulator.bits,
             "accumulator_mode": arithmetic.accumulator.mode,
             "partial_register": partial and msgspec.structs.asdict(partial),

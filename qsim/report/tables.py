@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from qsim.calibrate.methods import describe as describe_method
 from qsim.evaluate import Evaluation
 from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import summary
@@ -78,7 +79,8 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         (
             "arithmetic",
             f"{_registers(arithmetic.accumulator)}; requantize: {arithmetic.requantize}; range:"
-            f" {arithmetic.range}" + ("; integers only" if arithmetic.integer_only else ""),
+            f" {arithmetic.range}; calibration: {describe_method(arithmetic.calibration_method)}"
+            + ("; integers only" if arithmetic.integer_only else ""),
         ),
     ]
     if execution.float_layers:

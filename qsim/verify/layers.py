@@ -12,9 +12,11 @@ from qsim.formats.binary import BinaryFormat
 from qsim.formats.dorefa import OddLevels
 from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.network.graph import INPUT, Node
+from qsim.network.kinds import Moves
 from qsim.network.layers import (
     Add,
     AveragePool,
+    BatchNorm,
     Clip,
     Concat,
     Conv,
@@ -32,6 +34,8 @@ from qsim.network.layers import (
     border,
     pair,
 )
+from qsim.network.moves import Reshape, Slice, Transpose, Upsample
+from qsim.network.pointwise import Curve, Multiply, Scale
 from qsim.network.recurrent import Gru, Lstm
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.program import Program
@@ -125,20 +129,27 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
             return _product_again(program, node, steps, at)
         case Relu():
             before = element(x, at)
-            held = isinstance(x, Sums) and (x.offset is not None or x.is_bounded)
+            held = isinstance(x, Sums) and not (x.uniform and x.offset is None and not x.is_bounded)
             if len(before.terms) > 1 or held:
                 return _clipped(before, 0.0, np.inf)
             [(total, scale)] = before.terms
             return replace(before, terms=((max(total, 0), scale),))
         case Clip() | Relu6() | HardTanh():
             return _clipped(element(x, at), *layer.bounds)
-        case Sigmoid() | Tanh() | Softmax():
+        case Sigmoid() | Tanh() | Softmax() | Curve():
             return _tabled_again(program, node, x, at)
+        case BatchNorm():
+            return _normed_again(program, node, x, at)
+        case Multiply():
+            return _multiplied_again(inputs, at)
+        case Scale(factor=factor):
+            [(level, scale)] = element(x, at).terms
+            return Element(((level, float(np.float32(scale) * np.float32(factor))),))
         case Identity():
             return element(x, at)
         case MultiThreshold():
             thresholds = program.real[f"{node.name}.thresholds"]
-            row = thresholds[0 if layer.shared else at[1]].tolist()
+            row = thresholds[0 if layer.shared else at[layer.axis(at[1:])]].tolist()
             return threshold_layers.counted(layer, element(x, at), row)
         case Truncate():
             return threshold_layers.truncated(layer, element(x, at))
@@ -148,23 +159,71 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
             level, _ = _recurrent_again(program, node, steps, at)
             return Element(((level, 2.0**-layer.hidden_fraction_bits),))
         case Concat():
-            return _part_of(inputs, at)
+            return _part_of(inputs, at, layer.axis + 1)
         case MaxPool():
             values = _window(x, layer.kernel, layer.stride, layer.padding, at)
             return max(values, key=lambda value: value.terms[0][0])
         case AveragePool():
-            values = _window(x, layer.window(node.input_shapes[0]), layer.stride, 0, at)
-            total, scale = sum(value.terms[0][0] for value in values), values[0].terms[0][1]
-            rounding = program.arithmetic.requantizer.mean
-            if rounding is not None:
-                return Element(((roundings.mean(total, len(values), rounding), scale),))
-            return Element(((total, scale),), divisor=len(values))
-        case Flatten():
-            image = np.unravel_index(at[1], node.input_shapes[0])
-            return element(x, (at[0], *(int(i) for i in image)))
+            return _average_again(program, node, x, at)
+        case Flatten() | Reshape() | Transpose() | Slice() | Upsample():
+            return element(x, (at[0], *_source_of(node, at[1:])))
         case Add():
             return _sum_again([element(value, at) for value in inputs])
     raise TypeError(f"no check of a {type(layer).__name__} layer")
+
+
+def _average_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
+    layer = node.layer
+    window = layer.window(node.input_shapes[0])
+    values = _window(x, window, layer.stride, layer.padding, at)
+    area = window[0] * window[1] if layer.count_padding else len(values)
+    total, scale = sum(value.terms[0][0] for value in values), float(x.scale)
+    rounding = program.arithmetic.requantizer.mean
+    if rounding is not None:
+        return Element(((roundings.mean(total, area, rounding), scale),))
+    if layer.is_padded and not layer.count_padding:
+        return Element(((total, float(np.float64(scale) / area)),))
+    return Element(((total, scale),), divisor=area)
+
+
+def _source_of(node: Node, place: tuple[int, ...]) -> tuple[int, ...]:
+    """Where in what it reads a layer that moves values finds the value of a place."""
+    match node.layer:
+        case Transpose(order=order):
+            return tuple(place[order.index(axis)] for axis in range(len(order)))
+        case Slice(axis=axis, start=start, step=step):
+            return (*place[:axis], start + place[axis] * step, *place[axis + 1 :])
+        case Upsample(factor=factor):
+            height, width = pair(factor)
+            return (place[0], place[1] // height, place[2] // width)
+    flat = int(np.ravel_multi_index(place, node.output_shape))
+    return tuple(int(i) for i in np.unravel_index(flat, node.input_shapes[0]))
+
+
+def _normed_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
+    names = ("weight", "bias", "running_mean", "running_var")
+    gamma, beta, mean, variance = (
+        np.float64(program.real[f"{node.name}.{n}"][at[1]]) for n in names
+    )
+    factor = gamma / np.sqrt(variance + node.layer.epsilon)
+    offset, factor = float(np.float32(beta + (0.0 - mean) * factor)), np.float32(factor)
+    level, magnitude = int(x.levels[at]), abs(factor) if factor else np.float32(1)
+    scale = float(np.float64(x.scale) * np.float64(magnitude))
+    total = level * int(np.sign(factor))
+    if program.arithmetic.requantizer.real_bias != "none":
+        return Element(((total, scale),), offset)
+    scale /= 256
+    return Element(((256 * total + round(offset / scale), scale),))
+
+
+def _multiplied_again(inputs: list[Levels], at: tuple[int, ...]) -> Element:
+    product, scale = 1, 1.0
+    for x in inputs:
+        place = tuple(
+            0 if side == 1 else i for i, side in zip(at[1:], x.levels.shape[1:], strict=True)
+        )
+        product, scale = product * int(x.levels[(at[0], *place)]), scale * float(x.scale)
+    return Element(((product, scale),))
 
 
 def _sum_again(elements: list[Element]) -> Element:
@@ -189,7 +248,9 @@ def _tabled_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) 
         level = tables.softmax_value(layer, row, at[-1], *levels)
         return Element(((level, 2.0**-layer.bits),))
     level = tables.table_value(layer, int(x.levels[at]), *levels)
-    return Element(((level, 2.0**-layer.fraction_bits),))
+    curved = isinstance(layer, Curve)
+    scale = float(x.scale) / 2**layer.extra_bits if curved else 2.0**-layer.fraction_bits
+    return Element(((level, scale),))
 
 
 def _matmul_again(program: Program, node: Node, inputs, at: tuple[int, ...]) -> Element:
@@ -237,20 +298,21 @@ def _gate_again(
     return recurrent.gate_part(layer, total, scale)
 
 
-def _part_of(inputs: list[Levels], at: tuple[int, ...]) -> Element:
-    """The value of a concatenation, from the tensor that it is of."""
-    image, channel, *rest = at
+def _part_of(inputs: list[Levels], at: tuple[int, ...], axis: int) -> Element:
+    """The value of a concatenation along an axis, from the tensor that it is of."""
+    place = at[axis]
     for x in inputs:
-        if channel < x.levels.shape[1]:
+        if place < x.levels.shape[axis]:
             break
-        channel -= x.levels.shape[1]
-    return element(x, (image, channel, *rest))
+        place -= x.levels.shape[axis]
+    return element(x, (*at[:axis], place, *at[axis + 1 :]))
 
 
 def _product_again(
     program: Program, node: Node, steps: dict[str, Step], at: tuple[int, ...]
 ) -> Element:
-    (image, row), read = at[:2], steps[node.inputs[0]]
+    image, row = at[0], at[-1] if isinstance(node.layer, Linear) else at[1]
+    read = steps[node.inputs[0]]
     weights, accumulator = program.weights[node.name], program.arithmetic.accumulator
     factor = program.factors.get(node.name, np.ones(len(weights.levels), np.float32))[row]
     in_scale, magnitude = np.float64(program.scales[node.inputs[0]]), np.abs(factor)
@@ -260,7 +322,7 @@ def _product_again(
     ]
     registers = [Register(accumulator) for _ in scales]
     codes, products_of = _codes_of_row(weights, row), _products_of_row(weights, row)
-    for key, level in _operands(node, read.value.levels[image], row, at[2:]):
+    for key, level in _operands(node, read.value.levels[image], row, at):
         multiply, term = products_of(key[0])
         code = int(codes[key])
         if isinstance(weights, QuantizedTtq):  # each term meets every weight, not its own as 0
@@ -323,14 +385,16 @@ def _image_before_rounding(
 ) -> np.ndarray:
     """A rounded tensor of one image before it was rounded, float32 (channels, ...)."""
     node = program.network.nodes.get(tensor)
-    if node is None or not isinstance(node.layer, MaxPool | Flatten | Concat):
+    if node is None or not isinstance(node.layer, MaxPool | Moves | Concat):
         return real(steps[tensor].unrounded)[image].astype(np.float32)
     sources = [_image_before_rounding(program, steps, name, image) for name in node.inputs]
     match node.layer:
-        case Flatten():
-            return sources[0].reshape(-1)
-        case Concat():
-            return np.concatenate(sources)
+        case Concat(axis=axis):
+            return np.concatenate(sources, axis)
+        case Flatten() | Reshape() | Transpose() | Slice() | Upsample():
+            places = np.ndindex(node.output_shape)
+            values = [sources[0][_source_of(node, place)] for place in places]
+            return np.array(values, np.float32).reshape(node.output_shape)
     made = np.empty(node.output_shape, np.float32)
     geometry = (node.layer.kernel, node.layer.stride, node.layer.padding)
     for at in np.ndindex(made.shape[1:]):
@@ -364,12 +428,12 @@ def _place(node: Node, position: tuple[int, ...], tap: tuple[int, int]) -> tuple
     return tuple(position[i] * stride[i] - edges[i] + tap[i] * dilation[i] for i in (0, 1))
 
 
-def _operands(node: Node, levels: np.ndarray, row: int, position: tuple[int, ...]):
+def _operands(node: Node, levels: np.ndarray, row: int, at: tuple[int, ...]):
     """Pairs of a weight's index in its row and the level it meets, in the order of the products."""
     if isinstance(node.layer, Linear):
-        yield from (((k,), level) for k, level in enumerate(levels.tolist()))
+        yield from (((k,), level) for k, level in enumerate(levels[at[1:-1]].tolist()))
         return
-    layer = node.layer
+    layer, position = node.layer, at[2:]
     _, channels, kernel_h, kernel_w = node.parameters["weight"]
     first = row // (layer.out_channels // layer.groups) * channels
     _, height, width = levels.shape

@@ -7,8 +7,8 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsim.calibrate import least_square_error
 from qsim.formats import Affine, AffineGrid, Fixed
+from qsim.formats.base import Found
 
 
 def exact(value):
@@ -68,12 +68,18 @@ def test_values_that_are_not_negative_are_those_of_unsigned_fixed_point(values, 
 
 @given(strategies.float32_arrays((3, 4)), st.integers(2, 8))
 def test_a_bound_grid_quantizes_as_the_format_that_found_it(values, bits):
-    for rule in (least_square_error, None):
-        quantized = Affine(bits).quantize(values, scale=rule)
-        grid, scale = Affine(bits).bind(values, rule)
-        assert scale == quantized.scale
-        np.testing.assert_array_equal(grid.quantize(values, scale=scale).levels, quantized.levels)
-        assert grid.max_magnitude <= Affine(bits).max_magnitude
+    quantized = Affine(bits).quantize(values)
+    low, high = min(values.min(), 0), max(values.max(), 0)
+    grid, scale = Affine(bits).bind(Found(float(low), float(high)))
+    assert scale == quantized.scale
+    np.testing.assert_array_equal(grid.quantize(values, scale=scale).levels, quantized.levels)
+    assert grid.max_magnitude <= Affine(bits).max_magnitude
+
+
+def test_the_zero_point_follows_the_adjusted_scale():
+    grid, scale = Affine(4).bind(Found(-1.0, 2.0), lambda scale: scale * np.float32(2))
+    assert scale == np.float32(0.4)
+    assert grid == AffineGrid(4, 2)  # 2.5 steps below 0, a half to the even one
 
 
 def test_a_one_sided_range_is_widened_to_contain_zero():
@@ -149,7 +155,7 @@ def test_ties_go_to_the_even_level_in_every_mode(values, bits, scale, halves, mo
 
 @pytest.mark.parametrize("mode", ["symmetric", "restricted"])
 def test_a_mode_without_a_zero_point_binds_its_fixed_point(mode):
-    number, scale = Affine(4, mode).bind(np.ones(2), lambda *_: np.float32(0.5))
+    number, scale = Affine(4, mode).bind(Found(-3.5, 1.0))
     assert number == Fixed(4, full_range=mode == "symmetric")
     assert scale == 0.5
 

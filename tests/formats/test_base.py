@@ -101,9 +101,6 @@ def test_a_rule_for_scales_is_not_used_and_a_scale_is_refused(number):
     by_rule, alone = number.quantize(values, scale=largest_magnitude), number.quantize(values)
     assert by_rule.scale == alone.scale
     np.testing.assert_array_equal(by_rule.levels, alone.levels)
-    bound, scale = number.bind(values, largest_magnitude)
-    assert bound == number
-    assert scale == alone.scale
     with pytest.raises(ValueError, match="has a scale of its own; none can be given"):
         number.quantize(values, scale=np.float32(1))
 
@@ -114,8 +111,6 @@ def test_values_that_are_not_finite_are_refused(number, bad):
     values = np.array([[1.0, bad]])
     with pytest.raises(ValueError, match="1 of 2 values are NaN or infinite"):
         number.quantize(values)
-    with pytest.raises(ValueError, match="1 of 2 values are NaN or infinite"):
-        number.bind(values, largest_magnitude)
 
 
 @pytest.mark.parametrize("number", TRAINED, ids=str)

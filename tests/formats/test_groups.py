@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qsim.calibrate import least_square_error
+from qsim.calibrate.weight_scales import least_square_error
 from qsim.formats import Affine, Fixed, PowerOfTwo, Sp2, quantize_groups
 
 FORMATS = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from qsim.formats import Lsq
-from qsim.formats.base import largest_magnitude
+from qsim.formats.base import Found
 from qsim.formats.lsq import gradient_scale, step_gradient
 
 KINDS = st.one_of(
@@ -58,7 +58,7 @@ def test_without_a_step_it_is_twice_the_mean_over_the_root_of_the_largest_level(
     assume(naive.float32(Fraction(start)))
     for scale in (
         Lsq(bits, signed).quantize(values).scale,
-        Lsq(bits, signed).bind(values, largest_magnitude)[1],
+        Lsq(bits, signed).bind(Found(mean_magnitude=float(mean)))[1],
     ):
         assert fractions(scale) == [naive.float32(Fraction(start))]
 

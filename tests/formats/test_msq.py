@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qsim.calibrate import least_square_error
+from qsim.calibrate.weight_scales import least_square_error
 from qsim.formats import Fixed, Msq, Sp2
 
 QUARTERS = st.integers(-64, 64).map(lambda i: i / 4)  # variances of four of them are exact

@@ -18,6 +18,7 @@ BOUNDS = {
     "tanh": naive.tanh_bounds,
     "silu": naive.silu_bounds,
     "gelu": naive.gelu_bounds,
+    "gelu_by_tanh": naive.gelu_by_tanh_bounds,
 }
 ODD_SCALE = Fraction(float(np.float32(0.037)))
 GRIDS = [
@@ -109,6 +110,8 @@ def test_a_full_table_is_off_by_half_a_level_at_most():
         (real_functions.clip(0, 6), lambda v: min(max(v, 0), 6)),
         (real_functions.clip(-1, 1), lambda v: min(max(v, -1), 1)),
         (real_functions.hard_sigmoid, lambda v: min(max(v / 6 + 0.5, 0), 1)),
+        (real_functions.hard_swish, lambda v: v * min(max(v + 3, 0), 6) / 6),
+        (real_functions.leaky_relu(Fraction(1, 4)), lambda v: v if v > 0 else v / 4),
     ],
 )
 def test_piecewise_lines_are_exact_and_halves_go_to_the_even_level(function, real):
@@ -149,6 +152,7 @@ def relu(x):
         ("tanh", 51, lambda x: 1 if x > 0 else -1),
         ("silu", 101, relu),
         ("gelu", 15, relu),
+        ("gelu_by_tanh", 11, relu),
     ],
 )
 @pytest.mark.parametrize("sign", [-1, 1])

@@ -4,7 +4,7 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsim.calibrate import MSE_CANDIDATES, least_square_error, observe, power_of_two
+from qsim.calibrate.weight_scales import MSE_CANDIDATES, least_square_error, observe, power_of_two
 from qsim.formats import Fixed, Sp2
 from qsim.formats.base import largest_magnitude, scale_of
 from qsim.network import reference

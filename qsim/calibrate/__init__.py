@@ -1,0 +1,1 @@
+"""Scales from data: of activations, observed batch by batch, and of weights."""
