@@ -1,0 +1,1 @@
+"""Networks and integer programs read from ONNX files."""
