@@ -98,6 +98,7 @@ class Lowering:
         self.constants = {name: Constant(array) for name, array in graph.constants.items()}
         self.result.shapes[INPUT] = tuple(graph.input_shape[1:])
         self._open: set[str] = set()  # tensors of products that a factor or a bias can join
+        self._factors: set[str] = set()  # tensors of batch norms that are a factor alone
         self._uses = Counter(name for node in graph.nodes for name in node.inputs)
         self._uses.update(graph.outputs)
         self._readers: dict[str, list[Node]] = {}
@@ -196,7 +197,7 @@ class Lowering:
             self.made[node.outputs[0]] = tensor
             return
         if held is not None or not self._alone(node):
-            name = self._free_name(node.outputs[0])
+            name = self._free_name(node.outputs[0].removesuffix("_quant"))
             tensor = self._add(Identity(name=name, inputs=(tensor,)))
         result.formats[tensor], result.scales[tensor] = number, scale
         self._open.discard(tensor)
@@ -419,6 +420,8 @@ class Lowering:
                 product.plus(by_row, kept) if adds else product.times(by_row)
             )
             self._rename(tensor, node.outputs[0])
+        elif adds and by_row is not None and self._is_factor(node.inputs[int(first)], tensor):
+            self._shift_norm(tensor, by_row, node.outputs[0])
         else:
             self._affine(node, tensor, value, by_row, adds)
 
@@ -428,14 +431,19 @@ class Lowering:
     def _rename(self, tensor: str, output: str) -> None:
         """Call a product after what was made of its result, which nothing else reads."""
         result = self.result
-        layer, product = result.layers.pop(tensor), result.products.pop(tensor)
-        shape = result.shapes.pop(tensor)
+        name = self._renamed_layer(tensor, output)
+        result.products[name] = result.products.pop(tensor)
         self._open.discard(tensor)
+        self._open.add(name)
+
+    def _renamed_layer(self, tensor: str, output: str) -> str:
+        result = self.result
+        layer, shape = result.layers.pop(tensor), result.shapes.pop(tensor)
         name = self._free_name(output)
         result.layers[name] = msgspec.structs.replace(layer, name=name)
-        result.products[name], result.shapes[name] = product, shape
-        self._open.add(name)
+        result.shapes[name] = shape
         self.made[output] = name
+        return name
 
     def _by_channel(self, value: np.ndarray, tensor: str) -> np.ndarray | None:
         """A constant as one number, or one of each channel; None: it is neither."""
@@ -463,8 +471,21 @@ class Lowering:
             self._add(layer, node.outputs[0])
         elif by_row is not None and len(shape) != 2:
             self._norm(name, tensor, np.broadcast_to(by_row, shape[:1]), node.outputs[0])
+            self._factors.add(name)
         else:
             raise QsimError(f"it multiplies by a constant of {value.shape}, not one per channel")
+
+    def _is_factor(self, name: str, tensor: str) -> bool:
+        return tensor in self._factors and self._read_once(name)
+
+    def _shift_norm(self, tensor: str, bias: np.ndarray, output: str) -> None:
+        """Let a batch norm that is a factor alone also add ``bias``."""
+        arrays, name = self.result.arrays, self._renamed_layer(tensor, output)
+        for key in ("weight", "bias", "running_mean", "running_var"):
+            arrays[f"{name}.{key}"] = arrays.pop(f"{tensor}.{key}")
+        shape = arrays[f"{name}.bias"].shape
+        arrays[f"{name}.bias"] = np.broadcast_to(bias, shape).astype(np.float32)
+        self._factors.discard(tensor)
 
     def _norm(self, name: str, tensor: str, weight: np.ndarray, output: str, **arrays) -> None:
         layer = BatchNorm(name=name, inputs=(tensor,), epsilon=arrays.pop("epsilon", 0.0))
