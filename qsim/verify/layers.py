@@ -466,11 +466,11 @@ def _weight(number: Format, code: int) -> int:
     """The level of a code, by what each format says of its words."""
     if isinstance(number, AffineGrid):
         return code - number.zero_point
-    if isinstance(number, BinaryFormat | OddLevels) or number.bits == 1:
-        return 2 * code - (2**number.bits - 1)
     if isinstance(number, Quant):
         wraps = number.signed and code >> (number.bits - 1)
         return code - (2**number.bits if wraps else 0) - number.zero_point
+    if isinstance(number, BinaryFormat | OddLevels) or number.bits == 1:
+        return 2 * code - (2**number.bits - 1)
     negative = number.signed and code >> (number.bits - 1)
     return code - 2**number.bits if negative else code
 
