@@ -21,22 +21,29 @@ def read_yaml(path: Path) -> dict:
     Raises InputError when there is no such file, or it is not UTF-8, not YAML, too large or not a
     mapping, or when it writes a key twice.
     """
-    text = _read_text(path)
-    try:
-        data = _load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError(f"{path}: not valid YAML{at}: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
-    except RecursionError:
-        raise InputError(f"{path}: nested too deeply to be a document of qsim") from None
+    data = read_value(_read_text(path), where=str(path))
     if not isinstance(data, dict):
         names = {type(None): "nothing", list: "a list", str: "text"}
         found = names.get(type(data), f"the value {data}")
         raise InputError(f"{path}: expected a mapping of keys to values, found {found}")
     return data
+
+
+def read_value(text: str, *, where: str) -> object:
+    """The value that ``text`` writes in YAML: text, a number, a list, a mapping.
+
+    Raises InputError naming ``where`` as ``read_yaml`` names its file.
+    """
+    try:
+        return _load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InputError(f"{where}: not valid YAML{at}: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise InputError(f"{where}: nested too deeply to be a document of qsim") from None
 
 
 def _read_text(path: Path) -> str:

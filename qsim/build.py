@@ -74,7 +74,7 @@ def build(
         if not precision.weights[name].folds:
             held |= {key: stands_for(matrix, None) for key, matrix in both.items()}
     weights = weights | held
-    functions, layers = stand_in(network, precision)
+    functions, layers = stand_in(network, precision.activations)
     watching = observers(arithmetic.calibration_method, precision.activations)
     lowest = observe(
         network, weights, images, watching, functions, layers=layers, progress=progress

@@ -17,9 +17,14 @@ examples:
   qsim evaluate resnet18-msq-xc7z020           a workload that comes with qsim
   qsim evaluate my.yaml --out results          one of your own; also JSON, CSV and pictures
   qsim evaluate digits-msq --format json       one JSON document on stdout
+  qsim evaluate model.onnx --precision w4a8    a model of one's own, quantized on the way
+  qsim run model.onnx --input x.npz --output y.npz     its result for images
+  qsim export digits-affine8 --to qdq --out d.onnx     as a model for ONNX Runtime
   qsim list workloads                          what comes with qsim
   qsim show format "sp2(bits=4)"               the levels and codes of a number format
 """
+DATA = "an .npz or .npy file, a folder of .npy files, or a shipped dataset"
+MODEL = "an ONNX file, a layer table, the name of a network or workload, or a workload's YAML file"
 PIPE_COLUMNS = 120  # width of tables that do not go to a terminal
 
 
@@ -59,9 +64,9 @@ def run() -> None:
 def _evaluate(args: argparse.Namespace) -> int:
     from qsim.evaluate import evaluate
     from qsim.report import files
-    from qsim.workload import load_workload
+    from qsim.request import requested
 
-    workload = load_workload(args.workload)
+    workload = requested(args.workload, _options(args))
     if args.out is not None:
         files.prepare_folder(args.out)
     with _progress(args.quiet) as progress:
@@ -78,6 +83,57 @@ def _evaluate(args: argparse.Namespace) -> int:
     if written and not args.quiet:
         print(f"written: {', '.join(str(path) for path in written)}", file=sys.stderr)
     return _verdict(evaluation)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from qsim.evaluate import evaluate
+    from qsim.report.tables import run_table
+    from qsim.request import requested
+    from qsim.results import Results, check_writable, write_arrays
+
+    check_writable(args.output)
+    workload = requested(args.model, _options(args))
+    results = Results(tensors=args.tensors)
+    with _progress(args.quiet) as progress:
+        evaluation = evaluate(workload, progress, results.keep)
+    write_arrays(args.output, results.arrays())
+    if not args.quiet:
+        _print(run_table(evaluation))
+        print(f"written: {args.output}", file=sys.stderr)
+    return _verdict(evaluation)
+
+
+def _import(args: argparse.Namespace) -> int:
+    from qsim.exchange import import_model
+
+    written = import_model(args.model, args.parameters, args.out, args.weights)
+    print(f"written: {', '.join(str(path) for path in written)}", file=sys.stderr)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from qsim.exchange import export_program
+    from qsim.request import requested
+
+    workload = requested(args.workload, _options(args))
+    with _progress(args.quiet) as progress:
+        written = export_program(workload, args.to, args.out, progress)
+    if not args.quiet:
+        print(f"written: {written}", file=sys.stderr)
+    return 0
+
+
+def _options(args: argparse.Namespace):
+    from qsim.request import Options
+
+    return Options(
+        args.precision,
+        args.requantize,
+        args.weights,
+        args.images,
+        args.calibrate,
+        args.parameters,
+    )
 
 
 def _verdict(evaluation) -> int:
@@ -159,7 +215,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    evaluate.add_argument("workload", help="a YAML file, or the name of a shipped workload")
+    evaluate.add_argument(
+        "workload", help="a YAML file, the name of a shipped workload or network, or an ONNX file"
+    )
+    evaluate.add_argument("--images", metavar="DATA", help="what to run: " + DATA)
+    _add_model_options(evaluate)
     evaluate.add_argument(
         "--format",
         choices=("table", "json", "csv"),
@@ -171,6 +231,53 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
     evaluate.set_defaults(run=_evaluate)
+
+    run = commands.add_parser(
+        "run",
+        help="run a model on images of one's own and write what comes out",
+        description="Quantize a model, run it bit for bit on images, and write what it computes.",
+    )
+    run.add_argument("model", help=MODEL)
+    run.add_argument(
+        "--input", required=True, dest="images", metavar="DATA", help="what to run: " + DATA
+    )
+    run.add_argument(
+        "--output", required=True, type=Path, metavar="FILE.npz", help="where its results go"
+    )
+    run.add_argument(
+        "--tensors", action="store_true", help="also write every tensor: levels and scales"
+    )
+    _add_model_options(run)
+    run.add_argument("--quiet", action="store_true", help="print nothing")
+    run.set_defaults(run=_run)
+
+    importing = commands.add_parser(
+        "import", help="write an ONNX model as a layer table, and its weights as .npz"
+    )
+    importing.add_argument("model", metavar="MODEL.onnx")
+    importing.add_argument(
+        "--out", required=True, type=Path, metavar="NET.yaml", help="where the layer table goes"
+    )
+    importing.add_argument(
+        "--weights", type=Path, metavar="FILE.npz", help="where the weights go: beside the table"
+    )
+    _add_parameters(importing)
+    importing.set_defaults(run=_import)
+
+    exporting = commands.add_parser(
+        "export", help="write a quantized model for other programs: QDQ, QOperator, QONNX, or .npz"
+    )
+    exporting.add_argument("workload", help=MODEL)
+    exporting.add_argument(
+        "--to", required=True, choices=("qdq", "qoperator", "qonnx", "npz"),
+        help="ONNX with QuantizeLinear and DequantizeLinear, with quantized operators, QONNX, or"
+        " the integers themselves",
+    )  # fmt: skip
+    exporting.add_argument("--out", required=True, type=Path, metavar="FILE")
+    exporting.add_argument("--images", metavar="DATA", help=argparse.SUPPRESS)
+    _add_model_options(exporting)
+    exporting.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
+    exporting.set_defaults(run=_export)
 
     show = commands.add_parser("show", help="show one thing in full: a number format")
     show.add_argument("what", choices=("format",))
@@ -184,6 +291,45 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("what", choices=("networks", "formats", "devices", "workloads"))
     listing.set_defaults(run=_list)
     return parser
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    """What is said of a model, or in the place of what a workload says."""
+    parser.add_argument(
+        "--precision",
+        metavar="FORMATS",
+        help="w4a8, 'WEIGHTS / ACTIVATIONS', or a YAML file (w8a8)",
+    )
+    parser.add_argument(
+        "--requantize", metavar="MODE", help="whose arithmetic rounds sums (onnx); see the README"
+    )
+    parser.add_argument("--weights", metavar="FILE.npz", help="trained weights")
+    parser.add_argument(
+        "--calibrate", metavar="DATA", help="images that set the ranges of activations"
+    )
+    _add_parameters(parser)
+
+
+def _add_parameters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", dest="parameters", action=_Parameters, metavar="KEY=VALUE",
+        help="a parameter of the network or of how an ONNX file is read",
+    )  # fmt: skip
+
+
+class _Parameters(argparse.Action):
+    """Gathers KEY=VALUE, the value in YAML, to a dict."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        from hwmodels.strict_yaml import read_value
+
+        key, equals, value = values.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {values}: expected KEY=VALUE, as width=1.4")
+        gathered = dict(getattr(namespace, self.dest) or {})
+        if key in gathered:
+            raise InputError(f"--set {key}: is given twice")
+        setattr(namespace, self.dest, gathered | {key: read_value(value, where=f"--set {key}")})
 
 
 def _folder(text: str) -> Path:

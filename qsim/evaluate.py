@@ -4,15 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from qsim.build import build
+from qsim.datasets import Images
 from qsim.errors import QsimError, WorkloadError
 from qsim.formats import name_of
-from qsim.measure import Execution, Progress, measure
+from qsim.measure import Builder, Execution, OnSteps, Progress, calibration_images, measure
 from qsim.network.fold import fold_network, fold_weights, unfolded_weights
 from qsim.network.graph import Network
 from qsim.network.rescale import spread
 from qsim.network.weights import Weights, read_weights, seeded_weights
 from qsim.precision import Precision, resolve
 from qsim.price import LABELS, Pricing, price
+from qsim.program import Program, settled_precision
 from qsim.work import work_table
 from qsim.workload import Workload
 
@@ -48,35 +51,79 @@ class Evaluation:
         return sentences
 
 
-def evaluate(workload: Workload, progress: Progress = lambda what, done, steps: None) -> Evaluation:
+def evaluate(
+    workload: Workload,
+    progress: Progress = lambda what, done, steps: None,
+    on_steps: OnSteps = lambda steps: None,
+) -> Evaluation:
     """Execute ``workload`` bit for bit and price it.
+
+    on_steps   called with every tensor of each batch of images, by name
 
     Raises QsimError or another InputError naming file, key and remedy.
     """
-    network = _named(workload, lambda: fold_network(workload.network))
-    where = f"{workload.path}: precision"
-    execute = workload.document.execute
-    at_once = execute is not None and execute.requantizer.at_once
-    precision = resolve(workload.document.precision, network, where=where, at_once=at_once)
+    network, precision = _quantized(workload)
     work = work_table(network, precision)
     pricings = [price(workload, index, work) for index in range(len(workload.document.hardware))]
     execution = None
     if workload.document.execute is not None:
-        stored = _named(workload, lambda: _weights(workload))
-        weights = _named(workload, lambda: fold_weights(workload.network, stored))
-        if workload.document.rescale_channels is not None:
-            weights = _named(workload, lambda: _rescaled(workload, network, weights, precision))
-        trained = unfolded_weights(workload.network, stored)
         execution = _named(
-            workload, lambda: measure(workload, network, weights, trained, precision, progress)
+            workload,
+            lambda: measure(workload, _builder(workload, network, precision), progress, on_steps),
         )
     return Evaluation(workload, network, precision, execution, pricings)
+
+
+def make_program(
+    workload: Workload, progress: Progress = lambda what, done, steps: None
+) -> Program:
+    """The integer program of a workload that is executed.
+
+    Raises QsimError or another InputError naming file, key and remedy.
+    """
+    network, precision = _quantized(workload)
+    builder = _builder(workload, network, precision)
+    return _named(workload, lambda: builder(calibration_images(workload, network), progress))
+
+
+def _quantized(workload: Workload) -> tuple[Network, Precision]:
+    """The network with batch norms folded, and its formats."""
+    program = workload.model.program
+    if program is not None:
+        return program.network, settled_precision(program)
+    network = _named(workload, lambda: fold_network(workload.network))
+    execute = workload.document.execute
+    at_once = execute is not None and execute.requantizer.at_once
+    where = f"{workload.path}: precision"
+    return network, resolve(workload.document.precision, network, where=where, at_once=at_once)
+
+
+def _builder(workload: Workload, network: Network, precision: Precision) -> Builder:
+    """What makes the program, its ranges found from images."""
+    if workload.model.program is not None:
+        return lambda images, progress: workload.model.program
+    stored = _named(workload, lambda: _weights(workload))
+    weights = _named(workload, lambda: fold_weights(workload.network, stored))
+    if workload.document.rescale_channels is not None:
+        weights = _named(workload, lambda: _rescaled(workload, network, weights, precision))
+    trained = unfolded_weights(workload.network, stored)
+
+    def built(images: Images, progress: Progress) -> Program:
+        def counted(done: int, steps: int) -> None:
+            progress("calibrating", done, steps)
+
+        arithmetic = workload.document.execute
+        return build(network, weights, precision, images, arithmetic, trained, progress=counted)
+
+    return built
 
 
 def _weights(workload: Workload) -> Weights:
     path = workload.weights_path()
     if path is not None:
         return read_weights(path, workload.network)
+    if workload.model.weights is not None:
+        return workload.model.weights
     return seeded_weights(workload.network, workload.document.execute.seed)
 
 
@@ -100,6 +147,6 @@ def _named(workload: Workload, step: Callable[[], T]) -> T:
     try:
         return step()
     except QsimError as error:
-        if ".yaml:" in str(error) or ".npz:" in str(error):
+        if any(f"{suffix}:" in str(error) for suffix in (".yaml", ".npz", ".npy", ".onnx")):
             raise
         raise type(error)(f"{workload.path}: {error}") from None

@@ -6,15 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qsim import datasets
-from qsim.build import build
 from qsim.errors import QsimError
 from qsim.execute import execute
-from qsim.network.fold import Unfolded
 from qsim.network.graph import Network
 from qsim.network.layers import shape_text
 from qsim.network.reference import LayerFunction, TensorFunction, image_batches, run_float
-from qsim.network.weights import Weights
-from qsim.precision import Precision
 from qsim.program import Program
 from qsim.program_checks import largest_operands
 from qsim.stand_in import stand_in
@@ -25,6 +21,8 @@ from qsim.workload import ExecuteDocument, Workload
 CALIBRATION_IMAGES = 256  # at most, unless another number is asked for
 
 Progress = Callable[[str, int, int], None]  # what is under way, steps done, steps in all
+OnSteps = Callable[[dict[str, Step]], None]  # every tensor of a batch, by name
+Builder = Callable[[datasets.Images, Progress], Program]  # from images to calibrate on
 
 
 @dataclass(frozen=True)
@@ -65,30 +63,22 @@ class Execution:
 
 def measure(
     workload: Workload,
-    network: Network,
-    weights: Weights,
-    trained: dict[str, Unfolded],
-    precision: Precision,
+    builder: Builder,
     progress: Progress,
+    on_steps: OnSteps = lambda steps: None,
 ) -> Execution:
-    """What the workload's execution shows, on ``network`` and ``weights`` (batch norms folded);
-    ``trained`` are the weights before that.
+    """What the workload's execution shows, of the program that ``builder`` makes.
+
+    on_steps   called with every tensor of each batch of images
 
     Raises QsimError naming key and remedy.
     """
     document = workload.document.execute
-    dataset = _dataset(workload, network)
-    program = build(
-        network,
-        weights,
-        precision,
-        dataset.calibration,
-        document,
-        trained,
-        progress=lambda done, steps: progress("calibrating", done, steps),
-    )
-    float_network = stand_in(network, precision)
-    seen = _run(program, dataset, document, float_network, progress)
+    dataset = _dataset(workload, workload.network)
+    program = builder(dataset.calibration, progress)
+    network = program.network
+    float_network = stand_in(network, program.formats)
+    seen = _run(program, dataset, document, float_network, progress, on_steps)
     accuracy = float_accuracy = None
     if dataset.labels is not None:
         accuracy = _accuracy(seen.outputs, dataset.labels)
@@ -108,6 +98,12 @@ def measure(
     )
 
 
+def calibration_images(workload: Workload, network: Network) -> datasets.Images:
+    """The images that set the ranges of a workload's activations. Raises QsimError naming key and
+    remedy."""
+    return _dataset(workload, network).calibration
+
+
 @dataclass
 class _Seen:
     """What the batches so far have shown; ``extremes`` are the lowest and highest sum by layer."""
@@ -125,6 +121,7 @@ def _run(
     document: ExecuteDocument,
     float_network: tuple[dict[str, TensorFunction], LayerFunction],
     progress: Progress,
+    on_steps: OnSteps,
 ) -> _Seen:
     network, images = program.network, dataset.images
     batches = image_batches(network, len(images))
@@ -138,6 +135,7 @@ def _run(
 
     for number, batch in enumerate(batches):
         steps = execute(program, images[batch], on_layer)
+        on_steps(steps)
         progress("checking", done, steps_in_all)
         checked, differences = count_checked(program, steps, per_batch, document.seed + number)
         seen.checked += checked
@@ -232,6 +230,8 @@ def _check_labels(labels: np.ndarray, network: Network, where: str) -> None:
 def _weights_source(workload: Workload) -> str:
     if workload.document.weights is not None:
         return workload.document.weights
+    if workload.model.weights is not None or workload.model.program is not None:
+        return f"of {workload.document.network}"
     return f"seeded random weights (seed {workload.document.execute.seed})"
 
 

@@ -12,7 +12,7 @@ from qsim.errors import WorkloadError
 from qsim.formats import FORMATS, Facts, Float, Ttq, from_document, name_of
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.kinds import KeepsLevels, MakesLevels, ReadsLevels
-from qsim.network.layers import Add, AveragePool, Clipping, Flatten, MaxPool, Relu
+from qsim.network.layers import Add, AveragePool, Clipping, Flatten, Linear, MaxPool, Relu
 from qsim.network.pointwise import Embedding, FloatStep
 from qsim.network.roundings import RoundingRow
 
@@ -105,6 +105,7 @@ def resolve(
         or granularity[node.name].kind == "per_group"
         or chosen[node.name].format("activations").scale_map
     }
+    _check_maps(network, chosen)
     _check_default_scale(document.default, granularity, where)
     rounded = rounded_tensors(network, several, at_once)
     _check_effects(document, network, rounded, where)
@@ -206,6 +207,18 @@ def _granularity(choice: "_Choice", number: Facts) -> Granularity:
     if kind != "per_group" and choice.singled_out("group_size"):
         raise WorkloadError(f"{size_at}: has no effect; it needs weight_scale: per_group")
     return Granularity(kind, size if kind == "per_group" else None)
+
+
+def _check_maps(network: Network, chosen: dict[str, "_Choice"]) -> None:
+    """Refuse a map of scales for a layer that reads tokens, which have none."""
+    for node in network.product_nodes:
+        choice = chosen[node.name]
+        tokens = isinstance(node.layer, Linear) and len(node.input_shapes[0]) > 1
+        if tokens and choice.format("activations").scale_map:
+            raise WorkloadError(
+                f"{choice.value('activations')[1]}: layer {node.name!r} reads tokens, whose sums no"
+                " map scales; leave out scale_map"
+            )
 
 
 def _check_default_scale(

@@ -25,7 +25,7 @@ from qsim.network.graph import Network, Node
 from qsim.network.layers import MatMul
 from qsim.network.pointwise import FloatStep
 from qsim.network.weights import Weights
-from qsim.precision import keeps_levels
+from qsim.precision import Granularity, Precision, keeps_levels
 from qsim.requantize import REQUANTIZERS, Name, Requantizer
 
 
@@ -175,6 +175,20 @@ class Recurrence:
 
     products: Program
     cell: Lstm | Gru
+
+
+def settled_precision(program: Program) -> Precision:
+    """The formats that a program has."""
+    weights, granularity = {}, {}
+    for node in program.network.weighted_nodes:
+        quantized = program.weights.get(node.name)
+        if node.name in program.recurrences:
+            quantized = next(iter(program.recurrences[node.name].products.weights.values()))
+        number = Float() if quantized is None else quantized.format
+        weights[node.name] = number
+        several = quantized is not None and quantized.scale.size > 1
+        granularity[node.name] = Granularity("per_channel" if several else "per_tensor")
+    return Precision(weights, granularity, dict(program.formats))
 
 
 def effective_terms(quantized: Quantized, factor: np.ndarray | None) -> tuple[Term, ...]:

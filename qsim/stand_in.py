@@ -4,26 +4,27 @@ It computes with what quantized weights stand for, clips activations where their
 without data, and takes signs where these are multiplied by XNOR-Net's map; it rounds nothing else.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from qsim.formats import Facts
 from qsim.kernels.scale_map import scale_map
 from qsim.network.graph import Network, Node
 from qsim.network.layers import Linear, border, pair
 from qsim.network.reference import LayerFunction, TensorFunction, float_layer
 from qsim.network.weights import Weights
-from qsim.precision import Precision
 
 
 def stand_in(
-    network: Network, precision: Precision
+    network: Network, activations: Mapping[str, Facts]
 ) -> tuple[dict[str, TensorFunction], LayerFunction]:
-    """What every tensor goes through, and what computes a layer, as ``run_float`` takes them."""
-    functions = {name: number.before_rounding for name, number in precision.activations.items()}
-    mapped = {
-        node.name
-        for node in network.product_nodes
-        if precision.activations[node.inputs[0]].scale_map
-    }
+    """What every tensor goes through, and what computes a layer, as ``run_float`` takes them.
+
+    activations   the format of every rounded tensor
+    """
+    functions = {name: number.before_rounding for name, number in activations.items()}
+    mapped = {node.name for node in network.product_nodes if activations[node.inputs[0]].scale_map}
 
     def layers(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
         if node.name in mapped:

@@ -11,8 +11,8 @@ from hwmodels.documents import nearest, read_document
 from hwmodels.fpga import GemmDesign
 from qsim import shipped
 from qsim.errors import NetworkError, WorkloadError
+from qsim.model import Model, ModelDocument, load_model
 from qsim.network.graph import Network
-from qsim.network.table import read_network
 from qsim.precision import PrecisionDocument
 from qsim.program import Arithmetic
 
@@ -71,15 +71,18 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """A workload as a document.
 
     title              one line that says what it shows
-    network            a shipped network, or a layer table (.yaml)
+    network            a network of the zoo, a layer table (.yaml) or an ONNX file, by name or
+                       {name: {parameter: value}}
+    precision          absent: of a model that is quantized already
     input              shape of one image, where it is not the network's own: [channels, height,
                        width]
-    weights            shipped trained weights by their name, or an .npz file; absent: seeded
+    weights            shipped trained weights by their name, or an .npz file; absent: those of the
+                       ONNX file, or seeded
     rescale_channels   how channels of the folded weights are rescaled, the function being the same
     """
 
-    network: str
-    precision: PrecisionDocument
+    network: ModelDocument
+    precision: PrecisionDocument | None = None
     title: str = ""
     input: tuple[Count, ...] | None = None
     weights: str | None = None
@@ -90,11 +93,16 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 @dataclass(frozen=True)
 class Workload:
-    """A workload read from ``path``, with its network; batch norms not yet folded."""
+    """A workload read from ``path`` (or named by it), with its model."""
 
     path: Path
     document: WorkloadDocument
-    network: Network
+    model: Model
+
+    @property
+    def network(self) -> Network:
+        """Its network, batch norms not yet folded."""
+        return self.model.network
 
     @property
     def name(self) -> str:
@@ -132,13 +140,48 @@ def load_workload(name: str) -> Workload:
     document = read_document(path, WorkloadDocument)
     if document.execute is None and not document.hardware:
         raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
-    network = read_network(_network_path(path, document.network))
+    return workload_of(path, document)
+
+
+def workload_of(
+    path: Path, document: WorkloadDocument, default: PrecisionDocument | None = None
+) -> Workload:
+    """The workload of a document that lies, or could lie, at ``path``.
+
+    default   the precision of a model that is not quantized, where the document has none
+
+    Raises WorkloadError or another InputError naming file, key and remedy.
+    """
+    model = load_model(document.network, path.parent, where=f"{path}: network")
+    if model.program is None and document.precision is None:
+        if default is None:
+            raise WorkloadError(
+                f"{path}: key 'precision' is missing; its network is not quantized yet"
+            )
+        document = msgspec.structs.replace(document, precision=default)
+    if model.program is not None:
+        _check_settled(path, document)
     if document.input is not None:
         try:
-            network = replace(network, input_shape=document.input)
+            model = replace(model, network=replace(model.network, input_shape=document.input))
         except NetworkError as error:
             raise WorkloadError(f"{path}: input: {error}") from None
-    return Workload(path, document, network)
+    return Workload(path, document, model)
+
+
+def _check_settled(path: Path, document: WorkloadDocument) -> None:
+    """Refuse what a model that is quantized already has settled."""
+    given = [key for key in ("precision", "input", "weights", "rescale_channels")
+             if getattr(document, key) is not None]  # fmt: skip
+    if document.execute is not None:
+        plain = ExecuteDocument()
+        keys = msgspec.structs.asdict(Arithmetic())
+        changed = [key for key in keys if getattr(document.execute, key) != getattr(plain, key)]
+        given += [f"execute.{key}" for key in changed]
+    if given:
+        raise WorkloadError(
+            f"{path}: {given[0]}: the network is quantized already, which settles it; leave it out"
+        )
 
 
 def _find(name: str) -> Path:
@@ -149,16 +192,3 @@ def _find(name: str) -> Path:
             f"{name}: no such file, nor a shipped workload; {nearest(name, shipped.workloads())}"
         )
     return shipped.WORKLOADS / f"{name}.yaml"
-
-
-def _network_path(path: Path, network: str) -> Path:
-    if network.endswith((".yaml", ".yml")):
-        table = path.parent / network
-        if not table.exists():
-            raise WorkloadError(f"{path}: network: {table}: no such file")
-        return table
-    if network not in shipped.networks():
-        raise WorkloadError(
-            f"{path}: network: unknown network {network!r}; {nearest(network, shipped.networks())}"
-        )
-    return shipped.WORKLOADS / "networks" / f"{network}.yaml"

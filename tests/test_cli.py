@@ -274,7 +274,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed(("execute", "images"), 451), "execute.images: 451 images asked for, the dataset has"),
         (changed(("execute", "images"), 0), "execute.images: expected int >= 1"),
         (changed(("execute", "seed"), -1), "execute.seed: expected int >= 0"),
-        (changed(("execute", "dataset"), "digit"), "unknown dataset 'digit', nor an .npz file; did"),
+        (changed(("execute", "dataset"), "digit"), "unknown dataset 'digit', nor an .npz file or a folder; did"),
         (changed(("execute", "requantize"), "tf"), "execute.requantize: unknown value 'tf'; known are: onnx, shift, tflite"),
         (changed(("execute", "accumulator"), {"bits": 10}),
          "execute.accumulator: layer 'conv1': 9 products of up to 15 x 8 can overflow an exact"

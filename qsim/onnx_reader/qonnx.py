@@ -9,66 +9,120 @@ exact: at scales and factors that are powers of two, while sums stay below 2**24
 """
 
 from dataclasses import replace
+from math import prod
 
 import msgspec
 import numpy as np
 
-from qsim.errors import NetworkError, QsimError
+from qsim.errors import InputError, QsimError
 from qsim.formats import Float, Quantized
 from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import INPUT, Network
 from qsim.network.kinds import KeepsLevels
 from qsim.network.layers import Concat, Relu
 from qsim.network.roundings import Identity
-from qsim.onnx_reader.light import Graph
-from qsim.onnx_reader.qonnx_lowering import ALIASES, QUANTIZERS, Lowered, Lowering, Product
+from qsim.onnx_reader import OnnxOptions
+from qsim.onnx_reader.folding import FOLDS
+from qsim.onnx_reader.graph import OnnxGraph
+from qsim.onnx_reader.qonnx_lowering import ALIASES, Lowered, Lowering, Product
 from qsim.onnx_reader.qonnx_operators import LAYERS
-from qsim.onnx_reader.qonnx_quantizers import DOMAINS
+from qsim.onnx_reader.qonnx_quantizers import DOMAINS, QUANTIZERS
 from qsim.precision import rounded_tensors
 from qsim.program import Arithmetic, Program, stands_for
 from qsim.program_checks import check_accumulator, largest_operands
 
 OF_QONNX = (*QUANTIZERS, "Trunc", "MultiThreshold")
-STANDARD = {
-    *ALIASES, *LAYERS, "Add", "BatchNormalization", "Constant", "Conv", "Div", "Gemm", "MatMul",
-    "Mul", "Neg", "Sqrt", "Squeeze", "Sub", "Unsqueeze",
+OF_TENSORS = {
+    *ALIASES, *LAYERS, "Add", "BatchNormalization", "Conv", "Div", "Gemm", "MatMul", "Mul", "Sub",
 }  # fmt: skip
 REASONS = {"FloatQuant": "its levels are floating point, and formats have integers"}
+MOST_FILLED = 2**24  # values of an input that options fill
 REGISTERS = (32, 48, 64)  # bits, of which the first that no sum can overflow is taken
 
 
-def is_qonnx(graph: Graph) -> bool:
+def is_qonnx(graph: OnnxGraph) -> bool:
     """Whether the graph has an operator of QONNX."""
     return any(node.domain in DOMAINS for node in graph.nodes)
 
 
-def read_qonnx(graph: Graph) -> Program:
-    """The program of a QONNX graph.
+def read_qonnx(graph: OnnxGraph, options: OnnxOptions | None = None) -> Program:
+    """The program of a QONNX graph of one input and one output (``options.output`` of several).
 
-    Raises QsimError naming every operator that is not read, or a node and what of it is not.
+    Raises QsimError naming the file and every operator that is not read, or a node and what of it
+    is not.
     """
+    options = options or OnnxOptions()
+    graph = _with_one_output(_with_one_input(graph, options), options)
     _check_operators(graph)
-    if len(graph.outputs) != 1:
-        raise QsimError(f"{graph.name}: has {len(graph.outputs)} outputs, and one is read")
-    lowered = Lowering(graph).run()
+    lowered = Lowering(graph, _shape(graph, options)).run()
     try:
-        return _program(graph.name, _settled(graph.name, _pruned(lowered)))
-    except NetworkError as error:
-        raise QsimError(f"{graph.name}: {error}") from None
+        name = graph.path.stem.replace(" ", "_") or "model"
+        return _program(name, _settled(name, _pruned(lowered)))
+    except InputError as error:
+        raise QsimError(f"{graph.path}: {error}") from None
 
 
-def _check_operators(graph: Graph) -> None:
-    unknown: dict[str, list[str]] = {}
+def _with_one_input(graph: OnnxGraph, options: OnnxOptions) -> OnnxGraph:
+    """The graph with the inputs that options fill as constants."""
+    filled = {}
+    for name, number in options.constants.items():
+        if name not in graph.inputs:
+            raise QsimError(f"{graph.path}: constants: the file has no input {name!r}")
+        sides = [options.dims.get(side, side) for side in graph.inputs[name]]
+        if not all(isinstance(side, int) for side in sides) or prod(sides) > MOST_FILLED:
+            raise QsimError(
+                f"{graph.path}: constants: the sides of input {name!r} are open or large"
+            )
+        filled[name] = np.full(sides, number, np.float32)
+    inputs = {name: sides for name, sides in graph.inputs.items() if name not in filled}
+    if len(inputs) != 1:
+        raise QsimError(
+            f"{graph.path}: has {len(inputs)} inputs, and one is fed; name the others under"
+            " constants"
+        )
+    return replace(graph, inputs=inputs, constants=graph.constants | filled)
+
+
+def _with_one_output(graph: OnnxGraph, options: OnnxOptions) -> OnnxGraph:
+    wanted = options.output or (graph.outputs[0] if len(graph.outputs) == 1 else None)
+    if wanted not in graph.outputs:
+        listed = ", ".join(graph.outputs[:8])
+        raise QsimError(f"{graph.path}: output: name the one that is wanted of {listed}")
+    return replace(graph, outputs=(wanted,))
+
+
+def _shape(graph: OnnxGraph, options: OnnxOptions) -> tuple[int, ...]:
+    """The shape of one image: the first side is the batch."""
+    [(name, sides)] = graph.inputs.items()
+    shape = tuple(options.dims.get(side, side) for side in sides[1:])
+    if not shape or not all(isinstance(side, int) for side in shape):
+        raise QsimError(
+            f"{graph.path}: input {name!r} has the sides {list(sides)}; after the batch all must be"
+            " numbers, or named under dims"
+        )
+    return shape
+
+
+def _check_operators(graph: OnnxGraph) -> None:
+    """Refuse all operators that are not read at once; of constants alone other ones are."""
+    constant, unknown = set(graph.constants), {}
     for node in graph.nodes:
-        known = OF_QONNX if node.domain in DOMAINS else STANDARD if node.domain == "" else ()
-        if node.operator not in known:
-            kind = f"{node.domain}.{node.operator}" if node.domain else node.operator
-            reason = REASONS.get(node.operator)
-            kind = f"{kind} ({reason})" if reason else kind
-            unknown.setdefault(kind, []).append(node.name)
+        if node.domain in DOMAINS:
+            known = node.kind in OF_QONNX
+        elif constant.issuperset(filter(None, node.inputs)):
+            known = node.domain == "" and (node.kind in FOLDS or node.kind in ALIASES)
+        else:
+            known = node.domain == "" and node.kind in OF_TENSORS
+        if constant.issuperset(filter(None, node.inputs)):
+            constant.update(node.outputs)
+        if not known:
+            kind = f"{node.domain}.{node.kind}" if node.domain else node.kind
+            reason = REASONS.get(node.kind)
+            name = node.name or node.outputs[0]
+            unknown.setdefault(f"{kind} ({reason})" if reason else kind, []).append(name)
     if unknown:
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in unknown.items())
-        raise QsimError(f"{graph.name}: operators that are not read, by node: {listed}")
+        raise QsimError(f"{graph.path}: operators that are not read, by node: {listed}")
 
 
 def _pruned(lowered: Lowered) -> Lowered:

@@ -1,95 +1,47 @@
 """What a node makes of constants alone: quantized weights, and what is moved of them."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
 from qsim.errors import QsimError
-from qsim.onnx_reader.light import Node
+from qsim.onnx_reader.folding import fold
+from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.qonnx_quantizers import (
     DOMAINS,
+    QUANTIZERS,
     Constant,
     quantize_constant,
     quantizer_of,
 )
 
-LARGEST = 2**31  # values of a constant
+MOVES = ("Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+PASSED_ON = ("Cast", "Dropout")  # of real numbers, they change none
 
 
-def folded(node: Node, inputs: list[Constant | None]) -> Constant:
-    """The constant that a node of constants makes. Raises QsimError where it is not known how."""
+def folded(node: OnnxNode, inputs: Sequence[Constant | None]) -> Constant:
+    """The constant that a node of constants makes; what only moves values moves integers too.
+
+    Raises QsimError where it is not known how.
+    """
     arrays = [None if constant is None else constant.real for constant in inputs]
     if node.domain in DOMAINS:
-        if node.operator not in ("Quant", "IntQuant", "BipolarQuant"):
-            raise QsimError("it is of constants, of which only quantizers are read")
-        return quantize_constant(quantizer_of(node.operator, node.attributes, arrays), arrays[0])
-    if node.operator == "Constant":
-        return Constant(_value(node))
-    if node.operator in ("Identity", "Cast", "Dropout"):
-        return inputs[0]
-    if node.operator in ARITHMETIC:
-        with np.errstate(all="ignore"):  # what is not finite is refused where it is used
-            return Constant(ARITHMETIC[node.operator](*arrays))
-    if node.operator not in MOVES:
-        raise QsimError("it is of constants, which are read only after it is computed")
-    move = MOVES[node.operator](node, arrays)
-    return inputs[0].moved(move)
+        if node.kind not in QUANTIZERS:
+            raise QsimError("reads constants alone, of which only quantizers are read")
+        return quantize_constant(quantizer_of(node, arrays), arrays[0])
+    first = inputs[0] if inputs else None
+    if first is not None and first.levels is not None and node.kind in PASSED_ON:
+        return first
+    if first is not None and node.kind in MOVES:
+        return first.moved(lambda array: _moved(node, array, arrays[1:]))
+    made = fold(node, arrays)
+    if made is None:
+        raise QsimError("reads constants alone, and is no operator that is computed while reading")
+    return Constant(made)
 
 
-def _value(node: Node) -> np.ndarray:
-    value = node.attributes.get("value", node.attributes.get("value_float"))
-    if not isinstance(value, np.ndarray | float):
-        raise QsimError("its value is no array of numbers")
-    return np.asarray(value)
-
-
-def _reshape(node: Node, arrays) -> Callable[[np.ndarray], np.ndarray]:
-    shape = [int(side) for side in np.asarray(arrays[1]).reshape(-1)]
-    read = arrays[0].shape
-    shape = [read[i] if side == 0 and i < len(read) else side for i, side in enumerate(shape)]
-    return lambda array: array.reshape(shape)
-
-
-def _transpose(node: Node, arrays) -> Callable[[np.ndarray], np.ndarray]:
-    order = node.attributes.get("perm")
-    return lambda array: np.transpose(array, order)
-
-
-def _flatten(node: Node, arrays) -> Callable[[np.ndarray], np.ndarray]:
-    axis = int(node.attributes.get("axis", 1)) % (arrays[0].ndim + 1)
-    rows = int(np.prod(arrays[0].shape[:axis]))
-    return lambda array: array.reshape(rows, -1)
-
-
-def _axes(node: Node, arrays) -> tuple[int, ...]:
-    given = arrays[1] if len(arrays) > 1 else node.attributes.get("axes")
-    if given is None:
-        raise QsimError("its axes are not given")
-    return tuple(int(axis) for axis in np.asarray(given).reshape(-1))
-
-
-def _squeeze(node: Node, arrays) -> Callable[[np.ndarray], np.ndarray]:
-    axes = _axes(node, arrays)
-    return lambda array: np.squeeze(array, axes)
-
-
-def _unsqueeze(node: Node, arrays) -> Callable[[np.ndarray], np.ndarray]:
-    axes = _axes(node, arrays)
-    return lambda array: np.expand_dims(array, axes)
-
-
-MOVES = {
-    "Flatten": _flatten,
-    "Reshape": _reshape,
-    "Squeeze": _squeeze,
-    "Transpose": _transpose,
-    "Unsqueeze": _unsqueeze,
-}
-ARITHMETIC = {
-    "Add": np.add,
-    "Div": np.divide,
-    "Mul": np.multiply,
-    "Neg": np.negative,
-    "Sqrt": np.sqrt,
-    "Sub": np.subtract,
-}
+def _moved(node: OnnxNode, array: np.ndarray, rest: list) -> np.ndarray:
+    if node.kind == "Flatten":
+        axis = int(node.attributes.get("axis", 1)) % (array.ndim + 1)
+        return array.reshape(int(np.prod(array.shape[:axis])), -1)
+    return fold(node, [array, *rest])

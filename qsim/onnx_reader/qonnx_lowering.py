@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import numpy as np
 
-from qsim.errors import NetworkError, QsimError
+from qsim.errors import InputError, QsimError
 from qsim.formats import BinaryActivations, Float, Format
 from qsim.network.graph import INPUT
 from qsim.network.kinds import KeepsLevels
@@ -22,20 +22,20 @@ from qsim.network.layers import (
 )
 from qsim.network.pointwise import Multiply, Offset, Scale
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
-from qsim.onnx_reader.light import Graph, Node
+from qsim.onnx_reader.graph import OnnxGraph, OnnxNode
 from qsim.onnx_reader.qonnx_constants import folded
 from qsim.onnx_reader.qonnx_operators import IN_FLOAT, LAYERS, Reading, conv_geometry
 from qsim.onnx_reader.qonnx_quantizers import (
     DOMAINS,
-    ROUNDINGS,
     Constant,
     Quantizer,
     quantizer_of,
+    rounding_of,
 )
 from qsim.onnx_writer.qonnx_grids import weight_grid
 
+DAMAGED = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError)
 ALIASES = ("Identity", "Dropout", "Cast")
-QUANTIZERS = ("Quant", "IntQuant", "BipolarQuant")
 
 
 @dataclass(frozen=True)
@@ -92,16 +92,17 @@ class Lowering:
     """Takes the nodes of a graph one after another. ``made`` is the tensor of the program that a
     tensor of the file is, ``constants`` those that need no image."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: OnnxGraph, shape: Shape):
         self.graph, self.result = graph, Lowered()
-        self.made: dict[str, str] = {graph.input: INPUT}
+        [name] = graph.inputs
+        self.made: dict[str, str] = {name: INPUT}
         self.constants = {name: Constant(array) for name, array in graph.constants.items()}
-        self.result.shapes[INPUT] = tuple(graph.input_shape[1:])
+        self.result.shapes[INPUT] = shape
         self._open: set[str] = set()  # tensors of products that a factor or a bias can join
         self._factors: set[str] = set()  # tensors of batch norms that are a factor alone
         self._uses = Counter(name for node in graph.nodes for name in node.inputs)
         self._uses.update(graph.outputs)
-        self._readers: dict[str, list[Node]] = {}
+        self._readers: dict[str, list[OnnxNode]] = {}
         for node in graph.nodes:
             for name in set(node.inputs):
                 self._readers.setdefault(name, []).append(node)
@@ -109,19 +110,14 @@ class Lowering:
     def run(self) -> Lowered:
         """All layers. Raises QsimError naming a node and what of it is not read."""
         for node in self.graph.nodes:
-            where = f"{self.graph.name}: node {node.name!r} ({node.operator})"
             try:
                 self._take(node)
-            except NetworkError as error:
-                raise QsimError(f"{where}: {error}") from None
-            except QsimError as error:
-                raise QsimError(f"{where}: {error}") from None
-            except (ValueError, TypeError, IndexError, OverflowError) as error:
-                raise QsimError(f"{where}: cannot be read: {error}") from None
+            except (InputError, *DAMAGED) as error:
+                raise QsimError(f"{self.graph.path}: {node.label}: {error}") from None
         self.result.output = self.made[self.graph.outputs[0]]
         return self.result
 
-    def _take(self, node: Node) -> None:
+    def _take(self, node: OnnxNode) -> None:
         known = [self.constants.get(name) for name in node.inputs]
         if all(
             constant is not None for name, constant in zip(node.inputs, known, strict=True) if name
@@ -129,28 +125,30 @@ class Lowering:
             self.constants[node.outputs[0]] = folded(node, known)
             return
         if node.domain in DOMAINS:
-            getattr(self, f"_{node.operator.lower()}")(node)
-        elif node.operator in ALIASES:
+            getattr(self, f"_{node.kind.lower()}")(node)
+        elif node.kind in ALIASES:
+            if node.attributes.get("to", 1) not in (1, 11):
+                raise QsimError("casts to a type that is not float or double")
             self.made[node.outputs[0]] = self._tensor(node, 0)
-        elif node.operator in ("Conv", "Gemm", "MatMul"):
+        elif node.kind in ("Conv", "Gemm", "MatMul"):
             self._product(node)
-        elif node.operator in ("Add", "Sub", "Mul", "Div"):
+        elif node.kind in ("Add", "Sub", "Mul", "Div"):
             self._arithmetic(node)
-        elif node.operator == "BatchNormalization":
+        elif node.kind == "BatchNormalization":
             self._batch_norm(node)
         else:
             self._plain(node)
 
     # what a tensor is
 
-    def _tensor(self, node: Node, index: int) -> str:
+    def _tensor(self, node: OnnxNode, index: int) -> str:
         """The tensor of the program that an input is; a constant has none."""
         name = node.inputs[index]
         if name not in self.made:
             raise QsimError(f"its input {name!r} is a constant where a tensor is read")
         return self.made[name]
 
-    def _constant(self, node: Node, index: int) -> Constant | None:
+    def _constant(self, node: OnnxNode, index: int) -> Constant | None:
         return self.constants.get(node.inputs[index]) if index < len(node.inputs) else None
 
     def _free_name(self, output: str) -> str:
@@ -177,18 +175,18 @@ class Lowering:
 
     # quantizers
 
-    def _quantizer(self, node: Node) -> Quantizer:
+    def _quantizer(self, node: OnnxNode) -> Quantizer:
         arrays = [None if c is None else c.real for c in map(self.constants.get, node.inputs)]
-        return quantizer_of(node.operator, node.attributes, arrays)
+        return quantizer_of(node, arrays)
 
-    def _quant(self, node: Node) -> None:
+    def _quant(self, node: OnnxNode) -> None:
         quantizer = self._quantizer(node)
         scale = quantizer.scale.reshape(-1)[0].reshape(())
         self._round(node, quantizer.activations(), scale)
 
     _intquant = _bipolarquant = _quant
 
-    def _round(self, node: Node, number: Format, scale: np.ndarray) -> None:
+    def _round(self, node: OnnxNode, number: Format, scale: np.ndarray) -> None:
         """What the node reads becomes levels: the tensor itself, or a copy where it has other
         readers or other levels already."""
         tensor, result = self._tensor(node, 0), self.result
@@ -203,14 +201,14 @@ class Lowering:
         self._open.discard(tensor)
         self.made[node.outputs[0]] = tensor
 
-    def _alone(self, node: Node) -> bool:
+    def _alone(self, node: OnnxNode) -> bool:
         """Whether what a quantizer reads is read only so, by it or by others that say the same."""
         name = node.inputs[0]
         tensor = self.made[name]
         if sum(self._uses[other] for other, held in self.made.items() if held == tensor) == 1:
             return True
         readers = self._readers[name]
-        same = [(r.operator, r.attributes, r.inputs) for r in readers]
+        same = [(r.kind, r.attributes, r.inputs) for r in readers]
         return (
             name not in self.graph.outputs
             and all(each == same[0] for each in same)
@@ -232,16 +230,12 @@ class Lowering:
             return held
         return None
 
-    def _trunc(self, node: Node) -> None:
+    def _trunc(self, node: OnnxNode) -> None:
         tensor, times = self._tensor(node, 0), 1
         numbers = [self._number(node, index) for index in range(1, len(node.inputs))]
         scale, zero_point, in_bits, *rest = numbers
         if zero_point:
             raise QsimError("it has a zero point, and bits are dropped of integers without one")
-        mode = node.attributes.get("rounding_mode", "FLOOR")
-        mode = (mode.decode("ascii", "replace") if isinstance(mode, bytes) else mode).upper()
-        if mode not in ROUNDINGS:
-            raise QsimError(f"its rounding mode {mode!r} is none of {', '.join(ROUNDINGS)}")
         if len(rest) == 1:
             dropped, out_scale, low, high = in_bits - rest[0], scale, None, None
         else:
@@ -265,7 +259,7 @@ class Lowering:
             Truncate(
                 name=self._free_name(node.outputs[0]), inputs=(tensor,), scale=scale,
                 dropped_bits=int(dropped), out_scale=out_scale, times=times,
-                rounding=ROUNDINGS[mode], low=low, high=high,
+                rounding=rounding_of(node.attributes, "FLOOR"), low=low, high=high,
             ),
             node.outputs[0],
         )  # fmt: skip
@@ -273,7 +267,7 @@ class Lowering:
         self.result.formats[made] = weight_grid(min(ends[0], -1), ends[1])
         self.result.scales[made] = np.float32(out_scale).reshape(())
 
-    def _number(self, node: Node, index: int) -> float:
+    def _number(self, node: OnnxNode, index: int) -> float:
         constant = self._constant(node, index)
         if constant is None or constant.real.size != 1:
             raise QsimError(f"its input {node.inputs[index]!r} is not one constant number")
@@ -300,7 +294,7 @@ class Lowering:
             for index, end in enumerate((held[0].min_level, held[0].max_level))
         )
 
-    def _multithreshold(self, node: Node) -> None:
+    def _multithreshold(self, node: OnnxNode) -> None:
         thresholds = self._constant(node, 1)
         if thresholds is None or thresholds.real.ndim != 2 or not thresholds.real.size:
             raise QsimError("its thresholds are no constant (channels, steps)")
@@ -323,11 +317,10 @@ class Lowering:
         self.result.formats[made] = BinaryActivations() if signs else weight_grid(*ends)
         self.result.scales[made] = np.float32(layer.unit).reshape(())
 
-    def _check_channels(self, node: Node, layer: MultiThreshold, array, shape: Shape) -> None:
+    def _check_channels(self, node: OnnxNode, layer: MultiThreshold, array, shape: Shape) -> None:
         if layer.shared:
             return
-        layout = node.attributes.get("data_layout", b"")
-        layout = layout.decode("ascii", "replace") if isinstance(layout, bytes) else layout
+        layout = node.attributes.get("data_layout", "")
         layout = layout or {1: "NC", 2: "NWC", 3: "NCHW"}.get(len(shape), "NC")
         axis = layout.index("C") if "C" in layout else 1
         if axis != layer.axis(shape):
@@ -339,17 +332,17 @@ class Lowering:
 
     # products, and what scales them
 
-    def _product(self, node: Node) -> None:
+    def _product(self, node: OnnxNode) -> None:
         weight = self._constant(node, 1)
         if weight is None:
             self._activation_product(node)
             return
         tensor = self._tensor(node, 0)
         name = self._free_name(node.outputs[0])
-        if node.operator == "Conv":
+        if node.kind == "Conv":
             layer, weight = self._conv(node, weight, name, tensor)
         else:
-            turned = node.operator == "MatMul" or not node.attributes.get("transB", 0)
+            turned = node.kind == "MatMul" or not node.attributes.get("transB", 0)
             if weight.real.ndim != 2:
                 raise QsimError(f"its weights have {weight.real.ndim} axes, and 2 are read")
             weight = weight.moved(np.transpose) if turned else weight
@@ -374,7 +367,9 @@ class Lowering:
         self.result.products[name] = product
         self._open.add(name)
 
-    def _conv(self, node: Node, weight: Constant, name: str, tensor: str) -> tuple[Conv, Constant]:
+    def _conv(
+        self, node: OnnxNode, weight: Constant, name: str, tensor: str
+    ) -> tuple[Conv, Constant]:
         shape = weight.real.shape
         if len(shape) != 4:
             raise QsimError(f"its weights have {len(shape)} axes, and 4 are read: two-dimensional")
@@ -388,13 +383,13 @@ class Lowering:
             raise QsimError(f"its weights are {shape}, and what it reads wants {tuple(wanted)}")
         return conv, weight
 
-    def _activation_product(self, node: Node) -> None:
-        if node.operator != "MatMul":
+    def _activation_product(self, node: OnnxNode) -> None:
+        if node.kind != "MatMul":
             raise QsimError("its weights are no constant")
         inputs = (self._tensor(node, 0), self._tensor(node, 1))
         self._add(MatMul(name=self._free_name(node.outputs[0]), inputs=inputs), node.outputs[0])
 
-    def _arithmetic(self, node: Node) -> None:
+    def _arithmetic(self, node: OnnxNode) -> None:
         constant, first = self._constant(node, 1), False
         if constant is None and self._constant(node, 0) is not None:
             constant, first = self._constant(node, 0), True
@@ -402,20 +397,20 @@ class Lowering:
             self._of_two(node)
             return
         value = constant.real.astype(np.float64)
-        if node.operator == "Div":
+        if node.kind == "Div":
             if first or not value.all():
                 raise QsimError("it divides by a tensor, or by 0")
             value = 1 / value
-        if node.operator == "Sub" and first:
+        if node.kind == "Sub" and first:
             raise QsimError("it subtracts a tensor from a constant; multiply by -1 and add it")
-        if node.operator == "Sub":
+        if node.kind == "Sub":
             value = -value
-        adds = node.operator in ("Add", "Sub")
+        adds = node.kind in ("Add", "Sub")
         tensor = self._tensor(node, int(first))
         by_row = self._by_channel(value, tensor)
         if by_row is not None and self._is_open(node.inputs[int(first)], tensor):
             product = self.result.products[tensor]
-            kept = constant if node.operator == "Add" else None
+            kept = constant if node.kind == "Add" else None
             self.result.products[tensor] = (
                 product.plus(by_row, kept) if adds else product.times(by_row)
             )
@@ -456,7 +451,7 @@ class Lowering:
         wanted[axis] = shape[axis - 1]
         return value.reshape(-1) if list(full) == wanted else None
 
-    def _affine(self, node: Node, tensor: str, value, by_row, adds: bool) -> None:
+    def _affine(self, node: OnnxNode, tensor: str, value, by_row, adds: bool) -> None:
         """A factor or an addend of a tensor that is no product's: a layer of its own."""
         name, shape = self._free_name(node.outputs[0]), self.result.shapes[tensor]
         if adds:
@@ -495,15 +490,15 @@ class Lowering:
         for key, array in (given | arrays).items():
             self.result.arrays[f"{name}.{key}"] = np.asarray(array).astype(np.float32)
 
-    def _of_two(self, node: Node) -> None:
+    def _of_two(self, node: OnnxNode) -> None:
         kinds = {"Add": Add, "Mul": Multiply}
-        if node.operator not in kinds:
+        if node.kind not in kinds:
             raise QsimError("it is of two tensors, of which only Add and Mul are read")
         inputs = (self._tensor(node, 0), self._tensor(node, 1))
-        layer = kinds[node.operator](name=self._free_name(node.outputs[0]), inputs=inputs)
+        layer = kinds[node.kind](name=self._free_name(node.outputs[0]), inputs=inputs)
         self._add(layer, node.outputs[0])
 
-    def _batch_norm(self, node: Node) -> None:
+    def _batch_norm(self, node: OnnxNode) -> None:
         tensor, channels = self._tensor(node, 0), self.result.shapes[self._tensor(node, 0)][0]
         arrays = [self._constant(node, index) for index in range(1, 5)]
         if any(a is None or a.real.shape != (channels,) for a in arrays):
@@ -522,10 +517,10 @@ class Lowering:
         name = self._free_name(node.outputs[0])
         self._norm(name, tensor, gamma, node.outputs[0], epsilon=epsilon, **parameters)
 
-    def _plain(self, node: Node) -> None:
+    def _plain(self, node: OnnxNode) -> None:
         read = [name for name in node.inputs if name in self.made]
         tensors = tuple(self.made[name] for name in read)
-        if node.operator in IN_FLOAT and self._levels_of(tensors[0]) is not None:
+        if node.kind in IN_FLOAT and self._levels_of(tensors[0]) is not None:
             name = self._free_name(f"{node.outputs[0]}_real")
             tensors = (self._add(Identity(name=name, inputs=tensors)),)
             self.result.formats[name] = Float()
@@ -536,7 +531,7 @@ class Lowering:
         shapes = tuple(self.result.shapes[name] for name in tensors)
         name = self._free_name(node.outputs[0])
         previous = ""
-        for layer in LAYERS[node.operator](Reading(node, constants, shapes, tensors, name)):
+        for layer in LAYERS[node.kind](Reading(node, constants, shapes, tensors, name)):
             if layer.inputs is None:
                 layer = msgspec.structs.replace(layer, inputs=(previous,))
             previous = self._add(layer)

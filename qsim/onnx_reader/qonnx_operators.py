@@ -24,7 +24,7 @@ from qsim.network.layers import (
     Tanh,
 )
 from qsim.network.moves import Reshape, Transpose, Upsample
-from qsim.onnx_reader.light import Node
+from qsim.onnx_reader.graph import OnnxNode
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Reading:
     """A node that is read: ``constants`` by its inputs, None where one is a tensor or absent;
     ``shapes`` of the tensors, in order; what its layers read, and the name of the last one."""
 
-    node: Node
+    node: OnnxNode
     constants: tuple[np.ndarray | None, ...]
     shapes: tuple[Shape, ...]
     inputs: tuple[str, ...]
@@ -45,7 +45,6 @@ class Reading:
     def expect(self, key: str, *allowed) -> None:
         """Refuse an attribute that is given and is none of ``allowed``."""
         value = self.attribute(key, allowed[0])
-        value = value.decode("ascii", "replace") if isinstance(value, bytes) else value
         if value not in allowed:
             raise QsimError(f"its {key} is {value!r}, of which {allowed[0]!r} is read")
 
@@ -61,7 +60,7 @@ class Reading:
 def conv_geometry(reading: Reading) -> dict:
     """Stride, padding, dilation and groups of a Conv, as the layer takes them."""
     reading.expect("auto_pad", "NOTSET", "VALID")
-    valid = reading.attribute("auto_pad", "NOTSET") in ("VALID", b"VALID")
+    valid = reading.attribute("auto_pad", "NOTSET") == "VALID"
     given = [reading.attribute(key) for key in ("strides", "pads", "dilations")]
     for value, sides in zip(given, (2, 4, 2), strict=True):
         if value is not None and len(value) != sides:
@@ -165,7 +164,7 @@ def _concat(r: Reading) -> list[Layer]:
 def _resize(r: Reading) -> list[Layer]:
     """Of whole factors, to the nearest: any rule that takes each value as often as the others."""
     r.expect("mode", "nearest")
-    index = 1 if r.node.operator == "Upsample" else 2
+    index = 1 if r.node.kind == "Upsample" else 2
     scales = r.constant(index)
     if scales is None or not scales.size:
         sizes = r.constant(3)
@@ -177,9 +176,8 @@ def _resize(r: Reading) -> list[Layer]:
         raise QsimError(f"it scales by {scales[2:].tolist()}; whole factors are read")
     rule = [r.attribute("coordinate_transformation_mode", "half_pixel"),
             r.attribute("nearest_mode", "round_prefer_floor")]  # fmt: skip
-    rule = [text.decode("ascii", "replace") if isinstance(text, bytes) else text for text in rule]
     repeats = rule[0] in ("half_pixel", "pytorch_half_pixel") and rule[1].startswith("round_prefer")
-    if r.node.operator == "Resize" and not (repeats or rule == ["asymmetric", "floor"]):
+    if r.node.kind == "Resize" and not (repeats or rule == ["asymmetric", "floor"]):
         raise QsimError(f"its rule {rule} does not repeat each value; asymmetric and floor does")
     return [Upsample(name=r.name, inputs=r.inputs, factor=tuple(factors))]
 
@@ -188,7 +186,7 @@ def _depth_to_space(r: Reading) -> list[Layer]:
     channels, height, width = r.shapes[0]
     block = int(r.attribute("blocksize"))
     kept = channels // (block * block)
-    column_first = r.attribute("mode", "DCR") in ("CRD", b"CRD")
+    column_first = r.attribute("mode", "DCR") == "CRD"
     parts = (kept, block, block) if column_first else (block, block, kept)
     order = (0, 3, 1, 4, 2) if column_first else (2, 3, 0, 4, 1)
     return [
@@ -207,8 +205,6 @@ def _tanh(r: Reading) -> list[Layer]:
 
 
 def _softmax(r: Reading) -> list[Layer]:
-    if r.attribute("axis") is None and len(r.shapes[0]) > 1:
-        raise QsimError("its axis is not given, and opsets differ in what it is then")
     r.expect("axis", -1, len(r.shapes[0]))
     return [Softmax(name=r.name, inputs=r.inputs)]
 

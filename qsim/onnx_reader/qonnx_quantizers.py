@@ -1,5 +1,6 @@
 """QONNX's quantizers: what a Quant, BipolarQuant or Trunc says, and what it makes of constants."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,9 +8,11 @@ import numpy as np
 
 from qsim.errors import QsimError
 from qsim.formats import BinaryActivations, BinaryWeights, Format, Quant, Quantized
+from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_writer.qonnx_grids import weight_grid
 
 DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
+QUANTIZERS = ("Quant", "IntQuant", "BipolarQuant")
 ROUNDINGS = {
     "ROUND": "half_even",
     "HALF_EVEN": "half_even",
@@ -23,6 +26,7 @@ ROUNDINGS = {
 }
 MOST_BITS = 16  # of a format; of a bias, MOST_BIAS_BITS
 MOST_BIAS_BITS = 32
+FARTHEST_ZERO = 2**20
 
 
 @dataclass(frozen=True)
@@ -120,52 +124,49 @@ class Constant:
         return weight_grid(int(self.levels.min()), int(self.levels.max()))
 
 
-def quantizer_of(operator: str, attributes: dict[str, Any], inputs: list) -> Quantizer:
-    """What a Quant, IntQuant or BipolarQuant says; ``inputs`` are its constant inputs, None where
-    one is not constant.
+def quantizer_of(node: OnnxNode, arrays: Sequence[np.ndarray | None]) -> Quantizer:
+    """What a Quant, IntQuant or BipolarQuant says; ``arrays`` are its inputs, None where one is no
+    constant.
 
     Raises QsimError with the reason where it is no quantizer of integers.
     """
-    names = ("scale",) if operator == "BipolarQuant" else ("scale", "zero point", "bit width")
-    given = [*inputs[1:], *[None] * (len(names) + 1 - len(inputs))]
-    for name, value in zip(names, given, strict=False):
-        if value is None:
+    names = ("scale",) if node.kind == "BipolarQuant" else ("scale", "zero point", "bit width")
+    given = [*arrays[1:], *[None] * len(names)][: len(names)]
+    for name, value in zip(names, given, strict=True):
+        if value is None or not value.size:
             raise QsimError(f"its {name} is no constant")
-    values = [np.asarray(value, np.float32) for value in given[: len(names)]]
-    scale = values[0]
-    if not (np.isfinite(scale) & (scale > 0)).all() or not scale.size:
+    scale, *others = (value.astype(np.float32) for value in given)
+    if not (np.isfinite(scale) & (scale >= np.finfo(np.float32).tiny)).all():
         raise QsimError("its scale is not positive and finite")
-    if operator == "BipolarQuant":
-        return Quantizer(scale, np.float32(0).reshape(()), 1, True, False, "half_even")
-    _, zero_point, bits = values
-    if bits.size != 1 or bits.reshape(-1)[0] != np.rint(bits.reshape(-1)[0]):
-        raise QsimError(f"its bit width {bits.reshape(-1)[:3].tolist()} is not one whole number")
-    if not 1 <= bits.reshape(-1)[0] <= MOST_BIAS_BITS:
-        raise QsimError(f"its bit width {bits.reshape(-1)[0]:g} is not 1 to {MOST_BIAS_BITS}")
-    if not (np.rint(zero_point) == zero_point).all() or np.abs(zero_point).max(initial=0) > 2**20:
-        raise QsimError("its zero point is no whole number within 2**20 of 0")
-    return Quantizer(
-        scale,
-        zero_point,
-        int(bits.reshape(-1)[0]),
-        **_words(attributes),
-        rounding=_mode(attributes),
-    )
+    if node.kind == "BipolarQuant":
+        return Quantizer(scale, np.zeros((), np.float32), 1, True, False, "half_even")
+    zero_point, bits = others
+    width = float(bits.reshape(-1)[0])
+    if bits.size != 1 or width != np.rint(width) or not 1 <= width <= MOST_BIAS_BITS:
+        raise QsimError(
+            f"its bit width {bits.reshape(-1)[:3].tolist()} is not one whole number of 1 to"
+            f" {MOST_BIAS_BITS}"
+        )
+    if not (np.rint(zero_point) == zero_point).all() or np.abs(zero_point).max() > FARTHEST_ZERO:
+        raise QsimError(f"its zero point is no whole number within {FARTHEST_ZERO:,} of 0")
+    words, mode = _words(node.attributes), rounding_of(node.attributes, "ROUND")
+    return Quantizer(scale, zero_point, int(width), *words, mode)
 
 
-def _words(attributes: dict[str, Any]) -> dict[str, bool]:
+def _words(attributes: dict[str, Any]) -> tuple[bool, bool]:
+    """Whether the words are signed, and narrow."""
     for key in ("signed", "narrow"):
         if attributes.get(key) not in (0, 1):
-            raise QsimError(f"its attribute {key!r} must be 0 or 1, not {attributes.get(key)!r}")
-    return {key: bool(attributes[key]) for key in ("signed", "narrow")}
+            raise QsimError(f"its attribute {key!r} is {attributes.get(key)!r}, and must be 0 or 1")
+    return bool(attributes["signed"]), bool(attributes["narrow"])
 
 
-def _mode(attributes: dict[str, Any]) -> str:
-    mode = attributes.get("rounding_mode", "ROUND")
-    mode = mode.decode("ascii", "replace") if isinstance(mode, bytes) else str(mode)
-    if mode.upper() not in ROUNDINGS:
+def rounding_of(attributes: dict[str, Any], default: str) -> str:
+    """Our name of a node's rounding mode."""
+    mode = str(attributes.get("rounding_mode", default)).upper()
+    if mode not in ROUNDINGS:
         raise QsimError(f"its rounding mode {mode!r} is none of {', '.join(ROUNDINGS)}")
-    return ROUNDINGS[mode.upper()]
+    return ROUNDINGS[mode]
 
 
 def quantize_constant(quantizer: Quantizer, real: np.ndarray) -> Constant:

@@ -111,7 +111,7 @@ def layer_rows(pricing: Pricing) -> list[Record]:
 
 def _execution(evaluation: Evaluation) -> Record:
     execution = evaluation.execution
-    arithmetic = evaluation.workload.document.execute
+    arithmetic = execution.program.arithmetic
     partial = arithmetic.accumulator.partial
     return _known(
         {

@@ -24,6 +24,11 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     return Group(*parts)
 
 
+def run_table(evaluation: Evaluation) -> RenderableType:
+    """What was run and how exact it is."""
+    return _head(evaluation)
+
+
 def listing(rows: list[dict[str, str]]) -> RenderableType:
     """Rows of text under their keys."""
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -69,7 +74,7 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
     execution = evaluation.execution
     if execution is None:
         return [("execution", "none asked for")]
-    arithmetic = evaluation.workload.document.execute
+    arithmetic = execution.program.arithmetic
     images = "1 image" if execution.images == 1 else f"{execution.images:,} images"
     lines = [
         (

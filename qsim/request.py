@@ -1,0 +1,114 @@
+"""What a command line names, as a workload: a workload's file, or a model and some options."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from hwmodels.documents import nearest
+from hwmodels.strict_yaml import read_yaml
+from qsim import shipped
+from qsim.datasets import DATASETS
+from qsim.errors import WorkloadError
+from qsim.model import TABLES, known_models
+from qsim.precision_text import precision_of
+from qsim.requantize import REQUANTIZERS
+from qsim.workload import ExecuteDocument, Workload, WorkloadDocument, load_workload, workload_of
+
+DEFAULT_PRECISION = precision_of("w8a8")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is said beside a name; of a workload it stands in for what the document says.
+
+    precision      as ``precision_of`` reads it
+    requantize     the arithmetic that brings sums back to levels
+    weights        an .npz file
+    images         a dataset to run, and to calibrate on where nothing else is named
+    calibration    a dataset to calibrate on
+    parameters     of the model
+    """
+
+    precision: str | None = None
+    requantize: str | None = None
+    weights: str | None = None
+    images: str | None = None
+    calibration: str | None = None
+    parameters: dict | None = None
+
+
+def requested(name: str, options: Options) -> Workload:
+    """The workload that ``name`` and ``options`` ask for: a workload's YAML file or shipped
+    workload; or, executed on one image unless options say otherwise and in affine 8-bit formats, a
+    layer table, an ONNX file or a network of the zoo.
+
+    Raises WorkloadError or another InputError naming what is wrong.
+    """
+    if _is_workload(name):
+        workload = load_workload(name)
+        return _changed(workload, options) if options != Options() else workload
+    network = {name: options.parameters} if options.parameters else name
+    document = WorkloadDocument(network=network, execute=ExecuteDocument())
+    path = Path(name)
+    if path.suffix in (".onnx", *TABLES):
+        network = {path.name: options.parameters} if options.parameters else path.name
+        document = msgspec.structs.replace(document, network=network)
+    return _with_options(path, document, options)
+
+
+def _is_workload(name: str) -> bool:
+    """Whether a name is that of a workload, not of a model."""
+    path = Path(name)
+    if name in shipped.workloads() and not os.path.exists(name):  # noqa: PTH110 (refuses nothing)
+        return True
+    if path.suffix in TABLES:
+        return "layers" not in read_yaml(path)
+    if path.suffix == ".onnx":
+        return False
+    known = known_models()
+    if name.partition("(")[0].strip() in known:
+        return False
+    raise WorkloadError(
+        f"{name}: no such file, nor a workload or a network that comes with qsim;"
+        f" {nearest(name, [*shipped.workloads(), *known])}"
+    )
+
+
+def _changed(workload: Workload, options: Options) -> Workload:
+    """A workload with what the options say in the place of what its document says."""
+    if options.parameters:
+        raise WorkloadError(
+            f"{workload.path}: is a workload; write the parameters of its model into the file"
+        )
+    document = workload.document
+    if document.execute is None:
+        document = msgspec.structs.replace(document, execute=ExecuteDocument())
+    return _with_options(workload.path, document, options)
+
+
+def _with_options(path: Path, document: WorkloadDocument, options: Options) -> Workload:
+    changes, execute = {}, {}
+    if options.precision is not None:
+        changes["precision"] = precision_of(options.precision)
+    if options.weights is not None:
+        changes["weights"] = str(Path(options.weights).absolute())
+    if options.requantize is not None:
+        if options.requantize not in REQUANTIZERS:
+            raise WorkloadError(
+                f"--requantize: unknown mode {options.requantize!r};"
+                f" {nearest(options.requantize, REQUANTIZERS)}"
+            )
+        execute["requantize"] = options.requantize
+    if options.images is not None:
+        execute |= {"dataset": _place(options.images), "images": None}
+    if options.calibration is not None:
+        execute["calibration_dataset"] = _place(options.calibration)
+    changes["execute"] = msgspec.structs.replace(document.execute, **execute)
+    return workload_of(path, msgspec.structs.replace(document, **changes), DEFAULT_PRECISION)
+
+
+def _place(dataset: str) -> str:
+    """A dataset as a workload at any place names it."""
+    return dataset if dataset in DATASETS else str(Path(dataset).absolute())
