@@ -8,6 +8,7 @@ import numpy as np
 from qsim.errors import QsimError
 from qsim.formats import Float
 from qsim.formats.base import finite
+from qsim.kernels.average_float import windows
 from qsim.kernels.layers import conv2d, linear
 from qsim.kernels.matmul import matmul
 from qsim.kernels.pool import divide_half_away, divide_half_even, max_pool, sum_pool
@@ -89,7 +90,8 @@ def _read(program: Program, images: np.ndarray) -> Step:
             f" activations: {{fixed: {{bits: {max(number.bits, 2)}}}}}"
         )
     scale = program.scales[INPUT]
-    return Step(images, Levels(number.at_scale(images, scale), scale))
+    requantizer = program.arithmetic.requantizer
+    return Step(images, Levels(requantizer.levels_of_real(images, number, scale), scale))
 
 
 def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
@@ -125,7 +127,8 @@ def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
         case Lstm() | Gru():
             return _recurrent(program, node, x)
         case Add():
-            return _added([sums_of(value) for value in inputs])
+            added = _added([sums_of(value) for value in inputs])
+            return replace(added, zero_points=program.zero_points(node))
         case Concat():
             return _joined(inputs, node.layer.axis + 1)
         case MaxPool(kernel=kernel, stride=stride, padding=padding):
@@ -235,7 +238,7 @@ def _activation_product(program: Program, inputs: list[Levels], transposed: bool
     accumulator = program.arithmetic.accumulator
     sums = matmul(x.levels, y.levels, transposed=transposed, accumulator=accumulator)
     scale = np.float64(x.scale) * np.float64(y.scale)
-    return Sums(((sums, np.full(sums.shape[1], scale)),))
+    return Sums(((sums, np.full(sums.shape[1], scale)),), source="matmul")
 
 
 def _tabled(program: Program, node: Node, x: Levels) -> Sums:
@@ -283,9 +286,8 @@ def _normed(program: Program, node: Node, x: Levels) -> Sums:
 def _multiplied(x: Levels, y: Levels) -> Sums:
     """The products of levels, one by one."""
     products = x.levels.astype(np.int64) * y.levels.astype(np.int64)
-    return Sums(
-        ((products, np.full(products.shape[1], np.float64(x.scale) * np.float64(y.scale))),)
-    )
+    scale = np.float64(x.scale) * np.float64(y.scale)
+    return Sums(((products, np.full(products.shape[1], scale)),), source="multiply")
 
 
 def _recurrent(program: Program, node: Node, x: Levels) -> Sums:
@@ -306,7 +308,8 @@ def _joined(inputs: list[Levels], axis: int) -> Sums:
 
 def _average(program: Program, node: Node, x: Levels) -> Sums:
     """The window's sums at 1/area of the scale; or, where a requantizer says so, their mean rounded
-    to a level first. Where windows have areas of their own, each has its scale."""
+    to a level first, or every value under the window. Where windows have areas of their own, each
+    has its scale."""
     window = node.layer.window(node.input_shapes[0])
     top, left, bottom, right = border(node.layer.padding)
     levels = np.pad(x.levels, ((0, 0), (0, 0), (top, bottom), (left, right)))  # level 0 is the 0
@@ -314,6 +317,12 @@ def _average(program: Program, node: Node, x: Levels) -> Sums:
     scale = np.full(sums.shape[1], x.scale, np.float64)
     divisors = node.layer.divisors(node.input_shapes[0])
     mean = program.arithmetic.requantizer.mean
+    if mean == "float32":
+        if window == x.levels.shape[2:] and not node.layer.is_padded:
+            return Sums(((sums, scale),), divisor=int(divisors), source="global_average")
+        places = windows(levels, window, pair(node.layer.stride or window))
+        terms = tuple((each.astype(np.int64), scale) for each in places)
+        return Sums(terms, divisor=divisors, source="average")
     if mean is not None:
         divide = {"half_even": divide_half_even, "half_away": divide_half_away}[mean]
         return Sums(((divide(sums, divisors), scale),))
@@ -359,12 +368,12 @@ def _round(program: Program, tensor: str, value: Value) -> Value:
     number = program.formats[tensor]
     if isinstance(number, Float):
         return real(value).astype(np.float32)
-    scale = program.scales[tensor]
+    scale, requantizer = program.scales[tensor], program.arithmetic.requantizer
     try:
         if isinstance(value, np.ndarray):
-            return Levels(number.at_scale(finite(value), scale), scale)
+            return Levels(requantizer.levels_of_real(finite(value), number, scale), scale)
         sums = sums_of(value)
-        levels = program.arithmetic.requantizer.levels(sums.channels_first, number, scale)
+        levels = requantizer.levels(sums.channels_first, number, scale)
     except OverflowError as error:
         raise QsimError(
             f"tensor {tensor!r} of network {program.network.name} cannot be rounded: {error}; the"

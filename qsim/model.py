@@ -31,8 +31,8 @@ class Model:
 
 
 def load_model(document: ModelDocument, folder: Path, *, where: str) -> Model:
-    """The model that ``document`` spells as ``name`` or ``{name: {parameter: value}}``: an ONNX file
-    or a layer table, paths relative to ``folder``, or a network of the zoo.
+    """The model that ``document`` spells as ``name`` or ``{name: {parameter: value}}``: an ONNX
+    file or a layer table, paths relative to ``folder``, or a network of the zoo.
 
     Raises WorkloadError or another InputError naming ``where`` or the file.
     """

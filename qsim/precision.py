@@ -127,6 +127,10 @@ def rounded_tensors(
     at_once   whether what an addition or a flatten reads is rounded too
     """
     rounded = {INPUT}
+    if at_once:  # the values under a window are terms
+        several = several | {
+            n.name for n in network.nodes.values() if isinstance(n.layer, AveragePool)
+        }
     for name, readers in network.readers.items():
         if name in (INPUT, network.output):
             continue

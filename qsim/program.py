@@ -25,6 +25,7 @@ from qsim.network.graph import Network, Node
 from qsim.network.layers import MatMul
 from qsim.network.pointwise import FloatStep
 from qsim.network.weights import Weights
+from qsim.onnx_runtime import zero_point_of
 from qsim.precision import Granularity, Precision, keeps_levels
 from qsim.requantize import REQUANTIZERS, Name, Requantizer
 
@@ -139,6 +140,13 @@ class Program:
         two tensors."""
         in_integers = all(name in self.scales for name in node.inputs)
         return node.name in self.biases or (isinstance(node.layer, MatMul) and in_integers)
+
+    def zero_points(self, node: Node) -> tuple[int, ...]:
+        """Those of the tensors that a layer reads, of formats without one 0; none where one of them
+        is not rounded to levels."""
+        if not all(name in self.scales for name in node.inputs):
+            return ()
+        return tuple(zero_point_of(self.formats[name]) for name in node.inputs)
 
     def accumulator_scales(self, node: Node) -> list[np.ndarray]:
         """The scale of the sums of each term of a product layer: float64 (rows,), exact."""

@@ -25,10 +25,11 @@ from qsim.kernels.requantize import (
 )
 from qsim.kernels.requantize_double import requantize_double
 from qsim.kernels.thresholds import apply_thresholds
+from qsim.onnx_runtime import runtime_levels
 from qsim.values import Sums, by_channel
 
 Name = Literal[
-    "onnx", "shift", "tflite", "tflite-reference", "tflite-builtin", "thresholds"
+    "onnx", "shift", "tflite", "tflite-reference", "tflite-builtin", "thresholds", "onnxruntime"
 ]  # as in REQUANTIZERS
 BUILTIN_LANES = 8  # channels that TFLite's builtin depthwise kernel takes at a time
 EXACT_FLOOR = 2**50  # up to it float64 holds every quarter
@@ -42,7 +43,8 @@ class Requantizer(ABC):
     powers_of_two    whether all scales are powers of two
     at_once          whether sums are rounded as soon as they are bounded, as runtimes do that keep
                      tensors in few bits, and not after an addition
-    mean             how an average pool rounds its mean before it is rescaled; None: it is not
+    mean             how an average pool rounds its mean before it is rescaled; None: it is not;
+                     float32: its values are added in float32, but for that of a whole image
     real_bias        which biases are added to the scaled sum as real numbers, not to the sum as
                      integers: of all layers, of those that are quantized as they were trained
                      (what their batch norm adds), or of none
@@ -51,7 +53,7 @@ class Requantizer(ABC):
     integer_only = True
     powers_of_two = False
     at_once = False
-    mean: Literal["half_even", "half_away"] | None = None
+    mean: Literal["half_even", "half_away", "float32"] | None = None
     real_bias: Literal["all", "trained", "none"] = "none"
 
     @abstractmethod
@@ -60,6 +62,10 @@ class Requantizer(ABC):
 
         Raises ValueError or OverflowError on what this arithmetic does not define.
         """
+
+    def levels_of_real(self, real: np.ndarray, number: Format, scale: np.ndarray) -> np.ndarray:
+        """The levels, int32, of finite real numbers: those of the format at float32 ``scale``."""
+        return number.at_scale(real, scale)
 
 
 class Onnx(Requantizer):
@@ -183,6 +189,28 @@ class Thresholds(Requantizer):
         return grid[(grid >= low) & (grid <= high)][reached].astype(np.int32)
 
 
+class OnnxRuntime(Requantizer):
+    """ONNX Runtime's quantized kernels: float32, every tensor rounded as it is made.
+
+    What they share with ``Onnx`` is how the sums of products are rounded; how they add, multiply,
+    average and join tensors is their own, ``runtime_levels`` says it. The tables of sigmoid, tanh,
+    softmax and other curves are not the runtime's, nor are a batch norm that stands alone and
+    recurrent layers; their results are dequantized and quantized as any tensor is.
+    """
+
+    integer_only = False
+    at_once = True
+    mean = "float32"
+
+    def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
+        return runtime_levels(sums, number, scale)
+
+    def levels_of_real(self, real: np.ndarray, number: Format, scale: np.ndarray) -> np.ndarray:
+        """As QuantizeLinear: the quotient is rounded to float32 first."""
+        with np.errstate(over="ignore"):  # what is infinite is clipped
+            return number.nearest(real.astype(np.float32) / np.float32(scale))
+
+
 REQUANTIZERS: dict[str, Requantizer] = {
     "onnx": Onnx(),
     "shift": Shift(),
@@ -190,6 +218,7 @@ REQUANTIZERS: dict[str, Requantizer] = {
     "tflite-reference": Tflite("tflite-reference"),
     "tflite-builtin": Tflite("tflite-builtin"),
     "thresholds": Thresholds(),
+    "onnxruntime": OnnxRuntime(),
 }
 
 

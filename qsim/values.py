@@ -14,6 +14,11 @@ class Levels:
     scale: np.ndarray
 
 
+Source = Literal[
+    "conv", "depthwise", "linear", "matmul", "add", "multiply", "average", "global_average", ""
+]
+
+
 @dataclass(frozen=True)
 class Sums:
     """A tensor still in the accumulator: the sum of its terms, then clipped.
@@ -24,20 +29,23 @@ class Sums:
     axis     of the levels along which the channels lie
     low      what is less counts as ``low``: 0 after a relu
     high     what is more counts as ``high``
-    source   the kind of layer that made it, "conv", "depthwise", "linear", "add" or "", as TFLite
-             scales the sums of each in its way
+    source   the kind of layer that made it, as runtimes scale the sums of each in their way; ""
+             any other. An "average" has a term for each place of a window, a "global_average" one
     scales   how many weight scales that layer has
-    divisor  what the total is divided by: the values under the window of an average pool
+    divisor  what the total is divided by: the values under the window of an average pool, where
+             windows differ (height, width) of them
+    zero_points   of the tensors that are the terms of an addition, where all are rounded
     """
 
     terms: tuple[tuple[np.ndarray, np.ndarray], ...]
     offset: np.ndarray | None = None
     low: float = -np.inf
     high: float = np.inf
-    source: Literal["conv", "depthwise", "linear", "add", ""] = ""
+    source: Source = ""
     scales: int = 0
-    divisor: int = 1
+    divisor: int | np.ndarray = 1
     axis: int = 1
+    zero_points: tuple[int, ...] = ()
 
     def clipped(self, low: float, high: float) -> "Sums":
         """These sums, within ``low .. high`` after the bounds they have."""
@@ -116,6 +124,7 @@ class Element:
     high: float = np.inf
     source: str = ""
     divisor: int = 1
+    zero_points: tuple[int, ...] = ()
 
 
 def element(value: Value, at: tuple[int, ...]) -> Element | None:
@@ -132,7 +141,8 @@ def element(value: Value, at: tuple[int, ...]) -> Element | None:
             bias = 0.0
             if offset is not None:
                 bias = float(offset[channel] if offset.ndim == 1 else offset[at])
-            return Element(pairs, bias, low, high, value.source, value.divisor)
+            divisor = int(np.broadcast_to(value.divisor, terms[0][0].shape)[at])
+            return Element(pairs, bias, low, high, value.source, divisor, value.zero_points)
     return None
 
 

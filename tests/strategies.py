@@ -1,5 +1,6 @@
 """Every legal input of the kernels, extremes and empty shapes included."""
 
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from qsim.kernels.accumulator import Accumulator, Partial
+from qsim.kernels.add_float import ScaledCode
 from qsim.kernels.affine_code import AffineCode
 from qsim.kernels.bit_serial import BitSerialWeights
 from qsim.kernels.level_product import LevelWeights
@@ -240,3 +242,19 @@ def thresholds(draw, max_levels=6):
     )
     sums = draw(arrays(np.int64, (images, channels, inner), elements=near))
     return sums, values, falling, draw(st.integers(-8, 8))
+
+
+LIMITS_OF_CODES = st.sampled_from([(0, 255), (-128, 127), (0, 15), (-8, 7)])
+
+
+@st.composite
+def scaled_codes(draw, low, high):
+    """A scale, few bits so that ties occur or any, and a zero point within ``low .. high``."""
+    few_bits = st.tuples(st.integers(1, 15), st.integers(-9, -3)).map(lambda p: p[0] * 2.0 ** p[1])
+    scale = draw(st.one_of(few_bits, st.floats(2.0**-10, 2.0, width=32)))
+    return ScaledCode(np.float32(scale), draw(st.integers(low, high)))
+
+
+def exact_code(code):
+    """The scale of a code as a fraction, and its zero point."""
+    return Fraction(float(code.scale)), code.zero_point

@@ -124,12 +124,26 @@ def test_every_layer_computes_its_function_of_what_it_read(network, weights, act
     networks(tails=("flatten", "concat"), without=ROUNDED_MEANS),
     st.sampled_from(WEIGHTS[2:]),
     st.sampled_from(ACTIVATIONS),
-    st.sampled_from(["tflite", "tflite-reference", "tflite-builtin"]),
+    st.sampled_from(["tflite", "tflite-reference", "tflite-builtin", "onnxruntime"]),
     st.integers(0, 2**16),
 )
 def test_so_it_does_where_every_tensor_is_rounded(network, weights, activations, requantize, seed):
     program, images = built(
         network, weights, activations=activations, seed=seed, requantize=requantize
+    )
+    steps = execute(program, images - np.float32(0.25))
+    assert count_checked(program, steps, 20)[1] == []
+    assert_every_layer_is_its_float_function(program, steps, atol=0.02)
+
+
+@settings(max_examples=100)
+@given(
+    networks(), st.sampled_from(WEIGHTS[2:]), st.sampled_from(ACTIVATIONS), st.integers(0, 2**16)
+)
+def test_so_it_does_as_onnx_runtime(network, weights, activations, seed):
+    """Averages included, whose values are added in float32."""
+    program, images = built(
+        network, weights, activations=activations, seed=seed, requantize="onnxruntime"
     )
     steps = execute(program, images - np.float32(0.25))
     assert count_checked(program, steps, 20)[1] == []
@@ -192,7 +206,7 @@ def attention(name, source):
     sequences(),
     st.sampled_from(WEIGHTS),
     st.sampled_from(ACTIVATIONS),
-    st.sampled_from(["onnx", "tflite"]),
+    st.sampled_from(["onnx", "tflite", "onnxruntime"]),
     st.integers(0, 2**16),
 )
 def test_so_it_does_over_tokens(network, weights, activations, requantize, seed):
@@ -206,7 +220,7 @@ def test_so_it_does_over_tokens(network, weights, activations, requantize, seed)
     assert_every_layer_is_its_float_function(program, steps, atol=0.02)
 
 
-@given(st.sampled_from(["onnx", "shift", "tflite"]), st.integers(0, 2**16))
+@given(st.sampled_from(["onnx", "shift", "tflite", "onnxruntime"]), st.integers(0, 2**16))
 def test_what_is_moved_keeps_its_levels(requantize, seed):
     """Upsampled, sliced and joined along any axis, then read by a convolution."""
     layers = (

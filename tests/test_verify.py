@@ -40,12 +40,15 @@ def spoiled(value):
 
 
 @pytest.mark.parametrize("weights", FORMATS, ids=str)
-@pytest.mark.parametrize("requantize", ["onnx", "shift"])
+@pytest.mark.parametrize("requantize", ["onnx", "shift", "onnxruntime"])
 @pytest.mark.parametrize(
     "name", ["input", "stem", "pool", "relu1", "add", "relu2", "mean", "flat", "fc"]
 )
 def test_one_wrong_integer_is_noticed(weights, requantize, name):
-    program, images = program_for(residual_network(), weights, requantize=requantize)
+    activations = {"affine": {"bits": 8}} if requantize == "onnxruntime" else 4
+    program, images = program_for(
+        residual_network(), weights, activations=activations, requantize=requantize
+    )
     steps = execute(program, images)
     step = steps[name]
     same = step.unrounded is step.value

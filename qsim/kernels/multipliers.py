@@ -20,6 +20,22 @@ def onnx_multiplier(
     return (x_scale * weight_scale) / y_scale
 
 
+def onnx_gemm_multiplier(
+    alpha: float, x_scale: np.float32, weight_scale: np.ndarray, y_scale: np.float32 | None
+) -> np.ndarray:
+    """``alpha * x_scale * weight_scale / y_scale``, from the left, each step in float32: of QGemm,
+    for alpha = 1 the ``onnx_multiplier``; without a y_scale the factor of its float result.
+
+    Raises ValueError on an alpha that is not positive and finite in float32, or such scales.
+    """
+    alpha, x_scale, weight_scale = _float32(np.float32(alpha), x_scale, weight_scale)
+    scale = alpha * x_scale * weight_scale
+    if y_scale is None:
+        return scale
+    [y_scale] = _float32(y_scale)
+    return scale / y_scale
+
+
 def onnx_average_multiplier(x_scale: np.float32, count: int, y_scale: np.float32) -> np.ndarray:
     """``x_scale / (y_scale * count)``, both steps in float32, for the sum of ``count`` levels."""
     x_scale, y_scale = _float32(x_scale, y_scale)

@@ -40,7 +40,7 @@ from qsim.network.recurrent import Gru, Lstm
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.program import Program
 from qsim.values import Element, HiddenStates, Levels, Step, Sums, Value, element, real
-from qsim.verify import recurrent, roundings, tables, threshold_layers
+from qsim.verify import onnx_runtime, recurrent, roundings, tables, threshold_layers
 
 
 def count_checked(
@@ -109,9 +109,9 @@ def _rounded_again(
 ) -> int:
     """A level of a rounded tensor, from its value before."""
     number, scale = program.formats[tensor], float(program.scales[tensor])
-    if before is None:
-        return roundings.level_of_real(float(unrounded[at]), number, scale)
     requantize = program.arithmetic.requantize
+    if before is None:
+        return roundings.level_of_real(float(unrounded[at]), number, scale, requantize)
     channels = unrounded.terms[0][0].shape[1] if isinstance(unrounded, Sums) else 0
     rounding = roundings.kernel_of(before, requantize, at[1], channels)
     if before.source == "linear" and unrounded.scales == 1 and rounding == "tflite-builtin":
@@ -168,7 +168,7 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
         case Flatten() | Reshape() | Transpose() | Slice() | Upsample():
             return element(x, (at[0], *_source_of(node, at[1:])))
         case Add():
-            return _sum_again([element(value, at) for value in inputs])
+            return _sum_again(program, node, [element(value, at) for value in inputs])
     raise TypeError(f"no check of a {type(layer).__name__} layer")
 
 
@@ -179,6 +179,12 @@ def _average_again(program: Program, node: Node, x: Levels, at: tuple[int, ...])
     area = window[0] * window[1] if layer.count_padding else len(values)
     total, scale = sum(value.terms[0][0] for value in values), float(x.scale)
     rounding = program.arithmetic.requantizer.mean
+    if rounding == "float32":
+        if window == x.levels.shape[2:] and not layer.is_padded:
+            return Element(((total, scale),), source="global_average", divisor=area)
+        levels = _levels_under(x, window, pair(layer.stride or window), border(layer.padding), at)
+        terms = tuple((level, scale) for level in levels)
+        return Element(terms, source="average", divisor=area)
     if rounding is not None:
         return Element(((roundings.mean(total, area, rounding), scale),))
     if layer.is_padded and not layer.count_padding:
@@ -223,15 +229,18 @@ def _multiplied_again(inputs: list[Levels], at: tuple[int, ...]) -> Element:
             0 if side == 1 else i for i, side in zip(at[1:], x.levels.shape[1:], strict=True)
         )
         product, scale = product * int(x.levels[(at[0], *place)]), scale * float(x.scale)
-    return Element(((product, scale),))
+    return Element(((product, scale),), source="multiply")
 
 
-def _sum_again(elements: list[Element]) -> Element:
+def _sum_again(program: Program, node: Node, elements: list[Element]) -> Element:
     offset = np.float32(0)
     for each in elements:
         offset = offset + np.float32(each.offset)
     terms = tuple((total, scale / each.divisor) for each in elements for total, scale in each.terms)
-    return Element(terms, float(offset), source="add")
+    zeros = ()
+    if all(name in program.scales for name in node.inputs):
+        zeros = onnx_runtime.zero_points([program.formats[name] for name in node.inputs])
+    return Element(terms, float(offset), source="add", zero_points=zeros)
 
 
 def _clipped(before: Element, low: float, high: float) -> Element:
@@ -261,7 +270,8 @@ def _matmul_again(program: Program, node: Node, inputs, at: tuple[int, ...]) -> 
     register = Register(program.arithmetic.accumulator)
     for a, b in zip(x.levels[(*before, row)], others, strict=True):
         register.add(int(a) * int(b))
-    return Element(((register.total(), float(np.float64(x.scale) * np.float64(y.scale))),))
+    scale = float(np.float64(x.scale) * np.float64(y.scale))
+    return Element(((register.total(), scale),), source="matmul")
 
 
 def _recurrent_again(
@@ -521,6 +531,18 @@ def _window(
     image, channel, *position = at
     places = _places(_shape(x)[2:], kernel, stride, padding, position)
     return [element(x, (image, channel, *place)) for place in places]
+
+
+def _levels_under(x: Levels, kernel, stride, edges, at: tuple[int, ...]) -> list[int]:
+    """Every level under a window, row by row, 0 in the padding."""
+    image, channel, *position = at
+    first = [position[i] * stride[i] - edges[i] for i in (0, 1)]
+    levels = []
+    for y in range(first[0], first[0] + kernel[0]):
+        for z in range(first[1], first[1] + kernel[1]):
+            inside = 0 <= y < x.levels.shape[2] and 0 <= z < x.levels.shape[3]
+            levels.append(int(x.levels[image, channel, y, z]) if inside else 0)
+    return levels
 
 
 def _places(sides, kernel: Side, stride: Side | None, padding, position) -> list[tuple[int, int]]:

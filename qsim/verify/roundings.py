@@ -12,10 +12,16 @@ from qsim.formats import FixedPoint, Format, Hwgq, Quant
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.unit_interval import UnitInterval
 from qsim.values import Element
+from qsim.verify import onnx_runtime
 
 
-def level_of_real(x: float, number: Format, scale: float) -> int:
+def level_of_real(x: float, number: Format, scale: float, requantize: str = "onnx") -> int:
     """The level of a real value, as an input or a float layer makes it."""
+    if requantize == "onnxruntime":
+        beyond = np.float32(2.0**100)  # of any level
+        with np.errstate(over="ignore"):
+            quotient = np.clip(np.float32(x) / np.float32(scale), -beyond, beyond)
+        return _decide(Fraction(float(quotient)), number)
     if isinstance(number, UnitInterval):
         n = 2**number.bits - 1
         return round(float(np.float32(n) * np.float32(min(max(x, 0.0), 1.0))))
@@ -24,6 +30,8 @@ def level_of_real(x: float, number: Format, scale: float) -> int:
 
 def level_of_sums(element: Element, number: Format, scale: float, requantize: str) -> int:
     """The level of an unrounded value by the arithmetic called ``requantize``."""
+    if requantize == "onnxruntime":
+        return onnx_runtime.level_of_sums(element, number, scale)
     if requantize == "onnx":
         x = Fraction(float(_float32_total(element, scale)))
     elif requantize in ("shift", "thresholds"):

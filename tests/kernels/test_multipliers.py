@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from qsim.kernels.multipliers import (
     onnx_average_multiplier,
+    onnx_gemm_multiplier,
     onnx_multiplier,
     tflite_dense_multiplier,
     tflite_multiplier,
@@ -29,6 +30,17 @@ def test_onnx_rounds_both_steps_to_float32(x, weights, y):
     got = onnx_multiplier(x, weights, y)
     assert got.dtype == np.float32
     assert [exact(m) for m in got] == expected
+
+
+@given(st.sampled_from([1.0, 0.37, 3.0]), SCALE, ARRAYS, SCALE)
+def test_alpha_is_the_first_factor_of_a_gemm(alpha, x, weights, y):
+    scaled = naive.float32(exact(np.float32(alpha)) * exact(x))
+    scales = [naive.float32(scaled * exact(w)) for w in weights]
+    assert [exact(m) for m in onnx_gemm_multiplier(alpha, x, weights, None)] == scales
+    got = onnx_gemm_multiplier(alpha, x, weights, y)
+    assert got.dtype == np.float32
+    assert [exact(m) for m in got] == [naive.float32(scale / exact(y)) for scale in scales]
+    assert (onnx_gemm_multiplier(1.0, x, weights, y) == onnx_multiplier(x, weights, y)).all()
 
 
 @given(SCALE, st.integers(1, 2**16), SCALE)
