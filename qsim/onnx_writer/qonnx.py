@@ -147,7 +147,7 @@ class QonnxWriter:
         if turned:
             real, scale = real.T, scale.T
         grid = None if is_binary(quantized) else weight_grid(*level_range(quantized))
-        return self._quant(self.graph.constant(name, real), f"{name}_quant", grid, scale)
+        return self._quant(self.graph.constant(f"{name}_real", real), name, grid, scale)
 
     def _bias(self, node: Node) -> str | None:
         """A real bias; or one in integers, with the Quant whose scale is that of the sums."""

@@ -36,6 +36,7 @@ from qsim.network.layers import (
 )
 from qsim.network.weights import seeded_weights
 from qsim.onnx_reader.graph import read_graph
+from qsim.onnx_reader.inputs import Fed
 from qsim.onnx_reader.qonnx import read_qonnx
 from qsim.onnx_writer import qonnx_model
 from qsim.values import Levels, real
@@ -47,24 +48,26 @@ BITS = [(1, 1), (1, 2), (2, 2), (4, 4)]
 
 
 def read(model):
-    return read_qonnx(read_graph(Path("model.onnx"), model))
+    """The program of a ModelProto, and its layers by the file's names of what they round."""
+    graph = read_graph(Path("model.onnx"), model)
+    [input_name] = graph.inputs
+    fed = Fed(input_name, tuple(side or 1 for side in graph.inputs[input_name]), {})
+    made = read_qonnx(graph, fed, graph.outputs[0])
+    return made.program, made.layers
 
 
 def assert_same(model, images, subject, *, exact=True):
     """Every rounded tensor, and the result, of our program and of QONNX's run of the model; where
     that is not exact, it is counted how many levels differ."""
-    program = read(model)
+    program, layers = read(model)
     steps = execute(program, images)
     assert count_checked(program, steps, 20)[1] == []
     for index, image in enumerate(images):
         tensors = models.run_qonnx(model, image[None])
         ours, theirs = [], []
-        for node in model.graph.node:
-            name = ours_of(program, node)
-            if name is None:
-                continue
+        for tensor, name in layers.items():
             ours.append(steps[name].value.levels[index])
-            levels = tensors[node.output[0]][0] / program.scales[name]
+            levels = tensors[tensor][0] / program.scales[name]
             theirs.append(np.rint(levels))  # a level times a scale over it is the level, or nearly
             assert np.abs(levels - theirs[-1]).max() < 0.01
         output = program.network.output
@@ -74,17 +77,6 @@ def assert_same(model, images, subject, *, exact=True):
         ours, theirs = (np.concatenate([a.reshape(-1) for a in each]) for each in (ours, theirs))
         (RECORD.compare if exact else RECORD.count)(QONNX, subject, ours, theirs)
     return program
-
-
-def ours_of(program, node):
-    """The tensor of a program that a quantizer makes: it has the name of what was rounded, or of
-    the node's result where that is a copy. None: the node is none, or of constants alone."""
-    if node.op_type not in ("Quant", "BipolarQuant", "Trunc", "MultiThreshold"):
-        return None
-    source = "input" if node.input[0] == "in" else node.input[0]
-    names = [node.output[0].removesuffix("_quant"), source, node.output[0]]
-    held = [name for name in names if name in program.scales]
-    return held[0] if held else None
 
 
 def images_for(shape, seed, count=2, spread=1.0):
@@ -241,7 +233,7 @@ def test_models_that_qonnx_ships_are_read(path):
         if len(value.type.tensor_type.shape.dim) == 4 and value.name in ("x.7", "onnx::Relu_0"):
             for side in (2, 3):
                 value.type.tensor_type.shape.dim[side].dim_value = 12
-    program = read(model)
+    program, _ = read(model)
     image = np.random.default_rng(0).random((1, 3, 12, 12), np.float32)
     steps = execute(program, image)
     assert count_checked(program, steps, 20)[1] == []
