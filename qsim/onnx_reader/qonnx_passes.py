@@ -2,6 +2,7 @@
 rounded become the tensors that they copy, and every tensor that must have a format has one."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -30,11 +31,18 @@ def prune(draft: Draft) -> None:
             del draft.layers[layer.name]
 
 
+def _each(draft: Draft) -> Iterator[Layer]:
+    """The layers in order, each as it is when it is reached."""
+    for name in list(draft.layers):
+        if name in draft.layers:
+            yield draft.layers[name]
+
+
 def join_factors(draft: Draft) -> None:
     """Let products have the factors and the offsets of batch norms and scales that alone read
     them."""
     readers = Counter(source for layer in draft.layers.values() for source in layer.inputs)
-    for layer in list(draft.layers.values()):
+    for layer in _each(draft):
         source = layer.inputs[0]
         product = draft.products.get(source)
         if product is None or readers[source] != 1 or source == draft.output:
@@ -69,7 +77,7 @@ def _offset(draft: Draft, layer: BatchNorm) -> np.ndarray:
 def join_norms(draft: Draft) -> None:
     """Let a batch norm of a factor alone also add what a batch norm of an offset alone adds."""
     readers = Counter(source for layer in draft.layers.values() for source in layer.inputs)
-    for layer in list(draft.layers.values()):
+    for layer in _each(draft):
         source = draft.layers.get(layer.inputs[0])
         if not (isinstance(layer, BatchNorm) and isinstance(source, BatchNorm)):
             continue
@@ -87,7 +95,7 @@ def _is(draft: Draft, layer: BatchNorm, **values: float) -> bool:
 def join_copies(draft: Draft) -> None:
     """Round tensors themselves where only copies of one format read them, and drop copies of what
     has their levels already."""
-    for layer in list(draft.layers.values()):
+    for layer in _each(draft):
         if not isinstance(layer, Identity):
             continue
         [source] = layer.inputs

@@ -1,5 +1,7 @@
 """QONNX models: written by hand as exporters write them, and run by QONNX's own executor."""
 
+from itertools import pairwise
+
 import numpy as np
 from conformance.peers import ONNX, QONNX, load
 
@@ -108,7 +110,7 @@ def fully_connected(rng, weight_bits, activation_bits):
     sketch, widths = Sketch((1, 4, 4)), (16, 12, 12, 5)
     x = sketch.reshape("in", (1, 16))
     x = sketch.add("Sub", sketch.add("Mul", x, 2.0), 1.0)
-    for index, (features, rows) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (features, rows) in enumerate(pairwise(widths)):
         x = activation(sketch, x, activation_bits)
         weight, scale = weights_of(rng, (rows, features), weight_bits)
         held = sketch.add("Transpose", sketch.weight(weight, weight_bits, scale), perm=(1, 0))

@@ -8,7 +8,6 @@ of two levels may get the other one. Models with such scales are compared too, a
 many values differ.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +16,13 @@ from conformance import qonnx_models as models
 from conformance.generators import SEEDS, Random
 from conformance.peers import ONNX, QONNX, RECORD, load
 from hypothesis import given, settings
-from hypothesis import strategies as st
-from programs import EVERYTHING, program_for
 
 from qsim.errors import QsimError
 from qsim.execute import execute
-from qsim.network.graph import Network
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    Clip,
-    Concat,
-    Conv,
-    Flatten,
-    Linear,
-    MaxPool,
-    Relu,
-)
-from qsim.network.weights import seeded_weights
 from qsim.onnx_reader.graph import read_graph
 from qsim.onnx_reader.inputs import Fed
 from qsim.onnx_reader.qonnx import read_qonnx
-from qsim.onnx_writer import qonnx_model
-from qsim.values import Levels, real
+from qsim.values import real
 from qsim.verify import count_checked
 
 EXAMPLES = settings(max_examples=12)

@@ -1,0 +1,189 @@
+"""Programs written as QONNX: QONNX's executor gives our integers with ``==``, its own inference takes
+the file, and what is read of the file is the program.
+
+All scales and factors are powers of two and all biases few multiples of them, so that a run in
+float32 is exact (see ``test_qonnx_models``).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from conformance import qonnx_models as models
+from conformance.generators import SEEDS
+from conformance.peers import QONNX, RECORD
+from conformance.test_qonnx_models import read
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from programs import program_for
+
+from qsim.errors import QsimError, WorkloadError
+from qsim.execute import execute
+from qsim.network.graph import INPUT, Network
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Linear,
+    MaxPool,
+    Relu,
+)
+from qsim.network.weights import seeded_weights
+from qsim.onnx_writer import qonnx_model
+from qsim.values import Levels, real
+
+EXAMPLES = settings(max_examples=25)
+CHANNELS, SIDE = 3, 4
+KINDS = {
+    "conv": lambda draw, name: Conv(
+        name=name, out_channels=CHANNELS, kernel=3, padding=1, groups=draw(st.sampled_from([1, 3])),
+        bias=draw(st.booleans()),
+    ),
+    "relu": lambda draw, name: Relu(name=name),
+    "clip": lambda draw, name: Clip(name=name, low=draw(st.sampled_from([-0.5, 0.25])), high=1.5),
+    "max_pool": lambda draw, name: MaxPool(name=name, kernel=2, stride=1, padding=(0, 0, 1, 1)),
+}  # fmt: skip
+FOUND = [  # scales are found from data, and raised to powers of two
+    {"fixed": {"bits": 4}}, {"affine": {"bits": 4}}, {"sp2": {"bits": 4}},
+    {"power_of_two": {"bits": 4}}, {"msq": {"bits": 4, "fixed_to_sp2": "1:1"}},
+    {"quant": {"bits": 3, "narrow": True, "rounding": "floor"}},
+]  # fmt: skip
+OWN = ["binary_connect", "twn", "bwn", {"dorefa_weights": {"bits": 1}},
+       {"fixed_point": {"bits": 3, "fraction_bits": 2}}, {"wrpn_weights": {"bits": 2}}]  # fmt: skip
+ROUNDED = [
+    {"fixed": {"bits": 4}}, {"affine": {"bits": 5, "mode": "symmetric"}},
+    *({"fixed_point": {"bits": 5, "fraction_bits": 2, "rounding": rounding}}
+      for rounding in ("half_even", "half_away", "floor", "ceil", "toward_zero")),
+    {"quant": {"bits": 4, "rounding": "half_toward"}}, {"quant": {"bits": 5, "rounding": "away"}},
+]  # fmt: skip
+
+
+@st.composite
+def networks(draw):
+    layers, made = [], [INPUT]
+    for number in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from([*KINDS, "conv", "add", "concat"]))
+        name, other = f"{kind}{number}", draw(st.sampled_from(made))
+        if kind in ("add", "concat"):
+            joined = {"add": Add, "concat": Concat}[kind]
+            layers.append(joined(name=name, inputs=(made[-1], other)))
+            if kind == "concat":
+                layers.append(Conv(name=f"{name}.back", out_channels=CHANNELS, kernel=1))
+                name = f"{name}.back"
+        else:
+            layers.append(KINDS[kind](draw, name))
+        made.append(name)
+    layers.append(AveragePool(name="mean", kernel=2))
+    layers += [Flatten(name="flat"), Linear(name="fc", out_features=3, bias=draw(st.booleans()))]
+    try:
+        return Network("random", (CHANNELS, SIDE, SIDE), tuple(layers))
+    except QsimError:
+        reject()  # something is not read
+
+
+def few_bits(network, seed, *, magnitude=None):
+    """Weights and biases that are multiples of 1/16; weights of one ``magnitude`` or of any."""
+    values = {k: np.rint(v * 16) / np.float32(16) for k, v in seeded_weights(network, seed).items()}
+    for key, value in values.items():
+        if key.endswith("weight"):
+            value[np.abs(value) < 2.0**-4] = 2.0**-4
+            values[key] = value if magnitude is None else np.sign(value) * np.float32(magnitude)
+    return values
+
+
+def built(network, weights, **arguments):
+    try:
+        return program_for(network, weights, **arguments)
+    except WorkloadError as error:
+        reject()
+        raise AssertionError from error
+
+
+def with_factors(program, seed):
+    """The program with batch norms' factors that are powers of two, of either sign, and 0."""
+    rng = np.random.default_rng(seed)
+    factors = {
+        name: np.float32(rng.choice([0.5, 1, 2, -1, -0.25, 0], len(factor)))
+        for name, factor in program.factors.items()
+    }
+    return replace(program, factors=factors)
+
+
+def assert_exported(program, images, subject):
+    """Every rounded tensor and the result, as QONNX runs the file."""
+    model = qonnx_model(program)
+    models.prepared(model, datatypes=True)
+    steps = execute(program, images)
+    for index, image in enumerate(images):
+        tensors = models.run_qonnx(model, image[None])
+        ours, theirs = [], []
+        for name, step in steps.items():
+            if program.rounds(name):
+                ours.append(step.value.levels[index])
+                theirs.append(tensors[f"{name}_quant"][0] / program.scales[name])
+        ours.append(real(steps[program.network.output].value)[index])
+        theirs.append(tensors[model.graph.output[0].name][0])
+        ours, theirs = (np.concatenate([a.reshape(-1) for a in each]) for each in (ours, theirs))
+        RECORD.compare(QONNX, subject, ours, theirs)
+    assert_reads_back(program, model, steps, images)
+
+
+def assert_reads_back(program, model, steps, images):
+    """The program that is read has the integers of the one that was written; written and read again
+    it is itself."""
+    first, layers = read(model)
+    made = execute(first, images)
+    for tensor, name in layers.items():
+        ours = steps[tensor.removesuffix("_quant")].value if tensor.endswith("_quant") else None
+        if ours is not None and isinstance(ours, Levels):
+            np.testing.assert_array_equal(made[name].value.levels, ours.levels)
+    for written, read_back in zip(steps.values(), [made[first.network.output]], strict=False):
+        del written, read_back
+    np.testing.assert_array_equal(
+        real(made[first.network.output].value), real(steps[program.network.output].value)
+    )
+    second, _ = read(qonnx_model(first))
+    assert second.network.layers == first.network.layers
+    assert (second.formats, second.scales) == (first.formats, first.scales)
+    for name, quantized in first.weights.items():
+        assert second.weights[name].format == quantized.format
+        np.testing.assert_array_equal(second.weights[name].levels, quantized.levels)
+        np.testing.assert_array_equal(second.weights[name].scale, quantized.scale)
+        np.testing.assert_array_equal(second.biases[name], first.biases[name])
+    assert second.factors.keys() == first.factors.keys()
+    for name, factor in first.factors.items():
+        np.testing.assert_array_equal(second.factors[name], factor)
+    assert second.real.keys() == first.real.keys()
+    for key, array in first.real.items():
+        np.testing.assert_array_equal(second.real[key], array)
+
+
+def images_of(network, seed):
+    rng = np.random.default_rng(seed)
+    return np.float32(rng.integers(-32, 33, (2, *network.input_shape)) / 16)
+
+
+@EXAMPLES
+@given(networks(), st.sampled_from(FOUND), st.sampled_from(ROUNDED), SEEDS)
+def test_programs_of_shifts_are_run_alike(network, weights, activations, seed):
+    values = few_bits(network, seed)
+    program, _ = built(
+        network, weights, activations=activations, requantize="shift", values=values, seed=seed
+    )
+    assert_exported(program, images_of(network, seed), "exported, shift")
+
+
+@EXAMPLES
+@given(
+    networks(), st.sampled_from(OWN), st.sampled_from([*ROUNDED[2:7], "xnor_activations"]), SEEDS
+)
+def test_programs_of_trained_formats_are_run_alike(network, weights, activations, seed):
+    """Binary and ternary weights, odd levels, and batch norms as factors; signs as activations."""
+    values = few_bits(network, seed, magnitude=0.5)
+    program, _ = built(
+        network, weights, activations=activations, requantize="onnx", values=values, seed=seed
+    )
+    program = with_factors(program, seed)
+    assert_exported(program, images_of(network, seed), "exported, onnx")
