@@ -1,5 +1,7 @@
-"""Arrays from .npz files that users bring."""
+"""Arrays from .npz and .npy files that users bring."""
 
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Set
@@ -8,6 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from qsim.errors import QsimError
+
+# what numpy raises on heads of arrays that it did not write; warnings are of those of Python 2
+BAD_HEAD = (
+    EOFError,
+    KeyError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+)
 
 
 def read_arrays(
@@ -20,7 +36,8 @@ def read_arrays(
     Raises QsimError when it cannot be read or holds anything but plain arrays.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             arrays = np.load(file, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise QsimError(f"{path}: is a single array; expected an .npz file of arrays")
@@ -30,7 +47,25 @@ def read_arrays(
         raise QsimError(f"{path}: no such file") from None
     except MemoryError:
         raise QsimError(f"{path}: claims arrays that are larger than the memory") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+    except (*BAD_HEAD, zipfile.BadZipFile, zlib.error):
         raise QsimError(
             f"{path}: not a readable .npz file of plain arrays, as numpy.savez writes it"
+        ) from None
+
+
+def map_array(path: Path) -> np.ndarray:
+    """The array of the ``.npy`` file at ``path``, mapped and not yet read; nothing in it is
+    executed.
+
+    Raises QsimError when it cannot be read or is anything but one plain array.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise QsimError(f"{path}: no such file") from None
+    except BAD_HEAD:
+        raise QsimError(
+            f"{path}: not a readable .npy file of one plain array, as numpy.save writes it"
         ) from None

@@ -47,26 +47,7 @@ def build(
     do not go together, the accumulator could overflow and is exact, or a step in floating point is
     refused; WeightsError when the float network overflows or weights cannot be quantized.
     """
-    quantized, factors = {}, {}
-    for node in network.product_nodes:
-        number, name = precision.weights[node.name], node.name
-        _check_groups(node, precision)
-        if isinstance(number, Float):
-            if precision.activations[node.inputs[0]].scale_map:
-                raise WorkloadError(
-                    f"precision: layer {name!r} has float weights, whose products no map of scales"
-                    " stands for; quantize them or leave out scale_map"
-                )
-            quantized[name] = None
-        elif number.folds:
-            weight = weights[f"{name}.weight"]
-            quantized[name] = quantize_weights(
-                name, number, precision, weight, arithmetic.scale_rule
-            )
-        else:
-            weight = trained[name].weight if trained else weights[f"{name}.weight"]
-            quantized[name] = quantize_weights(name, number, precision, weight, None)
-            factors[name] = trained[name].factor if trained else np.ones(len(weight), np.float32)
+    quantized, factors = _quantized_products(network, weights, precision, arithmetic, trained)
     held = {f"{n}.weight": stands_for(quantized[n], factors[n]) for n in factors}
     recurrent = _quantized_recurrent(network, weights, precision, arithmetic)
     quantized |= {node.name: None for node in network.recurrent_nodes if node.name not in recurrent}
@@ -75,11 +56,13 @@ def build(
             held |= {key: stands_for(matrix, None) for key, matrix in both.items()}
     weights = weights | held
     functions, layers = stand_in(network, precision.activations)
-    watching = observers(arithmetic.calibration_method, precision.activations)
+    asked = precision.activations
+    rounding = {name: asked[name] for name in asked if not _is_kept(network, name, asked)}
+    watching = observers(arithmetic.calibration_method, rounding)
     lowest = observe(
         network, weights, images, watching, functions, layers=layers, progress=progress
     )
-    formats, scales = _activations(network, precision.activations, lowest, watching, arithmetic)
+    formats, scales = _activations(network, asked, lowest, watching, arithmetic)
     draft = Program(network, weights, quantized, factors, {}, formats, scales, arithmetic)
     in_integers = [
         node
@@ -100,6 +83,36 @@ def build(
     if arithmetic.integer_only:
         check_integer_only(program)
     return program
+
+
+def _quantized_products(
+    network: Network,
+    weights: Weights,
+    precision: Precision,
+    arithmetic: Arithmetic,
+    trained: dict[str, Unfolded] | None,
+) -> tuple[dict[str, Quantized | None], dict[str, np.ndarray]]:
+    """The weights of each layer with products in their format, None where they are float, and the
+    batch norm factors of those that are quantized as trained, by the layer's name."""
+    quantized, factors = {}, {}
+    for node in network.product_nodes:
+        number, name = precision.weights[node.name], node.name
+        _check_groups(node, precision)
+        if isinstance(number, Float):
+            if precision.activations[node.inputs[0]].scale_map:
+                raise WorkloadError(
+                    f"precision: layer {name!r} has float weights, whose products no map of scales"
+                    " stands for; quantize them or leave out scale_map"
+                )
+            quantized[name] = None
+        elif number.folds:
+            weight, rule = weights[f"{name}.weight"], arithmetic.scale_rule
+            quantized[name] = quantize_weights(name, number, precision, weight, rule)
+        else:
+            weight = trained[name].weight if trained else weights[f"{name}.weight"]
+            quantized[name] = quantize_weights(name, number, precision, weight, None)
+            factors[name] = trained[name].factor if trained else np.ones(len(weight), np.float32)
+    return quantized, factors
 
 
 def _check_groups(node: Node, precision: Precision) -> None:
@@ -124,7 +137,7 @@ def _activations(
     formats, scales = {}, {}
     for name, number in asked.items():
         _check_sign(network, name, number, lowest[name])
-        kept = name != INPUT and keeps_levels(network.nodes[name], set(asked))
+        kept = _is_kept(network, name, asked)
         source = network.nodes[name].inputs[0] if kept else name
         if isinstance(number, Float):
             formats[name] = number
@@ -141,6 +154,11 @@ def _activations(
                     f"precision: tensor {name!r} of network {network.name}: {error}"
                 ) from None
     return formats, scales
+
+
+def _is_kept(network: Network, name: str, asked: dict[str, Facts]) -> bool:
+    """Whether a rounded tensor keeps the levels of the one that its layer reads."""
+    return name != INPUT and keeps_levels(network.nodes[name], set(asked))
 
 
 def _check_sign(network: Network, name: str, number: Facts, lowest: float) -> None:

@@ -2,9 +2,8 @@
 
 from hwmodels import fpga
 from hwmodels.documents import read_document
-from qsim import shipped
+from qsim import shipped, zoo
 from qsim.network.layers import shape_text
-from qsim.network.table import LayerTable, read_network
 from qsim.report.formats import rows as format_rows
 from qsim.workload import WorkloadDocument
 
@@ -12,19 +11,19 @@ Rows = list[dict[str, str]]
 
 
 def networks() -> Rows:
-    """The shipped networks with their size."""
-    rows = []
-    for name in shipped.networks():
-        path = shipped.WORKLOADS / "networks" / f"{name}.yaml"
-        network = read_network(path)
+    """The networks with their size, as they are without other parameters."""
+    rows, trained = [], shipped.weights()
+    for name in zoo.names():
+        network = zoo.find_network(name, where="network")
         rows.append(
             {
                 "network": name,
                 "input": shape_text(network.input_shape),
-                "GMACs per image": f"{network.macs / 1e9:.6f}",
                 "parameters": f"{network.parameter_count:,}",
-                "trained weights": "yes" if name in shipped.weights() else "no",
-                "source": read_document(path, LayerTable).source,
+                "GMACs": f"{network.macs / 1e9:.6f}",
+                "trained": "yes" if name in trained else "no",
+                "may be set": zoo.parameters(name) or "-",
+                "source": zoo.source(name),
             }
         )
     return rows

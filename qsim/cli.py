@@ -22,6 +22,7 @@ examples:
   qsim export digits-affine8 --to qdq --out d.onnx     as a model for ONNX Runtime
   qsim list workloads                          what comes with qsim
   qsim show format "sp2(bits=4)"               the levels and codes of a number format
+  qsim show network "mobilenet-v2(width=1.4)"  the layers of a network
 """
 DATA = "an .npz or .npy file, a folder of .npy files, or a shipped dataset"
 MODEL = "an ONNX file, a layer table, the name of a network or workload, or a workload's YAML file"
@@ -112,14 +113,16 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from qsim.exchange import export_program
+    from qsim.exchange import export_program, exported
     from qsim.request import requested
 
-    workload = requested(args.workload, _options(args))
+    asked = requested(args.workload, _options(args))
+    workload = exported(asked, args.to)
     with _progress(args.quiet) as progress:
-        written = export_program(workload, args.to, args.out, progress)
+        export_program(workload, args.to, args.out, progress)
     if not args.quiet:
-        print(f"written: {written}", file=sys.stderr)
+        how = "" if workload is asked else ", with requantize: onnxruntime"
+        print(f"written: {args.out}{how}", file=sys.stderr)
     return 0
 
 
@@ -155,7 +158,7 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(args: argparse.Namespace) -> int:
+def _show_format(args: argparse.Namespace) -> int:
     from qsim.formats import parse
     from qsim.report.formats import card
 
@@ -165,6 +168,22 @@ def _show(args: argparse.Namespace) -> int:
 
         write_picture(format_figure(number), args.out)
     _print(card(number))
+    return 0
+
+
+def _show_network(args: argparse.Namespace) -> int:
+    from qsim.network.widen import widen
+    from qsim.report import networks
+    from qsim.zoo import find_network
+
+    network = find_network(args.text, where="network")
+    if args.width is not None:
+        network = widen(network, args.width)
+    if args.format == "table":
+        _print(networks.network_table(network))
+    else:
+        text = networks.to_json(network) if args.format == "json" else networks.to_csv(network)
+        print(text.rstrip("\n"))
     return 0
 
 
@@ -254,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     importing = commands.add_parser(
         "import", help="write an ONNX model as a layer table, and its weights as .npz"
     )
-    importing.add_argument("model", metavar="MODEL.onnx")
+    importing.add_argument("model", type=Path, metavar="MODEL.onnx")
     importing.add_argument(
         "--out", required=True, type=Path, metavar="NET.yaml", help="where the layer table goes"
     )
@@ -279,13 +298,8 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
     exporting.set_defaults(run=_export)
 
-    show = commands.add_parser("show", help="show one thing in full: a number format")
-    show.add_argument("what", choices=("format",))
-    show.add_argument("text", metavar="FORMAT", help="as in a report: 'sp2(bits=4)'")
-    show.add_argument(
-        "--out", type=_picture, metavar="FILE.png", help="also draw its levels as a picture"
-    )
-    show.set_defaults(run=_show)
+    show = commands.add_parser("show", help="show one thing in full: a number format, a network")
+    _add_shown(show.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser))
 
     listing = commands.add_parser("list", help="show what comes with qsim")
     listing.add_argument("what", choices=("networks", "formats", "devices", "workloads"))
@@ -330,6 +344,38 @@ class _Parameters(argparse.Action):
         if key in gathered:
             raise InputError(f"--set {key}: is given twice")
         setattr(namespace, self.dest, gathered | {key: read_value(value, where=f"--set {key}")})
+
+
+def _add_shown(things) -> None:
+    """What can be shown in full."""
+    number = things.add_parser("format", help="a number format: its levels and codes")
+    number.add_argument("text", metavar="FORMAT", help="as in a report: 'sp2(bits=4)'")
+    number.add_argument(
+        "--out", type=_picture, metavar="FILE.png", help="also draw its levels as a picture"
+    )
+    number.set_defaults(run=_show_format)
+
+    network = things.add_parser("network", help="a network: its layers, MACs and parameters")
+    network.add_argument(
+        "text",
+        metavar="NETWORK",
+        help="one that comes with qsim, 'mobilenet-v2(width=1.4)', or a layer table (.yaml)",
+    )
+    network.add_argument("--width", type=_factor, help="so many times the channels, as in WRPN")
+    network.add_argument(
+        "--format",
+        choices=("table", "json", "csv"),
+        default="table",
+        help="what to print: a table (default), one JSON document, or the layers as CSV",
+    )
+    network.set_defaults(run=_show_network)
+
+
+def _factor(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--width: expected a number, not {text!r}") from None
 
 
 def _folder(text: str) -> Path:

@@ -8,14 +8,14 @@ import msgspec
 
 from hwmodels.documents import nearest
 from hwmodels.strict_yaml import read_yaml
-from qsim import shipped
+from qsim import shipped, zoo
 from qsim.datasets import DATASETS
 from qsim.errors import WorkloadError
-from qsim.model import TABLES, known_models
 from qsim.precision_text import precision_of
 from qsim.requantize import REQUANTIZERS
 from qsim.workload import ExecuteDocument, Workload, WorkloadDocument, load_workload, workload_of
 
+TABLES = (".yaml", ".yml")
 DEFAULT_PRECISION = precision_of("w8a8")
 
 
@@ -67,7 +67,7 @@ def _is_workload(name: str) -> bool:
         return "layers" not in read_yaml(path)
     if path.suffix == ".onnx":
         return False
-    known = known_models()
+    known = zoo.names()
     if name.partition("(")[0].strip() in known:
         return False
     raise WorkloadError(

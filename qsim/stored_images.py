@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qsim.arrays import map_array
 from qsim.errors import QsimError
 
 
@@ -33,7 +34,7 @@ class StoredImages:
         for path, count in self.files:
             low, high = max(start - passed, 0), min(stop - passed, count)
             if low < high:
-                stored = _map(path).reshape(-1, *self.shape[1:])[low:high]
+                stored = map_array(path).reshape(-1, *self.shape[1:])[low:high]
                 images[passed + low - start : passed + high - start] = _finite(path, stored)
             passed += count
         return images
@@ -66,7 +67,7 @@ def open_folder(folder: Path, shape: Sequence[int]) -> StoredImages:
 
 
 def _images_in(path: Path, shape: tuple[int, ...]) -> int:
-    array = _map(path)
+    array = map_array(path)
     if array.dtype.kind not in "fiu":
         raise QsimError(f"{path}: holds {array.dtype} and not real numbers")
     if array.shape == shape:
@@ -77,16 +78,6 @@ def _images_in(path: Path, shape: tuple[int, ...]) -> int:
         f"{path}: has shape {array.shape}; expected one image, {shape}, or a batch of them,"
         f" (images, {', '.join(map(str, shape))})"
     )
-
-
-def _map(path: Path) -> np.ndarray:
-    """The array of a file, not yet read; nothing in it is executed."""
-    try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError):
-        raise QsimError(
-            f"{path}: not a readable .npy file of one plain array, as numpy.save writes it"
-        ) from None
 
 
 def _finite(path: Path, stored: np.ndarray) -> np.ndarray:

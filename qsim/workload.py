@@ -13,11 +13,14 @@ from qsim import shipped
 from qsim.errors import NetworkError, WorkloadError
 from qsim.model import Model, ModelDocument, load_model
 from qsim.network.graph import Network
+from qsim.network.weights import Weights
+from qsim.network.widen import widen
 from qsim.precision import PrecisionDocument
 from qsim.program import Arithmetic
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Width = Annotated[float, msgspec.Meta(gt=0, le=64)]
 
 
 class ExecuteDocument(Arithmetic, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,6 +79,8 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     precision          absent: of a model that is quantized already
     input              shape of one image, where it is not the network's own: [channels, height,
                        width]
+    width              what the channels between the network's input and output are multiplied by
+                       (``qsim.network.widen``)
     weights            shipped trained weights by their name, or an .npz file; absent: those of the
                        ONNX file, or seeded
     rescale_channels   how channels of the folded weights are rescaled, the function being the same
@@ -85,6 +90,7 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     precision: PrecisionDocument | None = None
     title: str = ""
     input: tuple[Count, ...] | None = None
+    width: Width | None = None
     weights: str | None = None
     rescale_channels: RescaleDocument | None = None
     execute: ExecuteDocument | None = None
@@ -140,6 +146,8 @@ def load_workload(name: str) -> Workload:
     document = read_document(path, WorkloadDocument)
     if document.execute is None and not document.hardware:
         raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
+    if document.rescale_channels is not None and document.execute is None:
+        raise WorkloadError(f"{path}: rescale_channels: has no effect; it needs execute")
     return workload_of(path, document)
 
 
@@ -161,22 +169,43 @@ def workload_of(
         document = msgspec.structs.replace(document, precision=default)
     if model.program is not None:
         _check_settled(path, document)
-    if document.input is not None:
-        try:
-            model = replace(model, network=replace(model.network, input_shape=document.input))
-        except NetworkError as error:
-            raise WorkloadError(f"{path}: input: {error}") from None
-    return Workload(path, document, model)
+    network = _sized(path, document, model.network)
+    if model.weights is not None and document.weights is None:
+        _check_fit(path, network, model.weights)
+    return Workload(path, document, replace(model, network=network))
+
+
+def _sized(path: Path, document: WorkloadDocument, network: Network) -> Network:
+    """The network for images of the size, and as wide, as a document says."""
+    key = "input"
+    try:
+        if document.input is not None:
+            network = replace(network, input_shape=document.input)
+        key = "width"
+        return network if document.width is None else widen(network, document.width)
+    except NetworkError as error:
+        raise WorkloadError(f"{path}: {key}: {error}") from None
+
+
+def _check_fit(path: Path, network: Network, weights: Weights) -> None:
+    """Refuse weights that came with a network of other sizes."""
+    for node in network.nodes.values():
+        for key, shape in node.arrays.items():
+            if weights[key].shape != shape:
+                raise WorkloadError(
+                    f"{path}: network: its array {key!r} has shape {weights[key].shape}, and"
+                    f" {shape} is needed; leave out input and width, or give weights"
+                )
 
 
 def _check_settled(path: Path, document: WorkloadDocument) -> None:
     """Refuse what a model that is quantized already has settled."""
-    given = [key for key in ("precision", "input", "weights", "rescale_channels")
-             if getattr(document, key) is not None]  # fmt: skip
+    keys = ("precision", "input", "width", "weights", "rescale_channels")
+    given = [key for key in keys if getattr(document, key) is not None]
     if document.execute is not None:
         plain = ExecuteDocument()
-        keys = msgspec.structs.asdict(Arithmetic())
-        changed = [key for key in keys if getattr(document.execute, key) != getattr(plain, key)]
+        settled = msgspec.structs.asdict(Arithmetic())
+        changed = [key for key in settled if getattr(document.execute, key) != getattr(plain, key)]
         given += [f"execute.{key}" for key in changed]
     if given:
         raise WorkloadError(

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from itertools import product
-from math import ceil, floor
+from math import ceil, floor, inf, log
 
 
 def hold(total, bits, mode):
@@ -470,3 +470,25 @@ def quant_level(value: Fraction, words, zero_point, rounding):
         "away": lambda: sign * ceil(magnitude),
     }[rounding]()
     return word - zero_point
+
+
+def kl_divergence(counts, bins, levels, smooth):
+    """TensorRT's entropy calibration, step by step, in fractions up to the logarithms."""
+    smooth = Fraction(smooth)
+    kept = counts[:bins]
+    beyond = sum(counts[bins:])
+    if sum(kept) == 0 or (kept[-1] == 0 and beyond > 0 and smooth == 0):
+        return inf
+    p = [Fraction(count) for count in kept]
+    p[-1] += beyond
+    merged = [[j for j in range(bins) if j * levels // bins == level] for level in range(levels)]
+    q = [Fraction(0)] * bins
+    for members in merged:
+        filled = [j for j in members if kept[j]]
+        for j in filled:
+            q[j] = Fraction(sum(kept[k] for k in members), len(filled))
+    p, q = (
+        [(1 - smooth) * value / sum(values) + smooth / bins for value in values]
+        for values in (p, q)
+    )
+    return sum(float(a) * log(a / b) for a, b in zip(p, q, strict=True) if a > 0)

@@ -92,8 +92,19 @@ def code_of(function, code, codes, low, high):
 
 
 def logistic(x: Fraction, numerator, denominator):
-    """The ratio of polynomials of x**2, each multiplication and its addition rounded once."""
-    x = min(max(x, Fraction(-18)), Fraction(18))
+    quotient = ratio(x, 18, numerator, denominator)
+    return max(float32(quotient + Fraction(1, 2)), Fraction(0))
+
+
+def hard_swish(x: Fraction):
+    share = float32(float32(x * float32(Fraction(1, 6))) + Fraction(1, 2))
+    return float32(x * min(max(share, Fraction(0)), Fraction(1)))
+
+
+def ratio(x: Fraction, largest, numerator, denominator):
+    """The ratio of polynomials of x**2 times x, each multiplication and its addition rounded
+    once."""
+    x = min(max(x, Fraction(-largest)), Fraction(largest))
     square = float32(x * x)
 
     def polynomial(coefficients):
@@ -102,8 +113,7 @@ def logistic(x: Fraction, numerator, denominator):
             total = float32(total * square + Fraction(float(coefficient)))
         return total
 
-    ratio = float32(float32(polynomial(numerator) * x) / polynomial(denominator))
-    return max(float32(ratio + Fraction(1, 2)), Fraction(0))
+    return float32(float32(polynomial(numerator) * x) / polynomial(denominator))
 
 
 def softmax(row, scale_x: Fraction, code_y, low, high):

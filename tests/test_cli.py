@@ -253,7 +253,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed(("network",), None), "w.yaml: key 'network' is missing"),
         (changed(("network",), "digits-cn"), "w.yaml: network: unknown network 'digits-cn'; did you"),
         (changed(("network",), "none.yaml"), "none.yaml: no such file"),
-        (changed(("network",), 7), "w.yaml: network: expected text, got int"),
+        (changed(("network",), 7), "w.yaml: network: expected text or mapping, got int"),
         (changed(("weights",), "digits-cn"), "weights: 'digits-cn' is neither an .npz file nor"),
         (changed(("weights",), "none.npz"), "none.npz: no such file"),
         (changed(("input",), [1, 2, 2]), "w.yaml: input: network digits-cnn: layer 'pool2': a window of 2"),
@@ -275,7 +275,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed(("execute", "images"), 0), "execute.images: expected int >= 1"),
         (changed(("execute", "seed"), -1), "execute.seed: expected int >= 0"),
         (changed(("execute", "dataset"), "digit"), "unknown dataset 'digit', nor an .npz file or a folder; did"),
-        (changed(("execute", "requantize"), "tf"), "execute.requantize: unknown value 'tf'; known are: onnx, shift, tflite"),
+        (changed(("execute", "requantize"), "tf"), "execute.requantize: unknown value 'tf'; known are: onnx, onnxruntime, shift, tflite"),
         (changed(("execute", "accumulator"), {"bits": 10}),
          "execute.accumulator: layer 'conv1': 9 products of up to 15 x 8 can overflow an exact"
          " accumulator of 10 bits; the widest safe depth is"),

@@ -18,9 +18,9 @@ def digits():
     return fold_network(network)
 
 
-def resolved(network, layers=None, **default):
+def resolved(network, layers=None, ends=None, **default):
     default = {"weights": WEIGHTS, "activations": ACTIVATIONS} | default
-    data = {"default": default, "layers": layers or {}}
+    data = {"default": default, "layers": layers or {}, "ends": ends or {}}
     return resolve(convert(data, PrecisionDocument, where="w"), network, where="w")
 
 
@@ -118,6 +118,54 @@ def test_sums_are_rounded_once_after_their_relu():
         Linear(name="l", out_features=2),
     )
     assert rounded_tensors(Network("n", (2, 4, 4), layers)) == {"input", "r", "f"}
+
+
+def test_the_ends_are_the_first_and_the_last_layer_with_weights():
+    eight = {"weights": {"fixed": {"bits": 8}}}
+    ends = {"first": eight, "last": eight | {"weight_scale": "per_tensor"}}
+    precision = resolved(digits(), {"*": {"weights": {"fixed": {"bits": 3}}}}, ends=ends)
+    assert precision.weights == {
+        "conv1": Fixed(8), "conv2": Fixed(3), "conv3": Fixed(3), "fc": Fixed(8),
+    }  # fmt: skip
+    assert [n for n, g in precision.granularity.items() if g.kind == "per_tensor"] == ["fc"]
+
+
+def test_the_activations_of_an_end_are_those_it_reads():
+    signed = {"activations": {"fixed": {"bits": 8}}}
+    precision = resolved(digits(), ends={"first": signed})
+    assert precision.activations["input"] == Fixed(8)
+    assert precision.activations["relu1"] == Fixed(4, signed=False)
+    assert resolved(digits(), ends={"last": signed}).activations["flatten"] == Fixed(8)
+
+
+def test_an_end_and_a_name_may_say_different_things_of_a_layer():
+    ends = {"first": {"weights": {"fixed": {"bits": 8}}}}
+    precision = resolved(digits(), {"conv1": {"weight_scale": "per_tensor"}}, ends=ends)
+    assert precision.weights["conv1"] == Fixed(8)
+    assert precision.granularity["conv1"].kind == "per_tensor"
+
+
+def test_the_first_may_be_the_last():
+    eight = {"weights": {"fixed": {"bits": 8}}}
+    network = Network("n", (4,), (Linear(name="l", out_features=2),))
+    both = {"first": eight, "last": eight}
+    assert resolved(network, ends=both).weights == {"l": Fixed(8)}
+    with pytest.raises(InputError, match=r"w\.ends.last: layer 'l' is the first and the last one"):
+        resolved(network, ends=both | {"last": {"weight_scale": "per_tensor"}})
+
+
+def test_ends_that_cannot_hold_are_refused():
+    eight = {"weights": {"fixed": {"bits": 8}}}
+    with pytest.raises(InputError, match=r"w\.ends.first: network n has no layer with weights"):
+        resolved(Network("n", (4,), (Relu(name="r"),)), ends={"first": eight})
+    with pytest.raises(
+        InputError, match=r"w\.ends.last.weights: .* w.layers.fc.weights says it too"
+    ):
+        resolved(digits(), {"fc": eight}, ends={"last": eight})
+    with pytest.raises(InputError, match=r"w\.ends.first.weights: unknown format 'sp3'"):
+        resolved(digits(), ends={"first": {"weights": "sp3"}})
+    with pytest.raises(InputError, match="w: ends: unknown key 'frist'; did you mean 'first'"):
+        resolved(digits(), ends={"frist": eight})
 
 
 @pytest.mark.parametrize(

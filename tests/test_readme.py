@@ -8,9 +8,11 @@ import pytest
 from qsim import cli
 from qsim.formats import FORMATS
 from qsim.network.table import read_network
+from qsim.report import networks
 from qsim.report.formats import page
 from qsim.requantize import REQUANTIZERS
 from qsim.workload import load_workload
+from qsim.zoo import find_network
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -55,6 +57,18 @@ def test_every_requantization_is_described(name):
 def test_the_page_of_formats_is_that_of_the_registry():
     written = (Path(__file__).parent.parent / "docs" / "formats.md").read_text()
     assert written == page(), "write it again: python -m qsim.report.formats > docs/formats.md"
+
+
+def test_the_page_of_networks_is_that_of_the_zoo():
+    written = (Path(__file__).parent.parent / "docs" / "networks.md").read_text()
+    assert written == networks.page(), "write it: python -m qsim.report.networks > docs/networks.md"
+
+
+def test_the_shown_gmacs_of_networks_called_alike_are_theirs():
+    shown = re.findall(r"^\| `([\w.-]+)` \| ([\d.]+) \|", README, re.MULTILINE)
+    assert len(shown) >= 9
+    for name, gmacs in shown:
+        assert f"{find_network(name, where='network').macs / 1e9:.2f}" == gmacs
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ SOURCES = sorted((ROOT / "qsim").rglob("*.py")) + sorted((ROOT / "hwmodels").rgl
 ALLOWED = {
     "hwmodels": set(),
     "qsim.kernels": set(),
-    "qsim.formats": {"hwmodels.documents", "qsim.errors"},
+    "qsim.formats": {"hwmodels.documents", "qsim.errors", "qsim.spelling"},
     "qsim.network": {
         "hwmodels.documents",
         "qsim.errors",
@@ -22,7 +22,20 @@ ALLOWED = {
         "qsim.kernels.error_function",
         "qsim.kernels.float_product",
     },
+    "qsim.spelling": {"qsim.errors"},
     "qsim.train": set(),
+    "qsim.zoo": {
+        "hwmodels.documents",
+        "qsim.errors",
+        "qsim.network.graph",
+        "qsim.network.layers",
+        "qsim.network.moves",
+        "qsim.network.pointwise",
+        "qsim.network.recurrent",
+        "qsim.network.table",
+        "qsim.shipped",
+        "qsim.spelling",
+    },
 }
 
 

@@ -113,7 +113,7 @@ class Histogram:
         """As ``least_value_over``, of the negated values and negated."""
         negative, positive = self._sides
         below = self.zeros + int(positive.sum())
-        return -self._bound(negative, below, rank, max(-self.lowest, 0.0))
+        return 0.0 - self._bound(negative, below, rank, max(-self.lowest, 0.0))
 
     def _bound(self, side: np.ndarray, below: int, rank: int, most: float) -> float:
         """The upper edge of the bin of ``side`` in which the rank lies, ``below`` values being less

@@ -19,8 +19,8 @@ class Kl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     bins              into which magnitudes up to the largest are counted
     levels            of magnitude; absent: 2**(bits-1) of the format, which is 128 of 8 bits
-    one_sided_levels  the same of tensors that are never negative, where the format has no levels to
-                      spare for negative ones (255 of 8 bits); absent: as ``levels``
+    one_sided_levels  the same of tensors that are never negative, where the format spares no levels
+                      for negative values; absent: 2**bits (as in NVIDIA's modelopt), or ``levels``
     start, stride     the first candidate in bins, or as many as there are levels if these are more,
                       and the step to the next; all bins are the last
     zero_bin          the first bin is counted as it is (keep), as empty (drop), or as the second
@@ -96,5 +96,6 @@ def threshold_in_bins(counts: np.ndarray, levels: int, method: Kl) -> float:
 
 
 def _levels(method: Kl, number: Facts, one_sided: bool) -> int:
-    two_sided = method.levels or 2 ** max(number.bits - 1, 0)
-    return (method.one_sided_levels or two_sided) if one_sided else two_sided
+    if one_sided:
+        return method.one_sided_levels or method.levels or 2**number.bits
+    return method.levels or 2 ** (number.bits - 1)

@@ -1,7 +1,6 @@
 """The number formats, by name. Adding one is a module and a line in FORMATS."""
 
 import dataclasses
-import re
 
 from hwmodels.documents import convert, nearest
 from qsim.errors import InputError, QsimError
@@ -23,6 +22,7 @@ from qsim.formats.sp2 import Sp2
 from qsim.formats.ternary import QuantizedTtq, TernaryWeights, Ttq
 from qsim.formats.unit_interval import DorefaActivations, WrpnActivations
 from qsim.formats.wrpn import WrpnWeights
+from qsim.spelling import parse_call, split_call
 
 __all__ = [
     "FORMATS", "Affine", "AffineGrid", "BinaryActivations", "BinaryConnect", "BinaryWeights",
@@ -32,9 +32,6 @@ __all__ = [
     "TernaryWeights", "Ttq", "WrpnActivations", "WrpnWeights", "describe", "from_document",
     "name_of", "parse", "quantize_groups",
 ]  # fmt: skip
-
-WHOLE = re.compile(r"[+-]?[0-9]{1,100}")
-DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 FORMATS = {
     "affine": Affine,
@@ -66,7 +63,7 @@ def from_document(document: str | dict, *, where: str):
 
     Raises QsimError naming ``where`` on an unknown name or parameter or an impossible value.
     """
-    name, parameters = _split(document, where)
+    name, parameters = split_call(document, where, "one format such as {fixed: {bits: 4}}")
     if name not in FORMATS:
         raise QsimError(f"{where}: unknown format {name!r}; {nearest(name, FORMATS)}")
     record = FORMATS[name]
@@ -101,36 +98,5 @@ def parse(text: str):
 
     Raises QsimError on anything else, and where ``from_document`` does.
     """
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text)
-    if match is None:
-        raise QsimError(f"format {text!r}: expected a name with parameters, as sp2(bits=4)")
-    name, inner = match[1], match[2] or ""
-    parameters = {}
-    for part in inner.split(",") if inner.strip() else ():
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not key:
-            raise QsimError(f"format {text!r}: expected key=value, as bits=4, not {part.strip()!r}")
-        if key in parameters:
-            raise QsimError(f"format {text!r}: {key} is given twice")
-        parameters[key] = _scalar(value)
+    name, parameters = parse_call(text, what="format", example="sp2(bits=4)")
     return from_document({name: parameters} if parameters else name, where="format")
-
-
-def _scalar(text: str) -> str | int | float | bool | None:
-    named = {"true": True, "false": False, "none": None}
-    if text.lower() in named:
-        return named[text.lower()]
-    if WHOLE.fullmatch(text):
-        return int(text)
-    return float(text) if DECIMAL.fullmatch(text) else text.strip("'\"")
-
-
-def _split(document: str | dict, where: str) -> tuple[str, dict]:
-    if isinstance(document, str):
-        return document, {}
-    if len(document) != 1:
-        raise QsimError(f"{where}: expected one format such as {{fixed: {{bits: 4}}}}")
-    [(name, parameters)] = document.items()
-    if not isinstance(parameters, dict):
-        raise QsimError(f"{where}.{name}: expected a mapping of parameters such as {{bits: 4}}")
-    return name, parameters

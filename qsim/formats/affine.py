@@ -42,6 +42,16 @@ class AffineGrid(UniformFormat):
             raise ValueError(f"a zero point of {self.bits} bits is not {self.zero_point}")
 
     @property
+    def max_level(self) -> int:
+        """The largest level."""
+        return 2**self.bits - 1 - self.zero_point
+
+    @property
+    def min_level(self) -> int:
+        """The smallest level."""
+        return -self.zero_point
+
+    @property
     def alpha_level(self) -> int:
         """The level that stands for the largest magnitude: the one farthest from 0, on its side."""
         return self.max_magnitude

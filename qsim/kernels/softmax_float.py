@@ -33,27 +33,40 @@ def softmax_float(
     lie beyond the highest: the runtime's result is then not defined, but for the zero point -128,
     with which it is the highest.
     """
+    terms, total = exponentials_of(x, x_scale)
+    return share_codes(terms, total, code_y, low, high)
+
+
+def exponentials_of(x: np.ndarray, x_scale: np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """The exponentials of codes, float32 of their shape, and their sums along the last axis, in
+    order, of that shape but 1 for it.
+
+    Raises ValueError on shapes without values in a row, or codes that differ by more than 255.
+    """
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"a softmax needs a last axis with values, not the shape {x.shape}")
     x = as_integers(x, np.int64).reshape(x.shape)
-    if x.size == 0:
-        return np.zeros(x.shape, np.int32)
     below = x.max(axis=-1, keepdims=True) - x
-    if below.max() >= CODES:
+    if below.max(initial=0) >= CODES:
         raise ValueError(f"codes of 8 bits differ by up to 255, not {below.max()}")
+    terms = exponential_table(float(x_scale), x.shape[-1])[CODES - 1 - below]
+    total = np.zeros((*x.shape[:-1], 1), np.float32)
+    for i in range(x.shape[-1]):
+        total = total + terms[..., i : i + 1]
+    return terms, total
+
+
+def share_codes(
+    terms: np.ndarray, total: np.ndarray, code_y: ScaledCode, low: int, high: int
+) -> np.ndarray:
+    """The codes of ``terms / total``, float32 that broadcast, each row having its largest term
+    there; as ``softmax_float``, which says what is refused."""
     steps = np.floor(np.float32(1) / code_y.scale)
-    table = exponential_table(float(x_scale), x.shape[-1])
     peak = int(steps) + code_y.zero_point
     if low < 0 and code_y.zero_point != low and peak > high:
         raise OverflowError(f"a probability of 1 would be the code {peak}, beyond {high}")
-    if float(table[-1]) * float(steps) > float(np.finfo(np.float32).max):
-        raise OverflowError(
-            f"1 / {code_y.scale} is too large beside {x.shape[-1]} values for a softmax in float32"
-        )
-    terms = table[CODES - 1 - below]
-    total = np.float32(0)
-    for i in range(x.shape[-1]):
-        total = total + terms[..., i : i + 1]
+    if float(terms.max(initial=0)) * float(steps) > float(np.finfo(np.float32).max):
+        raise OverflowError(f"an exponential over {code_y.scale} is too large for float32")
     codes = np.rint(terms * steps / total) + code_y.zero_point
     return np.clip(codes, low, high).astype(np.int32)
 

@@ -1,13 +1,16 @@
 """Layer tables: networks written as YAML."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from hwmodels.documents import read_document
 from qsim.errors import NetworkError
-from qsim.network.graph import Network
-from qsim.network.layers import LayerRow
+from qsim.network.graph import INPUT, Network
+from qsim.network.layers import Layer, LayerRow
 from qsim.network.moves import Move
 from qsim.network.pointwise import PointwiseRow
 from qsim.network.recurrent import Gru, Lstm
@@ -37,3 +40,47 @@ def read_network(path: Path) -> Network:
         return Network(path.stem, table.input, table.layers)
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from None
+
+
+def write_network(network: Network, path: Path, *, source: str = "") -> None:
+    """Write a layer table that ``read_network`` reads as ``network``, named after the file.
+
+    Raises NetworkError when it cannot be written.
+    """
+    try:
+        path.write_text(table_text(network, source=source), encoding="utf-8")
+    except OSError as error:
+        raise NetworkError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def table_text(network: Network, *, source: str = "") -> str:
+    """The layer table of a network, a line for each layer; what is as by default is left out."""
+    lines = [f"source: {json.dumps(source)}", f"input: {_flow(network.input_shape)}", "layers:"]
+    previous = INPUT
+    for layer in network.layers:
+        lines.append(f"  - {_flow(_row(layer, previous))}")
+        previous = layer.name
+    return "\n".join(lines) + "\n"
+
+
+def _row(layer: Layer, previous: str) -> dict[str, Any]:
+    """A layer as the keys and values of its row, after the layer called ``previous``."""
+    row = {"name": layer.name, "type": layer.__struct_config__.tag}
+    for field in msgspec.structs.fields(layer):
+        value = getattr(layer, field.name)
+        usual = field.default if field.name != "inputs" else (previous,)
+        if field.name != "name" and value != usual and value is not None:
+            row[field.name] = value
+    return row
+
+
+def _flow(value: Any) -> str:
+    """A value in YAML's flow style."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_flow(each) for each in value) + "]"
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value, re.ASCII)
+    if plain and value.lower() not in ("true", "false", "null"):
+        return value
+    return json.dumps(value, ensure_ascii=False)

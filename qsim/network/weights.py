@@ -25,7 +25,9 @@ def read_weights(path: Path, network: Network) -> Weights:
     wanted = {key: shape for node in network.nodes.values() for key, shape in node.arrays.items()}
     arrays = read_arrays(path, lambda names: _check_names(path, names, wanted, network.name))
     arrays = {_own_name(name, wanted): array for name, array in arrays.items()}
-    return {key: _checked(path, key, arrays[key], shape) for key, shape in wanted.items()}
+    return {
+        key: _checked(path, key, arrays[key], shape, network.name) for key, shape in wanted.items()
+    }
 
 
 def seeded_weights(network: Network, seed: int) -> Weights:
@@ -76,9 +78,13 @@ def _check_names(path: Path, found: Set[str], wanted: dict, network: str) -> Non
         )
 
 
-def _checked(path: Path, key: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _checked(
+    path: Path, key: str, array: np.ndarray, shape: tuple[int, ...], network: str
+) -> np.ndarray:
     if array.shape != shape:
-        raise WeightsError(f"{path}: array {key!r} has shape {array.shape}, expected {shape}")
+        raise WeightsError(
+            f"{path}: array {key!r} has shape {array.shape}, expected {shape} of network {network}"
+        )
     if not np.issubdtype(array.dtype, np.floating):
         raise WeightsError(f"{path}: array {key!r} is {array.dtype}, expected floating point")
     with np.errstate(over="ignore"):

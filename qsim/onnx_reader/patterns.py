@@ -73,6 +73,8 @@ class _Index:
                 self.readers.setdefault(name, []).append(node)
             if node.kind == "Constant" and node.domain == "":
                 self.constants[node.outputs[0]] = folding.fold(node, [])
+            if node.kind == "Identity" and node.inputs[0] in self.constants:
+                self.constants[node.outputs[0]] = self.constants[node.inputs[0]]
 
     def kept(self) -> Iterator[OnnxNode]:
         """The nodes that are left, with those that were put in the place of others."""
@@ -228,7 +230,8 @@ def _try_layer_norm(index: _Index, div: OnnxNode) -> None:
     group = [mean, centred, square, mean_square, total, sqrt, div]
     weight, after = _constant_after(index, div, "Mul")
     bias, last = _constant_after(index, after, "Add")
-    group += [node for node in (after, last) if not any(node is other for other in group)]
+    for node in (after, last):
+        group += [] if node is group[-1] else [node]
     if index.is_replaced(group) or not all(
         index.inner(node.outputs[0], group) for node in group[:-1]
     ):

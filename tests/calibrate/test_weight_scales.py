@@ -4,12 +4,9 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qsim.calibrate.weight_scales import MSE_CANDIDATES, least_square_error, observe, power_of_two
+from qsim.calibrate.weight_scales import MSE_CANDIDATES, least_square_error, power_of_two
 from qsim.formats import Fixed, Sp2
 from qsim.formats.base import largest_magnitude, scale_of
-from qsim.network import reference
-from qsim.network.graph import Network
-from qsim.network.layers import Relu
 
 
 def error(real, number, scale):
@@ -37,19 +34,6 @@ def test_of_equal_errors_the_smallest_scale_is_taken():
 def test_an_outlier_is_given_up_for_the_many():
     many = np.append(np.linspace(-0.25, 0.25, 999), 1.0)
     assert least_square_error(many, Fixed(4), None) < scale_of(np.array(0.5), Fixed(4))
-
-
-def test_all_images_are_observed_and_the_extremes_always_kept(monkeypatch):
-    network = Network("n", (1, 30, 30), (Relu(name="r"),))
-    images = np.random.default_rng(0).standard_normal((50, 1, 30, 30), np.float32)
-    monkeypatch.setattr(reference, "BATCH_BYTES", 30 * 30 * 4 * 20)
-    seen = observe(network, {}, images)
-    assert seen["input"].min() == images.min()
-    assert seen["input"].max() == images.max()
-    assert seen["r"].min() == 0
-    assert 3000 < seen["r"].size < 50 * 900
-    monkeypatch.setattr(reference, "BATCH_BYTES", 2**27)
-    assert observe(network, {}, images[:5])["input"].size == 5 * 900 + 2
 
 
 @given(strategies.float32_arrays((4, 6)))

@@ -20,12 +20,10 @@ from qsim.kernels.pool import max_pool
 from qsim.kernels.quantize_linear import dequantize_linear, quantize_linear
 from qsim.kernels.reduce_mean import reduce_mean
 
-CODES = IntegerType(8, signed=False)
 
-
-def quantize_statically(model, images: np.ndarray, form: str):
-    """The model quantized per channel, uint8 activations and int8 weights, its ranges from images;
-    ``form`` is QDQ or QOperator."""
+def quantize_statically(model, images: np.ndarray, form: str, activations: str = "QUInt8"):
+    """The model quantized per channel, with int8 weights, its ranges from images; ``form`` is QDQ or
+    QOperator."""
     quantization = load(ONNX_RUNTIME, ".quantization")
 
     class Images(quantization.CalibrationDataReader):
@@ -45,21 +43,21 @@ def quantize_statically(model, images: np.ndarray, form: str):
             Images(),
             quant_format=quantization.QuantFormat[form],
             per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
+            activation_type=quantization.QuantType[activations],
             weight_type=quantization.QuantType.QInt8,
         )
         return load(ONNX).load(target)
 
 
-def with_outputs(model, names: list[str]):
-    """The model with the uint8 tensors ``names`` as further outputs."""
+def with_outputs(model, names: list[str], kind=np.uint8):
+    """The model with the tensors of codes ``names`` as further outputs."""
     onnx, changed = load(ONNX), load(ONNX).ModelProto()
     changed.CopyFrom(model)
     given = {output.name for output in model.graph.output}
     for name in names:
         if name not in given:
-            kind = onnx.TensorProto.UINT8
-            changed.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, None))
+            integer = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+            changed.graph.output.append(onnx.helper.make_tensor_value_info(name, integer, None))
     return changed
 
 
@@ -102,7 +100,7 @@ def quantized_tensors(model, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarr
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         made = _computed(node.op_type, inputs, attributes)
         values[node.output[0]] = made
-        if isinstance(made, np.ndarray) and made.dtype == np.uint8:
+        if isinstance(made, np.ndarray) and made.dtype in (np.uint8, np.int8):
             codes[node.output[0]] = made
     outputs = {output.name: _result(values[output.name]) for output in model.graph.output}
     return codes | outputs
@@ -122,7 +120,8 @@ def _result(value):
 def _computed(kind, inputs, attributes):
     x = inputs[0]
     if kind in OPERATORS and kind not in ("QuantizeLinear", "DequantizeLinear"):
-        out_type = None if kind == "QGemm" and len(inputs) == 7 else CODES
+        to_float = kind == "QGemm" and len(inputs) == 7
+        out_type = None if to_float else _type_of(inputs[1 if kind == "QLinearConcat" else -1], x)
         return OPERATORS[kind](inputs, attributes, out_type)[0]
     match kind, x:
         case "DequantizeLinear", _:
@@ -143,6 +142,12 @@ def _computed(kind, inputs, attributes):
     return Waiting(kind, inputs, attributes)
 
 
+def _type_of(*candidates):
+    """The integer type of the first array of 8 bits: that of a zero point, or of what is read."""
+    kind = next(a.dtype for a in candidates if a is not None and a.dtype.itemsize == 1)
+    return IntegerType(8, kind.kind == "i")
+
+
 def _moved(kind, inputs, attributes):
     x = inputs[0]
     if kind == "MaxPool":
@@ -152,37 +157,39 @@ def _moved(kind, inputs, attributes):
 
 
 def _quantized(x, scale, zero_point):
+    out_type = _type_of(zero_point)
+    low, high = out_type.limits
     match x:
         case Dequantized():
             codes = code_of(x.scale, x.zero_point), code_of(scale, zero_point)
-            return by_table(identity, x.codes, *codes, CODES)
+            return by_table(identity, x.codes, *codes, out_type)
         case Waiting("identity", [source], _, bounds):
             codes = code_of(source.scale, source.zero_point), code_of(scale, zero_point)
-            return by_table(bounds[0], source.codes, *codes, CODES)
+            return by_table(bounds[0], source.codes, *codes, out_type)
         case Waiting():
             made = _waiting_for(x, scale, zero_point)
-            real = dequantize_linear(np.arange(256), scale, zero_point)
+            real = dequantize_linear(np.arange(low, high + 1), scale, zero_point)
             for bound in x.bounds:  # else the runtime would keep the operator in float32
                 assert (bound(real) == real).all()
             return made
-    return quantize_linear(x, scale, zero_point, 0, 255).astype(np.uint8)
+    return quantize_linear(x, scale, zero_point, low, high).astype(zero_point.dtype)
 
 
 def _waiting_for(x, scale, zero_point):
-    y = [scale, zero_point]
+    y, out_type = [scale, zero_point], _type_of(zero_point)
     match x.kind:
         case "Conv":
             bias = x.inputs[2].codes if len(x.inputs) > 2 else None
             operands = [*x.inputs[0].parts, *x.inputs[1].parts, *y, bias]
-            [made] = OPERATORS["QLinearConv"](operands, x.attributes, CODES)
+            [made] = OPERATORS["QLinearConv"](operands, x.attributes, out_type)
         case "Gemm":
-            [made] = OPERATORS["QGemm"]([*_gemm_inputs(x.inputs), *y], x.attributes, CODES)
+            [made] = OPERATORS["QGemm"]([*_gemm_inputs(x.inputs), *y], x.attributes, out_type)
         case "Concat":
             operands = [*y, *(part for each in x.inputs for part in each.parts)]
-            [made] = OPERATORS["QLinearConcat"](operands, x.attributes, CODES)
+            [made] = OPERATORS["QLinearConcat"](operands, x.attributes, out_type)
         case _:
             operands = [part for each in x.inputs for part in each.parts]
-            [made] = OPERATORS[f"QLinear{x.kind}"]([*operands, *y], x.attributes, CODES)
+            [made] = OPERATORS[f"QLinear{x.kind}"]([*operands, *y], x.attributes, out_type)
     return made
 
 

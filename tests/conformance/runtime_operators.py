@@ -9,7 +9,7 @@ from conformance.onnx_operators import OPERATORS, values
 from qsim.kernels.add_float import ScaledCode
 from qsim.kernels.average_float import average_float
 from qsim.kernels.code_table import clip, code_table, identity, leaky_relu, look_up
-from qsim.kernels.logistic import logistic
+from qsim.kernels.float_curves import logistic
 from qsim.kernels.matmul import matmul
 from qsim.kernels.multipliers import onnx_gemm_multiplier
 from qsim.kernels.multiply_float import multiply_float

@@ -13,7 +13,7 @@ from conformance.quantized_graphs import Graph, run_graph
 from conformance.runtime_operators import OPERATORS
 from hypothesis import given, settings
 
-from qsim.kernels.logistic import logistic
+from qsim.kernels.float_curves import hard_swish, logistic, tangent
 from qsim.kernels.reduce_mean import reduce_mean
 
 EXAMPLES = settings(max_examples=60)
@@ -176,13 +176,17 @@ def test_a_softmax_is_exact(integer, seed):
     RECORD.compare(ONNX_RUNTIME, "QLinearSoftmax", got, expected[result])
 
 
+CURVES = {"Sigmoid": logistic, "Tanh": tangent, "HardSwish": hard_swish}
+
+
+@pytest.mark.parametrize("name", CURVES)
 @EXAMPLES
 @given(SEEDS)
-def test_a_logistic_function_in_float_is_exact(seed):
+def test_a_curve_in_float_is_exact(name, seed):
     random = Random.seeded(seed)
     x = (random.generator.standard_normal(2000) * random.one_of(0.1, 3, 20)).astype(np.float32)
-    [expected] = run_operator("Sigmoid", [x], [np.float32])
-    RECORD.compare(ONNX_RUNTIME, "Sigmoid in float32", logistic(x), expected)
+    [expected] = run_operator(name, [x], [np.float32])
+    RECORD.compare(ONNX_RUNTIME, f"{name} in float32", CURVES[name](x), expected)
 
 
 @EXAMPLES

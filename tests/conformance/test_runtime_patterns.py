@@ -18,7 +18,7 @@ from hypothesis import given, settings
 
 from qsim.kernels.code_table import clip, identity
 from qsim.kernels.pool import max_pool
-from qsim.kernels.quantize_linear import dequantize_linear, quantize_linear
+from qsim.kernels.quantize_linear import dequantize_linear, quantize_bias, quantize_linear
 from qsim.kernels.reduce_mean import reduce_mean
 
 EXAMPLES = settings(max_examples=25)
@@ -284,6 +284,23 @@ def test_what_moves_values_moves_codes(kind, same, seed):
 
 @EXAMPLES
 @given(SEEDS)
+def test_a_max_pool_of_sums_is_of_their_codes(seed):
+    """Quantizing rises with the values, so the runtime quantizes before it looks for the largest."""
+    case = Case(Random.seeded(seed))
+    w, w_scale, w_zero, held = case.weights((5, 4, 1, 1), 0)
+    y_scale = np.asarray(case.random.output_scale(case.x_scale, w_scale, 128 * 64 * 2))
+    y_zero = case.random.codes((), np.uint8)
+    real = case.graph.node("Conv", case.real, held, kernel_shape=[1, 1])
+    attributes, largest = MOVED["MaxPool"]
+    real = case.graph.node("MaxPool", real, **attributes)
+    operands = [*case.inputs, w, w_scale, w_zero, y_scale, y_zero, None]
+    [codes] = OPERATORS["QLinearConv"](operands, {}, CODES)
+    ran = MOVES + Counter(QLinearConv=1, NhwcMaxPool=1)
+    case.compare("MaxPool of Conv", real, y_scale, y_zero, largest(codes), ran)
+
+
+@EXAMPLES
+@given(SEEDS)
 def test_a_mean_over_the_image_is_of_float32(seed):
     random = Random.seeded(seed)
     case = Case(random, (2, random.integer(1, 9), random.integer(1, 9), random.integer(1, 9)))
@@ -294,3 +311,77 @@ def test_a_mean_over_the_image_is_of_float32(seed):
     got = quantize_linear(mean, np.asarray(y_scale), y_zero, 0, 255)
     ran = {"DequantizeLinear": 1, "ReduceMean": 1, "QuantizeLinear": 1}
     case.compare("ReduceMean", real, np.asarray(y_scale), y_zero, got, ran)
+
+
+@pytest.mark.parametrize("kind", ["Conv", "Gemm"])
+@EXAMPLES
+@given(SEEDS)
+def test_a_bias_in_float32_is_quantized(kind, seed):
+    """To the scale of the sums, where what is read and the weights are quantized."""
+    random = Random.seeded(seed)
+    case = Case(random, (2, 4, 3, 3) if kind == "Conv" else (2, 7))
+    rows, depth = 5, 4 if kind == "Conv" else 7
+    w, w_scale, w_zero, held = case.weights((rows, 4, 1, 1) if kind == "Conv" else (rows, 7), 0)
+    y_scale, y_zero = (
+        np.asarray(random.output_scale(case.x_scale, w_scale, 128 * 64 * depth)),
+        random.codes((), np.uint8),
+    )
+    real = random.generator.standard_normal(rows) * 50 * float(y_scale)
+    bias = real.astype(np.float32)
+    attributes = {"kernel_shape": [1, 1]} if kind == "Conv" else {"transB": 1}
+    made = case.graph.node(kind, case.real, held, case.graph.constant(bias), **attributes)
+    levels = quantize_bias(bias, case.x_scale, w_scale)
+    operands, y = [*case.inputs, w, w_scale, w_zero], [y_scale, y_zero]
+    if kind == "Conv":
+        [got] = OPERATORS["QLinearConv"]([*operands, *y, levels], attributes, CODES)
+    else:
+        [got] = OPERATORS["QGemm"]([*operands, levels, *y], attributes, CODES)
+    ran = MOVES + Counter(QLinearConv=1) if kind == "Conv" else {"QGemm": 1}
+    case.compare(f"{kind} with a float bias", made, y_scale, y_zero, got, ran)
+
+
+def _kept(operator, **attributes):
+    return lambda case, x: case.graph.node(operator, x, **attributes)
+
+
+def _convolution(case, x, *, bias_off=None):
+    """Of 4 channels to 4, with a bias whose scale may be off."""
+    w = case.graph.constant(case.random.weights((4, 4, 1, 1)))
+    held = case.graph.dequantize(w, np.float32(0.02), np.int8(0))
+    if bias_off is None:
+        return case.graph.node("Conv", x, held)
+    scale = case.x_scale * np.float32(0.02) * np.float32(bias_off)
+    bias = case.graph.constant(np.arange(4, dtype=np.int32))
+    return case.graph.node("Conv", x, held, case.graph.dequantize(bias, scale, np.int32(0)))
+
+
+IN_FLOAT = {
+    "a relu that the codes of the result do not make redundant": (
+        lambda case, x: case.graph.node("Relu", _convolution(case, x)), "FusedConv", 7,
+    ),
+    "a clip within the codes of the result": (
+        lambda case, x: case.graph.node(
+            "Clip", _convolution(case, x), case.graph.constant(np.float32(0)),
+            case.graph.constant(np.float32(1)),
+        ), "FusedConv", 0,
+    ),
+    "an addition of what is not quantized": (
+        lambda case, x: case.graph.node("Add", _convolution(case, x), x), "Add", 7,
+    ),
+    "a bias at another scale": (
+        lambda case, x: _convolution(case, x, bias_off=1.05), "Conv", 7,
+    ),
+    "tanh": (_kept("Tanh"), "Tanh", 7),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", IN_FLOAT)
+def test_a_step_that_stays_in_float32(what):
+    """What none of the patterns above is: the runtime's float kernel computes it."""
+    make, operator, y_zero = IN_FLOAT[what]
+    case = Case(Random.seeded(0))
+    result = case.graph.quantize(make(case, case.real), np.float32(0.1), np.uint8(y_zero))
+    case.graph.output(result, np.uint8)
+    _, ran = run_graph(case.graph.model(), case.graph.feeds)
+    assert ran[operator] == 1
+    assert not any(name.startswith(("QLinear", "QGemm")) for name in ran)

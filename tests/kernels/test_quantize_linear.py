@@ -8,7 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qsim.kernels.quantize_linear import dequantize_linear, quantize_linear, range_to_code
+from qsim.kernels.quantize_linear import (
+    dequantize_linear,
+    quantize_bias,
+    quantize_linear,
+    range_to_code,
+)
 
 LIMITS = st.sampled_from([(0, 255), (-128, 127), (0, 15), (-8, 7), (-2, 1), (0, 65535), (3, 3)])
 NO_ZEROS = np.array(0, np.int32)
@@ -196,3 +201,25 @@ def test_results_beyond_their_type_are_refused():
 def test_a_range_over_one_code_is_refused():
     with pytest.raises(ValueError, match=r"7 \.\. 7 is one code"):
         range_to_code(np.ones(1, np.float32), 7, 7)
+
+
+@given(st.data(), strategies.positive_scales(), strategies.positive_scales((3,)))
+def test_a_bias_is_divided_by_the_product_of_scales(data, x_scale, weight_scale):
+    bias = data.draw(strategies.float32_arrays((3,), limit=100))
+    got = quantize_bias(bias, x_scale, weight_scale)
+    assert got.dtype == np.int32
+    for level, real, scale in zip(got, bias, weight_scale, strict=True):
+        product = naive.float32(Fraction(float(x_scale)) * Fraction(float(scale)))
+        assert level == naive.half_even(naive.float32(Fraction(float(real)) / product))
+
+
+def test_a_bias_that_does_not_fit_is_refused():
+    for bias in (2.0**31, np.inf, -np.inf, -(2.0**31)):
+        with pytest.raises(OverflowError, match="does not fit 32 bits"):
+            quantize_bias(np.float32([bias]), ONE, ONE)
+    with pytest.raises(ValueError, match="NaN is no bias"):
+        quantize_bias(np.float32([np.nan]), ONE, ONE)
+    with pytest.raises(TypeError, match="a bias is float32, not float64"):
+        quantize_bias(np.ones(1), ONE, ONE)
+    with pytest.raises(ValueError, match="positive and finite"):
+        quantize_bias(np.ones(1, np.float32), np.float32(1e-30), np.float32([1e-30]))

@@ -2,15 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from qsim import shipped
 from qsim.errors import NetworkError
 from qsim.network.graph import Network
 from qsim.network.layers import Add, AveragePool, BatchNorm, Conv, Flatten, Linear, MaxPool, Relu
-from qsim.network.table import read_network
+from qsim.zoo import find_network
 
 
 def zoo(name):
-    return read_network(shipped.WORKLOADS / "networks" / f"{name}.yaml")
+    return find_network(name, where="network")
 
 
 def shape_after(input_shape, *layers):
