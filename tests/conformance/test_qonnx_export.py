@@ -139,8 +139,6 @@ def assert_reads_back(program, model, steps, images):
         ours = steps[tensor.removesuffix("_quant")].value if tensor.endswith("_quant") else None
         if ours is not None and isinstance(ours, Levels):
             np.testing.assert_array_equal(made[name].value.levels, ours.levels)
-    for written, read_back in zip(steps.values(), [made[first.network.output]], strict=False):
-        del written, read_back
     np.testing.assert_array_equal(
         real(made[first.network.output].value), real(steps[program.network.output].value)
     )
