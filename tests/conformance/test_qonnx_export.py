@@ -185,3 +185,63 @@ def test_programs_of_trained_formats_are_run_alike(network, weights, activations
     )
     program = with_factors(program, seed)
     assert_exported(program, images_of(network, seed), "exported, onnx")
+
+
+@settings(max_examples=20)
+@given(
+    networks(),
+    st.sampled_from([*FOUND, *OWN, {"dorefa_weights": {"bits": 2}}]),
+    st.sampled_from(
+        [
+            {"fixed": {"bits": 4}},
+            {"dorefa_activations": {"bits": 2}},
+            {"hwgq": {"bits": 2}},
+            {"affine": {"bits": 4}},
+            {"quant": {"bits": 3, "rounding": "ceil"}},
+        ]
+    ),
+    st.sampled_from(["onnx", "shift", "tflite", "tflite-reference", "thresholds"]),
+    SEEDS,
+)
+def test_thresholds_are_the_integers_of_any_arithmetic(
+    network, weights, activations, requantize, seed
+):
+    """At any scale: of a float32 run only the sums must be exact."""
+    program, _ = built(
+        network, weights, activations=activations, requantize=requantize, seed=seed % 2**31
+    )
+    lowest = np.float32(0 if program.formats[INPUT].refuses_negative else 1)
+    images = np.abs(images_of(network, seed)) - lowest
+    try:
+        steps = execute(program, images)
+    except QsimError:
+        reject()  # not every arithmetic rounds to every format
+    try:
+        model = qonnx_model(program, "thresholds")
+    except QsimError as error:
+        assert "it scales each branch by itself" in str(error)
+        assert requantize not in ("shift", "thresholds")
+        reject()
+    assert_thresholds(program, model, images, steps)
+
+
+def assert_thresholds(program, model, images, steps):
+    """The levels of every rounded tensor, as QONNX counts them, and as our reading of the file does."""
+    models.prepared(model, datatypes=True)
+    read_back, layers = read(model)
+    again = execute(read_back, images)
+    for index, image in enumerate(images):
+        tensors = models.run_qonnx(model, image[None])
+        ours, theirs = [], []
+        for name in filter(program.rounds, steps):
+            ours.append(steps[name].value.levels[index].reshape(-1))
+            theirs.append(tensors[f"{name}_levels"][0].reshape(-1))
+            made = again[layers[f"{name}_levels"]].value
+            np.testing.assert_array_equal(made.levels[index], steps[name].value.levels[index])
+            assert made.scale == 1
+        RECORD.compare(
+            QONNX,
+            f"exported, thresholds of {program.arithmetic.requantize}",
+            np.concatenate(ours),
+            np.concatenate(theirs),
+        )

@@ -156,7 +156,7 @@ WRITTEN = [
     (lambda: program_of(network=recurrent(), activations={"fixed": {"bits": 8}}),
      "layer 'lstm': QONNX has no recurrent layers"),
     (lambda: program_of(accumulator=Accumulator(9, "wrap")),
-     "layer 'conv': QONNX adds without a register that could overflow"),
+     "layer 'fc': QONNX adds without a register that could overflow"),
 ]  # fmt: skip
 
 
