@@ -23,7 +23,8 @@ from qsim.onnx_reader.folding import FOLDS
 from qsim.onnx_reader.graph import OnnxGraph
 from qsim.onnx_reader.inputs import Fed
 from qsim.onnx_reader.qonnx_constants import PASSED_ON
-from qsim.onnx_reader.qonnx_lowering import Draft, Product, drafted
+from qsim.onnx_reader.qonnx_draft import Draft, Product
+from qsim.onnx_reader.qonnx_lowering import drafted
 from qsim.onnx_reader.qonnx_quantizers import DOMAINS, QUANTIZERS
 from qsim.program import Arithmetic, Program, stands_for
 from qsim.program_checks import check_accumulator, largest_operands

@@ -15,7 +15,7 @@ from qsim.network.layers import BatchNorm, Concat, Layer, Linear, Relu
 from qsim.network.moves import Upsample
 from qsim.network.pointwise import Scale
 from qsim.network.roundings import Identity
-from qsim.onnx_reader.qonnx_lowering import Draft
+from qsim.onnx_reader.qonnx_draft import Draft
 from qsim.precision import rounded_tensors
 
 Held = tuple  # the format of a tensor and its scale, None where it is float

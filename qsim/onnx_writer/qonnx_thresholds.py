@@ -1,13 +1,10 @@
 """QONNX of integers alone: weights and activations at scale 1, thresholds where sums become levels.
 
-Scale, bias, batch norm, bounds and rounding together are one function from an integer sum to a
-level, found by running the program's own arithmetic on sums (``qsim.thresholds``). So the file has
-the program's integers whatever its arithmetic and its scales, in float32 too, while sums stay
-within 2**24. Source: FINN (arXiv 1612.07119), section 4.2.1; DoReFa-Net, section 2.8.
+The file has the program's integers whatever its arithmetic and its scales, in float32 too, while
+sums stay within 2**24. Source: FINN (arXiv 1612.07119), section 4.2.1; DoReFa-Net, section 2.8.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -15,7 +12,6 @@ import numpy as np
 
 from qsim.errors import QsimError
 from qsim.execute import execute
-from qsim.formats import Float, Format
 from qsim.kernels.pool import divide_half_away, divide_half_even
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
@@ -37,35 +33,19 @@ from qsim.network.roundings import Identity
 from qsim.onnx_writer.graph import GraphBuilder, Versions
 from qsim.onnx_writer.operators import operator
 from qsim.onnx_writer.qonnx import BATCH, IR_VERSION, OPSET, is_binary, level_range
+from qsim.onnx_writer.qonnx_counts import (
+    Whole,
+    as_one_term,
+    format_of,
+    input_thresholds,
+    sum_thresholds,
+)
 from qsim.onnx_writer.qonnx_grids import DOMAIN, weight_grid
 from qsim.program import Program
-from qsim.thresholds import thresholds_of
-from qsim.values import Levels, Sums
+from qsim.values import Sums
 
 WHOLE = 2**24  # up to which float32 holds every integer
-MOST_THRESHOLDS = 2**22  # of one tensor
-LARGEST_FLOAT = 0x7F7FFFFF  # its bits, which order floats as integers do
 EXACT_SUMS = ("shift", "thresholds")  # arithmetics in which terms of one scale are one integer
-
-Function = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A tensor of integers in the file.
-
-    lowest, highest   int64 (channels,), what they can be
-    average           what makes levels of them, where they are sums under a window
-    """
-
-    name: str
-    lowest: np.ndarray
-    highest: np.ndarray
-    average: Function | None = None
-
-    def named(self, name: str) -> "Whole":
-        """The same integers under another name."""
-        return replace(self, name=name)
 
 
 class ThresholdWriter:
@@ -100,21 +80,15 @@ class ThresholdWriter:
             ) from None
 
     def _input(self) -> None:
-        number, scale = self._format(INPUT), self.program.scales[INPUT]
-        levels_of = self.program.arithmetic.requantizer.levels_of_real
         read = self.graph.input(INPUT, self.network.input_shape)
-
-        def level(places: np.ndarray) -> np.ndarray:
-            return _index(number, levels_of(_float(places), number, scale))
-
-        ends = np.array([-LARGEST_FLOAT]), np.array([LARGEST_FLOAT])
-        found = thresholds_of(level, *ends, 0, len(number.levels()) - 1)
-        self.whole[INPUT] = self._counted(INPUT, read, number, _float(found.values))
+        self.whole[INPUT] = self._counted(INPUT, read, input_thresholds(self.program))
 
     def _layer(self, node: Node) -> None:
         made = self._made(node)
         if self.program.rounds(node.name):
-            made = self._rounded(node, made)
+            step = self.steps[node.name]
+            counts = sum_thresholds(self.program, node.name, step, made)
+            made = self._counted(node.name, made.name, counts)
         self.whole[node.name] = made
 
     def _made(self, node: Node) -> Whole:
@@ -283,45 +257,9 @@ class ThresholdWriter:
             raise ValueError(f"its sums reach {most:,}, and float32 holds integers up to 2**24")
         return whole
 
-    def _rounded(self, node: Node, made: Whole) -> Whole:
-        number, scale = self._format(node.name), self.program.scales[node.name]
-        template, requantizer = self._template(node.name), self.program.arithmetic.requantizer
-        [(_, by_channel)] = template.terms
-
-        def level(sums: np.ndarray) -> np.ndarray:
-            sums = made.average(sums) if made.average else sums
-            probed = replace(template, terms=((sums, by_channel),), axis=1)
-            return _index(number, requantizer.levels(probed, number, scale))
-
-        count = len(number.levels()) - 1
-        if count * len(made.lowest) > MOST_THRESHOLDS:
-            raise ValueError(f"it has {count:,} thresholds in each of {len(made.lowest)} channels")
-        found = thresholds_of(level, made.lowest, made.highest, 0, count)
-        return self._counted(node.name, made.name, number, found.values.astype(np.float32))
-
-    def _template(self, tensor: str) -> Sums:
-        """The sums of a tensor as one term with a scale per channel."""
-        value = self.steps[tensor].unrounded
-        if isinstance(value, Levels):
-            scale = np.full(value.levels.shape[1], value.scale, np.float64)
-            return Sums(((value.levels, scale),))
-        if len(value.terms) > 1:
-            least = np.min([scale for _, scale in value.terms], axis=0)
-            value = replace(value, terms=((value.terms[0][0], least),))
-        [(_, scale)] = value.terms
-        if scale.ndim > 1 or value.axis != 1 or np.ndim(value.divisor):
-            raise ValueError("its sums have a scale for each place")
-        return value
-
-    def _format(self, tensor: str) -> Format:
-        number = self.program.formats[tensor]
-        if isinstance(number, Float):
-            raise ValueError("it is float; give it a format")
-        return number
-
-    def _counted(self, name: str, x: str, number: Format, thresholds: np.ndarray) -> Whole:
+    def _counted(self, name: str, x: str, thresholds: np.ndarray) -> Whole:
         """The levels of a tensor, by float32 thresholds (channels or 1, steps)."""
-        levels = number.levels()
+        levels = format_of(self.program, name).levels()
         steps = np.unique(np.diff(levels))
         if len(steps) != 1:
             raise ValueError("its levels are not evenly spaced")
@@ -347,7 +285,7 @@ class ThresholdWriter:
         along = (1, -1, *(1,) * (len(node.output_shape) - 1))
         if name in self.program.scales:
             return self._times(whole.name, np.float32(self.program.scales[name]).reshape(()), name)
-        value = self._template(name)
+        value = as_one_term(self.steps[name])
         if whole.average is not None:
             raise ValueError("it is a mean that is not rounded to levels")
         [(_, scale)] = value.terms
@@ -369,17 +307,6 @@ class ThresholdWriter:
         return self.graph.add(
             "Mul", [x, self.graph.constant(f"{name}.scale", scale)], f"{name}_real"
         )
-
-
-def _index(number: Format, levels: np.ndarray) -> np.ndarray:
-    """The place of each level among the format's, int64."""
-    return np.searchsorted(number.levels(), levels)
-
-
-def _float(places: np.ndarray) -> np.ndarray:
-    """The float32 values whose bits, as signed magnitudes, are ``places``: in the same order."""
-    magnitudes = np.abs(places).astype(np.uint32).view(np.float32)
-    return np.where(places < 0, -magnitudes, magnitudes)
 
 
 def _along(node: Node, lowest: np.ndarray, highest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

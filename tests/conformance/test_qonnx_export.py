@@ -8,6 +8,7 @@ float32 is exact (see ``test_qonnx_models``).
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from conformance import qonnx_models as models
 from conformance.generators import SEEDS
 from conformance.peers import QONNX, RECORD
@@ -16,7 +17,9 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from programs import program_for
 
+from qsim.datasets import digits
 from qsim.errors import QsimError, WorkloadError
+from qsim.evaluate import make_program
 from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
 from qsim.network.layers import (
@@ -33,6 +36,7 @@ from qsim.network.layers import (
 from qsim.network.weights import seeded_weights
 from qsim.onnx_writer import qonnx_model
 from qsim.values import Levels, real
+from qsim.workload import load_workload
 
 EXAMPLES = settings(max_examples=25)
 CHANNELS, SIDE = 3, 4
@@ -245,3 +249,35 @@ def assert_thresholds(program, model, images, steps):
             np.concatenate(ours),
             np.concatenate(theirs),
         )
+
+
+SHIPPED = ["digits-dorefa-w1a2", "digits-wrpn-w2a4", "digits-lsq", "digits-pact", "digits-ternary",
+           "digits-affine4", "digits-msq", "digits-bwn"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_trained_digits_networks_are_written_and_read_as_they_are(name):
+    """At the scales that they have: what is read of the file is the program to the last bit, and of
+    QONNX's run next to no level differs."""
+    program, images = make_program(load_workload(name)), digits().images[:2]
+    model, steps = qonnx_model(program), execute(program, images)
+    read_back, _ = read(model)
+    made = execute(read_back, images)[read_back.network.output].value
+    np.testing.assert_array_equal(real(made), real(steps[program.network.output].value))
+    for index, image in enumerate(images):
+        tensors = models.run_qonnx(model, image[None])
+        ours, theirs = [], []
+        for tensor in filter(program.rounds, steps):
+            ours.append(steps[tensor].value.levels[index].reshape(-1))
+            theirs.append(
+                np.rint(tensors[f"{tensor}_quant"][0] / program.scales[tensor]).reshape(-1)
+            )
+        subject = "exported, trained digits networks"
+        differing, total = RECORD.count(QONNX, subject, *map(np.concatenate, (ours, theirs)))
+        assert differing <= 0.001 * total
+
+
+def test_a_trained_network_of_thresholds_is_run_alike():
+    """XNOR-Net of the digits, whose batch norms and signs become thresholds, at scales as learned."""
+    program, images = make_program(load_workload("digits-xnor")), digits().images[:3]
+    assert_thresholds(program, qonnx_model(program, "thresholds"), images, execute(program, images))
