@@ -86,7 +86,7 @@ def _check_operators(graph: OnnxGraph, fed: Fed) -> None:
         if not known:
             kind = f"{node.domain}.{node.kind}" if node.domain else node.kind
             reason = REASONS.get(node.kind)
-            name = node.name or node.outputs[0]
+            name = str(node.name or node.outputs[0])
             unknown.setdefault(f"{kind} ({reason})" if reason else kind, []).append(name)
     if unknown:
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in unknown.items())

@@ -15,7 +15,7 @@ from qsim.network.layers import BatchNorm, Concat, Layer, Linear, Relu
 from qsim.network.moves import Upsample
 from qsim.network.pointwise import Scale
 from qsim.network.roundings import Identity
-from qsim.onnx_reader.qonnx_draft import Draft
+from qsim.onnx_reader.qonnx_draft import Draft, Product
 from qsim.precision import rounded_tensors
 
 Held = tuple  # the format of a tensor and its scale, None where it is float
@@ -52,26 +52,26 @@ def join_factors(draft: Draft) -> None:
         if isinstance(layer, Scale):
             draft.products[source] = product.times(np.float64(layer.factor))
         elif isinstance(layer, BatchNorm) and not by_token:
-            draft.products[source] = product.times(_factor(draft, layer)).plus(
-                _offset(draft, layer)
-            )
+            draft.products[source] = _joined(draft, layer, product)
         else:
             continue
         _drop(draft, layer, source)
 
 
-def _factor(draft: Draft, layer: BatchNorm) -> np.ndarray:
-    gamma, variance = (
-        draft.arrays[f"{layer.name}.{key}"].astype(np.float64) for key in ("weight", "running_var")
+def _joined(draft: Draft, layer: BatchNorm, product: Product) -> Product:
+    """The product with the factor and the offset of a batch norm, in float64."""
+    gamma, beta, mean, variance = (
+        draft.arrays[f"{layer.name}.{key}"].astype(np.float64)
+        for key in ("weight", "bias", "running_mean", "running_var")
     )
-    return gamma / np.sqrt(variance + layer.epsilon)
-
-
-def _offset(draft: Draft, layer: BatchNorm) -> np.ndarray:
-    beta, mean = (
-        draft.arrays[f"{layer.name}.{key}"].astype(np.float64) for key in ("bias", "running_mean")
-    )
-    return beta - mean * _factor(draft, layer)
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        factor = gamma / np.sqrt(variance + layer.epsilon)
+        made = product.times(factor).plus(beta - mean * factor)
+    if not (np.isfinite(made.factor).all() and np.isfinite(made.bias).all()):
+        raise QsimError(
+            f"layer {layer.name!r}: its factors are not finite; its variances are too small"
+        )
+    return made
 
 
 def join_norms(draft: Draft) -> None:
