@@ -4,6 +4,8 @@ A tensor that is quantized is a layer of its own at first, a copy that is rounde
 """
 
 from dataclasses import replace
+from fractions import Fraction
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -237,8 +239,9 @@ class _Reading:
         number = self.draft.formats.get(tensor)
         if number is None:
             raise QsimError("it drops bits of what is not rounded before")
-        step = 2**layer.dropped_bits
-        return number.min_level * times // step, -(-number.max_level * times // step)
+        per_level = Fraction(float(self.draft.scales[tensor])) * times
+        per_level /= Fraction(layer.scale) * 2**layer.dropped_bits
+        return floor(number.min_level * per_level), ceil(number.max_level * per_level)
 
     def count(self, node: OnnxNode, x: Value) -> Value:
         """MultiThreshold."""

@@ -145,21 +145,49 @@ def _drop(draft: Draft, layer: Layer, source: str) -> None:
 
 def settle(draft: Draft, name: str) -> None:
     """Give a format to each tensor that must have one and has none: that of the levels that a layer
-    passes on, or none (float). What is computed by tables reads real numbers, as in the file."""
+    passes on, or none (float). What passes on levels and is rounded to others is followed by a copy
+    that is rounded. What is computed by tables reads real numbers, as in the file."""
     _part_from_tables(draft)
     network = Network(name, draft.shapes[INPUT], tuple(draft.layers.values()))
     must = rounded_tensors(network)
-    for tensor in (INPUT, *draft.layers):
-        if tensor in draft.formats:
-            continue
+    for tensor in (INPUT, *list(draft.layers)):
         layer = draft.layers.get(tensor)
         held = None if layer is None else _passed_on(draft, layer)
-        if held is not None and (tensor in must or isinstance(layer, KeepsLevels)):
-            draft.formats[tensor], scale = held
-            if scale is not None:
-                draft.scales[tensor] = scale
+        keeps = held is not None and isinstance(layer, KeepsLevels)
+        if tensor in draft.formats:
+            if keeps and held != (draft.formats[tensor], draft.scales.get(tensor)):
+                _copy_after(draft, layer)
+                _hold(draft, tensor, held)
+        elif keeps or (held is not None and tensor in must):
+            _hold(draft, tensor, held)
         elif tensor in must:
             draft.formats[tensor] = Float()
+
+
+def _hold(draft: Draft, tensor: str, held: tuple) -> None:
+    """Let a tensor have a format and a scale, None: float."""
+    draft.formats[tensor], scale = held
+    draft.scales.pop(tensor, None)
+    if scale is not None:
+        draft.scales[tensor] = scale
+
+
+def _copy_after(draft: Draft, layer: Layer) -> None:
+    """Have what reads a layer read a copy instead, which is rounded as the layer was to be."""
+    copy = Identity(name=f"{layer.name[:90]}.rounded", inputs=(layer.name,))
+    layers = {}
+    for other in draft.layers.values():
+        inputs = tuple(copy.name if each == layer.name else each for each in other.inputs)
+        layers[other.name] = msgspec.structs.replace(other, inputs=inputs)
+        if other.name == layer.name:
+            layers[copy.name] = copy
+    draft.layers, draft.shapes[copy.name] = layers, draft.shapes[layer.name]
+    draft.formats[copy.name] = draft.formats[layer.name]
+    draft.scales[copy.name] = draft.scales[layer.name]
+    draft.output = copy.name if draft.output == layer.name else draft.output
+    for tensor, held in draft.layer_of.items():
+        if held == layer.name:
+            draft.layer_of[tensor] = copy.name
 
 
 def _part_from_tables(draft: Draft) -> None:

@@ -156,7 +156,7 @@ def quantizer_of(node: OnnxNode, arrays: Sequence[np.ndarray | None]) -> Quantiz
 def _words(attributes: dict[str, Any]) -> tuple[bool, bool]:
     """Whether the words are signed, and narrow."""
     for key in ("signed", "narrow"):
-        if attributes.get(key) not in (0, 1):
+        if type(attributes.get(key)) is not int or attributes[key] not in (0, 1):
             raise QsimError(f"its attribute {key!r} is {attributes.get(key)!r}, and must be 0 or 1")
     return bool(attributes["signed"]), bool(attributes["narrow"])
 

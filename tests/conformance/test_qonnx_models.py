@@ -113,6 +113,21 @@ def any_quantizer(random):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("moved", ["scaled", "pooled", "turned", "both"])
+def test_an_image_that_is_moved_before_it_is_quantized_is_rounded(moved):
+    """Also where it is read as it is, so that it has no levels of its own."""
+    sketch = models.Sketch((2, 4, 4))
+    x = sketch.add("Mul", "in", 0.5) if moved in ("scaled", "both") else "in"
+    if moved in ("pooled", "both"):
+        x = sketch.add("MaxPool", x, kernel_shape=(2, 2))
+    x = sketch.add("Transpose", x, perm=(0, 1, 3, 2)) if moved == "turned" else x
+    x = sketch.quant(x, 3, 0.25)
+    weight = np.float32(np.arange(-4, 4).reshape(2, 2, 2, 1) / 4)
+    x = sketch.add("Conv", x, sketch.quant(weight, 4, 0.25), kernel_shape=(2, 1))
+    program = assert_same(sketch.model(x), images_for((2, 4, 4), 1), "models, a moved image")
+    assert len(program.biases) == 1  # in integers
+
+
 @EXAMPLES
 @given(SEEDS)
 def test_thresholds_count_what_qonnx_counts(seed):
@@ -165,8 +180,9 @@ def test_bits_are_dropped_of_the_sum_under_a_window(version, seed):
     else:
         numbers = (10.0, np.float32(scale) * np.float32(2.0**dropped), float(out_bits))
         words = {"signed": signed, "narrow": random.integer(0, 1)}
+    of_integers = scale / random.one_of(1, 1, 4)  # the integers may be finer than the levels
     x = sketch.add(
-        "Trunc", x, scale, 0.0, *numbers, domain=models.GENERAL, rounding_mode=mode, **words
+        "Trunc", x, of_integers, 0.0, *numbers, domain=models.GENERAL, rounding_mode=mode, **words
     )
     x = sketch.reshape(x, (1, -1))
     images = images_for((3, 6, 6), seed)

@@ -77,6 +77,7 @@ READ = [
     (lambda: quantizer(bits=1.0, signed=0, narrow=1), "2 to 16 bits, not 1"),
     (lambda: quantizer(signed=None), "its attribute 'signed' is None, and must be 0 or 1"),
     (lambda: quantizer(narrow=2), "its attribute 'narrow' is 2"),
+    (lambda: quantizer(signed=1.0), "its attribute 'signed' is 1.0"),
     (lambda: quantizer(rounding_mode="STOCHASTIC"), "mode 'STOCHASTIC' is none of ROUND, HALF_EVEN"),
     (lambda: weights(scale=np.float32([[0.5, 0.25, 0.5]])), "changes within an output channel"),
     (lambda: weights(scale=np.ones((4, 1), np.float32)), r"of shape \(4, 1\).* does not fit"),
