@@ -199,7 +199,7 @@ class _Reading:
             out_scale, out_bits = rest
             dropped = float(np.rint(np.log2(np.float32(out_scale) / np.float32(scale))))
             signed, narrow = (
-                bool(node.attributes.get(key, default))
+                bool(_attribute(node, key, default))
                 for key, default in (("signed", 1), ("narrow", 0))
             )
             one = np.ones(())
@@ -251,8 +251,8 @@ class _Reading:
         x = self.low.with_batch(node, x)
         layer = MultiThreshold(
             name=self.low.name_for(node), inputs=(x.layer,), steps=thresholds.shape[1],
-            out_scale=float(node.attributes.get("out_scale", 1.0)),
-            out_bias=float(node.attributes.get("out_bias", 0.0)), shared=len(thresholds) == 1,
+            out_scale=_attribute(node, "out_scale", 1.0),
+            out_bias=_attribute(node, "out_bias", 0.0), shared=len(thresholds) == 1,
         )  # fmt: skip
         if not layer.shared:
             _check_channels(node, layer, len(thresholds), x.own)
@@ -269,12 +269,20 @@ _OF_QONNX = dict.fromkeys(QUANTIZERS, _Reading.quantize) | {
 
 
 def _check_channels(node: OnnxNode, layer: MultiThreshold, channels: int, own: Shape) -> None:
-    layout = node.attributes.get("data_layout", "") or RANK_LAYOUTS.get(len(own), "NC")
+    layout = _attribute(node, "data_layout", "") or RANK_LAYOUTS.get(len(own), "NC")
     axis = layout.index("C") if "C" in layout else 1
     if axis != layer.axis(own) or axis > len(own):
         raise QsimError(f"its channels are axis {axis} of {layout}, where a network has others")
     if channels != own[axis - 1]:
         raise QsimError(f"it has thresholds of {channels} channels, and reads {own[axis - 1]}")
+
+
+def _attribute(node: OnnxNode, key: str, default: Any) -> Any:
+    """An attribute, of the type of its default. Raises QsimError where it is of another."""
+    value = node.attributes.get(key, default)
+    if type(value) is not type(default):
+        raise QsimError(f"its attribute {key!r} is {value!r}, no {type(default).__name__}")
+    return value
 
 
 def _rows(array: np.ndarray, rows: int) -> np.ndarray:

@@ -88,6 +88,7 @@ READ = [
     (lambda: thresholds([[np.nan]]), "NaN or infinite"),
     (lambda: thresholds([[1.0]], out_bias=0.123456), "a whole multiple of out_scale"),
     (lambda: thresholds([[1.0]], out_scale=0.0), "not 0"),
+    (lambda: thresholds([[1.0]], out_scale=2), "its attribute 'out_scale' is 2, no float"),
     (lambda: trunc(0.5, 1.0, 8.0, 4.0), "it has a zero point, and bits are dropped"),
     (lambda: trunc(0.5, 0.0, 8.0), "has 4 inputs, of which a Trunc has 5 or 6"),
     (lambda: trunc(0.5, 0.0, 8.0, 4.5), "3.5 bits are no whole number"),
