@@ -23,6 +23,16 @@ ALLOWED = {
         "qsim.kernels.float_product",
     },
     "qsim.spelling": {"qsim.errors"},
+    "qsim.calibrate": {
+        "hwmodels.documents",
+        "qsim.errors",
+        "qsim.formats",
+        "qsim.formats.base",
+        "qsim.kernels.kl_divergence",
+        "qsim.network.graph",
+        "qsim.network.reference",
+        "qsim.network.weights",
+    },
     "qsim.train": set(),
     "qsim.zoo": {
         "hwmodels.documents",
