@@ -18,7 +18,7 @@ from qsim.formats import Quantized
 from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import INPUT, Network
 from qsim.onnx_reader import qonnx_passes as passes
-from qsim.onnx_reader.float_models import HANDLERS
+from qsim.onnx_reader.float_models import HANDLERS, SHAPE_ALONE, needed
 from qsim.onnx_reader.folding import FOLDS
 from qsim.onnx_reader.graph import OnnxGraph
 from qsim.onnx_reader.inputs import Fed
@@ -57,6 +57,7 @@ def read_qonnx(graph: OnnxGraph, fed: Fed, output: str) -> QonnxModel:
     Raises QsimError naming the file and every operator that is not read, or a node and what of it
     is not.
     """
+    graph = needed(graph, output)
     _check_operators(graph, fed)
     draft = drafted(graph, fed, output)
     name = "".join("_" if c.isspace() else c for c in graph.path.stem) or "model"
@@ -73,16 +74,16 @@ def read_qonnx(graph: OnnxGraph, fed: Fed, output: str) -> QonnxModel:
 
 def _check_operators(graph: OnnxGraph, fed: Fed) -> None:
     """Refuse all operators that are not read at once; of constants alone other ones are."""
-    constant, unknown = {*graph.constants, *fed.constants}, {}
+    computed, unknown = {fed.name}, {}
     for node in graph.nodes:
+        of_constants = node.kind in SHAPE_ALONE or computed.isdisjoint(node.inputs)
+        if not of_constants:
+            computed.update(filter(None, node.outputs))
         if node.domain in DOMAINS:
             known = node.kind in OF_QONNX
-        elif constant.issuperset(filter(None, node.inputs)):
-            known = node.domain == "" and (node.kind in FOLDS or node.kind in PASSED_ON)
         else:
-            known = node.domain == "" and node.kind in HANDLERS
-        if constant.issuperset(filter(None, node.inputs)):
-            constant.update(node.outputs)
+            readable = (*FOLDS, *PASSED_ON) if of_constants else HANDLERS
+            known = node.domain == "" and node.kind in readable
         if not known:
             kind = f"{node.domain}.{node.kind}" if node.domain else node.kind
             reason = REASONS.get(node.kind)

@@ -16,7 +16,8 @@ from qsim.network.graph import INPUT
 from qsim.network.layers import AveragePool, Conv, Layer, Linear, Shape
 from qsim.network.pointwise import Scale
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
-from qsim.onnx_reader.float_models import HANDLERS
+from qsim.onnx_reader.float_models import HANDLERS, take_in, tensors_of
+from qsim.onnx_reader.folding import MISFITS
 from qsim.onnx_reader.graph import OnnxGraph, OnnxNode
 from qsim.onnx_reader.inputs import Fed
 from qsim.onnx_reader.lowering import Lowering, Value
@@ -32,7 +33,6 @@ from qsim.onnx_reader.qonnx_quantizers import (
 )
 from qsim.onnx_writer.qonnx_grids import weight_grid
 
-DAMAGED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 RANK_LAYOUTS = {1: "NC", 2: "NWC", 3: "NCHW"}  # what QONNX takes for granted, by axes of an image
 
 
@@ -55,27 +55,20 @@ class _Reading:
 
     def __init__(self, graph: OnnxGraph, fed: Fed):
         self.low = Lowering(graph)
-        self.low.tensors |= fed.constants | {fed.name: Value(INPUT, fed.shape, 0)}
+        self.low.tensors |= fed.constants
+        integers = fed.name in graph.integers
+        self.low.settle(fed.name, Value(INPUT, fed.shape, 0, integers=integers))
         self.low.shapes[INPUT] = fed.shape[1:]
         self.draft = Draft({}, {}, {}, INPUT)
         self.integers: dict[str, Constant] = {}
 
     def take(self, node: OnnxNode) -> None:
         """Take in one node."""
-        low = self.low
-        tensors = [low.tensors.get(name) if name else None for name in node.inputs]
-        try:
-            if not any(isinstance(tensor, Value) for tensor in tensors):
-                self._constant(node, tensors)
-                return
-            made = self._made(node)
-        except DAMAGED as error:
-            raise low.refusal(node, f"it is not well made: {error}") from None
-        for name, value in zip(
-            node.outputs, made if isinstance(made, list) else [made], strict=False
-        ):
-            if name and value is not None:
-                low.tensors[name] = value
+        tensors = tensors_of(self.low, node)
+        if any(isinstance(tensor, Value) for tensor in tensors):
+            take_in(self.low, node, self._made)
+        else:
+            self._constant(node, tensors)
 
     def _constant(self, node: OnnxNode, arrays: list) -> None:
         known = [
@@ -86,11 +79,14 @@ class _Reading:
             constant = folded(node, known)
         except QsimError as error:
             raise self.low.refusal(node, str(error)) from None
-        self.low.tensors[node.outputs[0]] = constant.real
+        except MISFITS as error:
+            raise self.low.refusal(node, f"it is not well made: {error}") from None
+        self.low.spend(node, constant.real)
+        self.low.settle(node.outputs[0], constant.real)
         if constant.levels is not None:
             self.integers[node.outputs[0]] = constant
 
-    def _made(self, node: OnnxNode) -> Any:
+    def _made(self, low: Lowering, node: OnnxNode) -> Any:
         if node.domain in DOMAINS:
             quantize = _OF_QONNX[node.kind]
             try:
@@ -140,7 +136,7 @@ class _Reading:
         other = self.low.tensors[node.inputs[1 - place]]
         x = self.low.tensors[node.inputs[place]]
         product = self.draft.products.get(x.layer)
-        free = product is not None and self.low.only_reader(node.inputs[place])
+        free = product is not None and self.low.is_read_once(x.layer)
         if isinstance(other, Value) or not free or (node.kind == "Div" and place):
             return None
         axis = len(x.shape) - 1 if isinstance(self.low.layers[x.layer], Linear) else 1
