@@ -5,17 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conformance import qonnx_models as models
+from conformance.generators import SEEDS
 from conformance.peers import ONNX, load
 from conformance.test_qonnx_models import read
+from hypothesis import given, settings
 from programs import program_for, residual_network, varied_network
 
-from qsim.errors import QsimError
+from qsim.errors import InputError, QsimError
+from qsim.execute import execute
 from qsim.formats import BinaryActivations
 from qsim.kernels.accumulator import Accumulator
 from qsim.network.graph import Network
 from qsim.network.layers import Conv, Flatten, Linear
 from qsim.network.recurrent import Lstm
+from qsim.onnx_reader import read_onnx
 from qsim.onnx_writer import qonnx_model, write_qonnx
+from qsim.verify import count_checked
 
 WEIGHT = np.float32([[1, -0.5, 0.25], [0.75, 0, -1]])
 
@@ -183,3 +188,83 @@ def test_a_register_that_never_overflows_is_none(tmp_path):
     program = program_of(network=residual_network(), accumulator=Accumulator(24, "saturate"))
     write_qonnx(program, tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").stat().st_size > 0
+
+
+CHANGES = (0, 1, -1, 2, 7, 33, 255, 1e9, -1e9, 0.5, 1e-40, 2.0**31, np.nan, np.inf)
+SHAPES = ((), (1,), (0,), (2, 3), (1, 1, 1, 1))
+
+
+def changed(model, rng):
+    """The model with one to three things changed in a way that keeps it a message."""
+    made = load(ONNX).ModelProto()
+    made.CopyFrom(model)
+    for _ in range(rng.integers(1, 4)):
+        [change_constant, change_shape, change_node, drop_input, wire_otherwise][rng.integers(5)](
+            made.graph, rng
+        )
+    return made
+
+
+def change_constant(graph, rng):
+    held = graph.initializer[rng.integers(len(graph.initializer))]
+    array = load(ONNX).numpy_helper.to_array(held).copy()
+    if array.size and array.dtype.kind == "f":
+        array.reshape(-1)[rng.integers(array.size)] = CHANGES[rng.integers(len(CHANGES))]
+        held.CopyFrom(load(ONNX).numpy_helper.from_array(array, held.name))
+
+
+def change_shape(graph, rng):
+    held = graph.initializer[rng.integers(len(graph.initializer))]
+    array = load(ONNX).numpy_helper.to_array(held)
+    shape = SHAPES[rng.integers(len(SHAPES))]
+    array = np.resize(array, shape) if array.size else np.zeros(shape, array.dtype)
+    held.CopyFrom(load(ONNX).numpy_helper.from_array(np.ascontiguousarray(array), held.name))
+
+
+def change_node(graph, rng):
+    node, other = (graph.node[i] for i in rng.integers(len(graph.node), size=2))
+    if rng.integers(2) or not node.attribute:
+        node.op_type, node.domain = other.op_type, other.domain
+        return
+    attribute = node.attribute[rng.integers(len(node.attribute))]
+    value = [3, -1, 0.5, "NHWC", [2, 0]][rng.integers(5)]
+    attribute.CopyFrom(load(ONNX).helper.make_attribute(attribute.name, value))
+
+
+def drop_input(graph, rng):
+    node = graph.node[rng.integers(len(graph.node))]
+    del node.input[-1:]
+
+
+def wire_otherwise(graph, rng):
+    node, other = (graph.node[i] for i in rng.integers(len(graph.node), size=2))
+    if node.input:
+        node.input[rng.integers(len(node.input))] = [*other.input, *other.output][0]
+
+
+@settings(max_examples=150)
+@given(SEEDS)
+def test_a_changed_file_is_refused_in_one_sentence_or_computed_as_it_says(tmp_path_factory, seed):
+    """Mutants of valid models, and of these as bytes; what is read is confirmed independently."""
+    rng = np.random.default_rng(seed)
+    bases = (models.fully_connected, models.convolutional, models.residual)
+    model = changed(bases[rng.integers(3)](rng, 2, 2), rng)
+    data = bytearray(model.SerializeToString())
+    for _ in range(rng.integers(0, 3)):
+        data[rng.integers(len(data))] = rng.integers(256)
+    path = tmp_path_factory.mktemp("mutant") / "mutant.onnx"
+    path.write_bytes(data)
+    try:
+        program = read_onnx(path).program
+    except InputError as error:
+        assert str(error).startswith(str(path))
+        assert "\n" not in str(error)
+        return
+    if program is None or np.prod(program.network.input_shape) > 10**4:
+        return
+    images = np.float32(rng.normal(0, 2, (1, *program.network.input_shape)))
+    try:
+        steps = execute(program, images)
+    except InputError:
+        return
+    assert count_checked(program, steps, 10)[1] == []
