@@ -146,6 +146,9 @@ def _is_integer(value: Any) -> bool:
 
 
 def _node(path: Path, node: Any, opset: int) -> OnnxNode:
+    texts = (node.op_type, node.domain, node.name, *node.input, *node.output)
+    if not all(isinstance(text, str) for text in texts):  # else bytes that are no UTF-8
+        raise QsimError(f"{path}: a node has a name that is no text, {texts[:3]}")
     domain = "" if node.domain in STANDARD else node.domain
     where = f"{path}: node {node.name or node.op_type!r}"
     attributes: dict[str, Any] = {}
