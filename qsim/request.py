@@ -66,6 +66,8 @@ def _is_workload(name: str) -> bool:
     if path.suffix in zoo.TABLES:
         return "layers" not in read_yaml(path)
     if path.suffix == ".onnx":
+        if not exists:
+            raise WorkloadError(f"{name}: no such file")
         return False
     if exists:
         return True
