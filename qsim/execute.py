@@ -40,9 +40,11 @@ from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import Curve, Multiply, Scale
 from qsim.network.recurrent import Gru, Lstm
 from qsim.network.reference import float_layer, moved
+from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.parameters import FARTHEST_BIAS
 from qsim.program import Program
 from qsim.recurrent_layers import run_cell
+from qsim.rounding_layers import count_thresholds, truncate
 from qsim.runtime_curves import runtime_curve
 from qsim.stand_in import map_of
 from qsim.table_layers import table_of
@@ -117,6 +119,10 @@ def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
             return _multiplied(*inputs)
         case Scale():
             return Levels(x.levels, program.scales[node.name])
+        case Identity():
+            return x
+        case MultiThreshold() | Truncate():
+            return _rounding_layer(program, node, sums_of(x))
         case MatMul(transposed=transposed):
             return _activation_product(program, inputs, transposed)
         case Lstm() | Gru():
@@ -247,6 +253,18 @@ def _tabled(program: Program, node: Node, x: Levels) -> Sums:
     else:
         levels, out_scale = table(x.levels), float(table.y.scale)
     return Sums(((levels, np.full(levels.shape[1], out_scale)),))
+
+
+def _rounding_layer(program: Program, node: Node, x: Sums) -> Sums:
+    """Thresholds of a tensor, or its integers without their last bits."""
+    try:
+        if isinstance(node.layer, Truncate):
+            return truncate(node.layer, x)
+        return count_thresholds(node.layer, program.real[f"{node.name}.thresholds"], x)
+    except (ValueError, OverflowError) as error:
+        raise QsimError(
+            f"layer {node.name!r} of network {program.network.name} cannot be computed: {error}"
+        ) from None
 
 
 def _normed(program: Program, node: Node, x: Levels) -> Sums:

@@ -10,6 +10,7 @@ from qsim.onnx_reader.float_models import float_network
 from qsim.onnx_reader.graph import read_graph
 from qsim.onnx_reader.inputs import feeds, wanted_output
 from qsim.onnx_reader.options import OnnxOptions
+from qsim.onnx_reader.qonnx import is_qonnx, read_qonnx
 from qsim.onnx_reader.quantized import is_quantized, read_quantized
 from qsim.program import Program
 
@@ -40,5 +41,8 @@ def read_onnx(path: Path, options: OnnxOptions | None = None) -> Imported:
     if is_quantized(graph):
         model = read_quantized(graph, fed, output)
         return Imported(model.program.network, model.program.real, model.program, model.notes)
+    if is_qonnx(graph):
+        program = read_qonnx(graph, fed, output).program
+        return Imported(program.network, program.real, program)
     network, weights = float_network(graph, fed, output)
     return Imported(network, weights)

@@ -14,6 +14,7 @@ from qsim.onnx_writer.refusals import check_expressible
 from qsim.program import Program
 
 Form = Literal["qdq", "qoperator"]
+QonnxForm = Literal["quant", "thresholds"]
 FORMS = {"qdq": QdqWriter, "qoperator": QOperatorWriter}
 
 
@@ -38,22 +39,32 @@ def write_onnx(program: Program, form: Form, path: Path) -> None:
     save(onnx_model(program, form), path)
 
 
-def qonnx_model(program: Program) -> Any:
-    """The ModelProto of a program whose requantize is ``onnx`` or ``shift``, in QONNX: one image
-    in float32, and the network's result in float32; the rounded tensor NAME is ``NAME_quant``.
+def qonnx_model(program: Program, form: QonnxForm = "quant") -> Any:
+    """The ModelProto of a program in QONNX: one image in float32, and the network's result in
+    float32.
 
-    A run in float32, as QONNX's executor is, gives the integers of ``execute`` where it is exact:
-    all scales, factors and real biases being powers of two or few multiples of them, and sums less
-    than 2**24 of the least. Elsewhere a value beside the middle of two levels may get the other.
+    quant        real values, each weight and each rounded tensor made by a Quant or BipolarQuant;
+                 the rounded tensor NAME is ``NAME_quant``. Of a program whose requantize is
+                 ``onnx`` or ``shift``. A run in float32, as QONNX's executor is, gives the integers
+                 of ``execute`` where it is exact: all scales, factors and real biases being powers
+                 of two or few multiples of them, and sums less than 2**24 of the least. Elsewhere
+                 a value beside the middle of two levels may get the other.
+    thresholds   integers alone, levels counted by MultiThreshold; the levels of NAME are
+                 ``NAME_levels``. They are those of ``execute``, whatever the scales and the
+                 arithmetic; only the result is multiplied by its scale, in float32.
 
-    Raises QsimError where onnx is not installed, or naming each layer that QONNX cannot express.
+    Raises QsimError where onnx is not installed, or naming what the form cannot express.
     """
     onnx_package()
+    if form == "thresholds":
+        from qsim.onnx_writer.qonnx_thresholds import ThresholdWriter
+
+        return ThresholdWriter(program).model()
     check_qonnx(program)
     return QonnxWriter(program).model()
 
 
-def write_qonnx(program: Program, path: Path) -> None:
-    """Write ``qonnx_model(program)`` to ``path``. Raises QsimError as that does, before anything is
-    written, and where the file cannot be."""
-    save(qonnx_model(program), path)
+def write_qonnx(program: Program, path: Path, form: QonnxForm = "quant") -> None:
+    """Write ``qonnx_model(program, form)`` to ``path``. Raises QsimError as that does, before
+    anything is written, and where the file cannot be."""
+    save(qonnx_model(program, form), path)

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from qsim.formats import Float, Quant, Quantized
+from qsim.network.fold import normalisation
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     AveragePool,
+    BatchNorm,
     Clip,
     Conv,
     HardTanh,
@@ -16,14 +18,16 @@ from qsim.network.layers import (
     Relu,
     Relu6,
 )
+from qsim.network.pointwise import Offset, Scale
+from qsim.network.roundings import Identity, MultiThreshold, Truncate
+from qsim.onnx_writer import qonnx_special as special
 from qsim.onnx_writer.graph import GraphBuilder, Versions
 from qsim.onnx_writer.operators import operator
-from qsim.onnx_writer.qonnx_grids import ROUNDING_MODES, activation_grid, weight_grid
+from qsim.onnx_writer.qonnx_grids import DOMAIN, ROUNDING_MODES, activation_grid, weight_grid
 from qsim.program import Program
 
-DOMAIN = "qonnx.custom_op.general"
 # as old as the operators allow; images one at a time, as QONNX's executor wants every side fixed
-VERSIONS = Versions(opset=13, domains={DOMAIN: 1}, ir=8)
+OPSET, IR_VERSION = 13, 8
 BATCH = 1
 
 
@@ -35,7 +39,9 @@ class QonnxWriter:
 
     def __init__(self, program: Program):
         self.program = program
-        self.graph = GraphBuilder(program.network.name, batch=BATCH, versions=VERSIONS)
+        domains = {DOMAIN: special.version(program)}
+        versions = Versions(OPSET, domains, IR_VERSION)
+        self.graph = GraphBuilder(program.network.name, batch=BATCH, versions=versions)
         self.read: dict[str, str] = {}  # by tensor, what the layers after it read
 
     def model(self) -> Any:
@@ -53,6 +59,19 @@ class QonnxWriter:
     def _layer(self, node: Node) -> str:
         x, *others = (self.read[name] for name in node.inputs)
         match node.layer:
+            case Identity():
+                return x
+            case Scale(factor=factor):
+                return self._times(x, factor, node.name, node.name)
+            case BatchNorm():
+                return self._norm(node, x)
+            case Offset():
+                bias = self.graph.constant(
+                    f"{node.name}.bias", self.program.real[f"{node.name}.bias"]
+                )
+                return self.graph.add("Add", [x, bias], node.name)
+            case MultiThreshold() | Truncate():
+                return special.write(self.graph, self.program, node, x)
             case Conv() | Linear():
                 return self._product(node, x)
             case Relu():
@@ -77,6 +96,19 @@ class QonnxWriter:
             for key, array in written.constants.items()
         ]
         return self.graph.add(written.name, inputs + constants, output, **written.attributes)
+
+    def _times(self, x: str, factor, owner: str, output: str) -> str:
+        held = self.graph.constant(f"{owner}.factor", np.asarray(factor, np.float32))
+        return self.graph.add("Mul", [x, held], output)
+
+    def _norm(self, node: Node, x: str) -> str:
+        """A batch norm that stands alone, as the factor and the addend it comes to."""
+        along = (-1, *(1,) * (len(node.output_shape) - 1))
+        factor, offset = (v.reshape(along) for v in normalisation(node, self.program.real))
+        scaled = self._times(x, factor, node.name, f"{node.name}_scaled")
+        return self.graph.add(
+            "Add", [scaled, self.graph.constant(f"{node.name}.offset", offset)], node.name
+        )
 
     def _transposed(self, node: Node, y: str) -> str:
         axes = list(range(len(node.input_shapes[1]) + 1))
@@ -115,7 +147,7 @@ class QonnxWriter:
         if turned:
             real, scale = real.T, scale.T
         grid = None if is_binary(quantized) else weight_grid(*level_range(quantized))
-        return self._quant(self.graph.constant(name, real), f"{name}_quant", grid, scale)
+        return self._quant(self.graph.constant(f"{name}_real", real), name, grid, scale)
 
     def _bias(self, node: Node) -> str | None:
         """A real bias; or one in integers, with the Quant whose scale is that of the sums."""
@@ -139,8 +171,10 @@ class QonnxWriter:
 
     def _rounded(self, tensor: str, real: str) -> str:
         """What the layers after a tensor read of it."""
-        number = self.program.formats.get(tensor)
+        number, node = self.program.formats.get(tensor), self.program.network.nodes.get(tensor)
         if not self.program.rounds(tensor) or isinstance(number, Float):
+            return real
+        if node is not None and special.is_rounded(self.program, node):
             return real
         scale = np.asarray(self.program.scales[tensor], np.float32)
         return self._quant(real, f"{tensor}_quant", activation_grid(number), scale)

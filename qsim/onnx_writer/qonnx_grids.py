@@ -4,6 +4,7 @@ from qsim.errors import QsimError
 from qsim.formats import FixedPoint, Format, Quant
 from qsim.formats.binary import BinaryFormat
 
+DOMAIN = "qonnx.custom_op.general"
 ROUNDING_MODES = {  # QONNX's names of the roundings of ``Quant``
     "half_even": "ROUND",
     "half_away": "HALF_UP",

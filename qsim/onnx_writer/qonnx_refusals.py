@@ -6,9 +6,10 @@ from qsim.errors import QsimError
 from qsim.formats import Float
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import Clipping, Relu, Tabled
-from qsim.network.pointwise import Curve, FloatStep
+from qsim.network.layers import BatchNorm, Clipping, Relu, Tabled
+from qsim.network.pointwise import Curve, Offset, Scale
 from qsim.network.recurrent import Recurrent
+from qsim.network.roundings import RoundingRow
 from qsim.onnx_writer.operators import operator
 from qsim.onnx_writer.qonnx_grids import activation_grid
 from qsim.program import Program
@@ -61,9 +62,8 @@ def _of_layer(program: Program, node: Node) -> str | None:
         return "QONNX has no recurrent layers in integers"
     if isinstance(node.layer, Tabled | Curve):
         return "it is computed by a table of correctly rounded entries, which QONNX has not"
-    if isinstance(node.layer, FloatStep):
-        return f"a {node.layer.__struct_config__.tag} layer is not written"
-    if not isinstance(node.layer, Relu | Clipping) and operator(node) is None:
+    written = Relu | Clipping | RoundingRow | BatchNorm | Scale | Offset
+    if not isinstance(node.layer, written) and operator(node) is None:
         return f"no operator is written for a {node.layer.__struct_config__.tag} layer"
     return _of_register(program, node)
 
