@@ -98,13 +98,10 @@ def read_graph(path: Path, model: Any) -> OnnxGraph:
 
 
 def _check_names(path: Path, graph: Any) -> None:
-    """Refuse names that are not in UTF-8, which come as bytes."""
-    names = [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
-    for node in graph.node:
-        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
-    for name in names:
-        if isinstance(name, bytes):
-            raise QsimError(f"{path}: the name {name[:50]!r} is no text in UTF-8")
+    """Refuse names of tensors that are not in UTF-8, which come as bytes."""
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        if isinstance(value.name, bytes):
+            raise QsimError(f"{path}: a tensor has a name that is no text, {value.name[:50]!r}")
 
 
 def _constants(path: Path, graph: Any) -> dict[str, np.ndarray]:
