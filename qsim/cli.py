@@ -289,9 +289,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     exporting.add_argument("workload", help=MODEL)
     exporting.add_argument(
-        "--to", required=True, choices=("qdq", "qoperator", "qonnx", "npz"),
-        help="ONNX with QuantizeLinear and DequantizeLinear, with quantized operators, QONNX, or"
-        " the integers themselves",
+        "--to", required=True, choices=("qdq", "qoperator", "qonnx", "qonnx-thresholds", "npz"),
+        help="ONNX with QuantizeLinear and DequantizeLinear, with quantized operators, QONNX, QONNX"
+        " of integers and thresholds, or the integers themselves",
     )  # fmt: skip
     exporting.add_argument("--out", required=True, type=Path, metavar="FILE")
     exporting.add_argument("--images", metavar="DATA", help=argparse.SUPPRESS)
