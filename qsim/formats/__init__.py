@@ -80,7 +80,9 @@ def from_document(document: str | dict, *, where: str):
 
 
 def name_of(number: Facts) -> str:
-    """The name of a format in the registry."""
+    """The name of a format in the registry; an affine grid has that of affine formats."""
+    if isinstance(number, AffineGrid):
+        return "affine"
     return next(name for name, record in FORMATS.items() if type(number) is record)
 
 

@@ -17,6 +17,7 @@ from qsim.program import Arithmetic, Program
 from qsim.program_checks import check_accumulator
 
 ARITHMETIC = "onnxruntime"
+QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "QGemm")
 DOMAINS = (*STANDARD, MICROSOFT)
 
 
@@ -36,9 +37,8 @@ class QuantizedModel:
 
 
 def is_quantized(graph: OnnxGraph) -> bool:
-    """Whether a graph has quantized tensors of its own."""
-    kinds = ("QuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm")
-    return any(node.kind in kinds and node.domain in DOMAINS for node in graph.nodes)
+    """Whether a graph has quantized tensors or weights of its own."""
+    return any(node.kind.startswith(QUANTIZED) and node.domain in DOMAINS for node in graph.nodes)
 
 
 def read_quantized(graph: OnnxGraph, fed: Fed, result: str) -> QuantizedModel:

@@ -1,20 +1,22 @@
 """Layers of the operators of a quantized graph: of integers where the operator computes with them,
 else in real numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from qsim.formats import Float
 from qsim.network.graph import INPUT
-from qsim.network.layers import Clip, Conv, Layer, Linear
+from qsim.network.layers import Clip, Conv, Flatten, Layer, Linear, MaxPool
 from qsim.network.moves import Reshape
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_geometry import conv_fields, reshaped
 from qsim.onnx_reader.quantized_reading import Reading
-from qsim.onnx_reader.quantized_runtime import note_float_kernel
+from qsim.onnx_reader.quantized_runtime import note_float_kernel, takes_bias
 from qsim.onnx_reader.quantized_tensors import WIDEST, Activation, Grid, Parameter, base_name
+
+OF_SUMS = (MaxPool, Flatten)  # move sums that are not rounded
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def clip_codes(reading: Reading, node: OnnxNode, x: Activation, low: int, high: 
     narrow = grid.narrowed(low, high)
     alone = reading.rounded_at.get(x.layer) == node.inputs[0]
     alone = alone and reading.is_read_once(node.inputs[0])
+    if alone:
+        reading.replaced.add(node.inputs[0])
     if alone and narrow:
         draft.formats[x.layer] = narrow
         reading.set(node, x)
@@ -59,7 +63,9 @@ def clip_codes(reading: Reading, node: OnnxNode, x: Activation, low: int, high: 
         "low": ends[0] if low > info.min else -WIDEST,
         "high": ends[1] if high < info.max else WIDEST,
     }
-    if alone and x.layer != INPUT:
+    if alone and x.layer == INPUT:
+        reading.replaced.discard(node.inputs[0])
+    elif alone:
         del draft.formats[x.layer], draft.scales[x.layer]
     layer = draft.add(Clip, base_name(node.outputs[0]), [x.layer], **limits)
     _round(reading, node, layer, grid)
@@ -70,9 +76,12 @@ def product(reading: Reading, node: OnnxNode, made: Product) -> None:
     """A layer with products of real operands, which are of integers where both are."""
     x = reading.activation(node, 0)
     is_quantized = x.grid is not None and not x.coded and made.weight.scale is not None
-    if is_quantized and (reading.rounding(node) or made.kind is Linear):
+    dense = made.kind is Linear
+    takes = is_quantized and takes_bias(made.bias, _scale_of_sums(x, made), of_any_scale=dense)
+    if takes and (reading.rounding(node) or dense):
         note_float_kernel(reading, node, [x])
-        _integer_product(reading, node, x, made)
+        layer = scaled_product(reading, node, x, made)
+        reading.set(node, Activation(layer, exact=True, merged=x.merged))
     else:
         _real_product(reading, node, x, made)
 
@@ -80,10 +89,11 @@ def product(reading: Reading, node: OnnxNode, made: Product) -> None:
 def q_product(reading: Reading, node: OnnxNode, made: Product, grid: Grid | None) -> None:
     """A layer with products of integers, rounded or (grid None) not."""
     x = reading.coded(node, 0)
-    layer = _integer_product(reading, node, x, made)
+    layer = scaled_product(reading, node, x, made)
     if grid is not None:
         _round(reading, node, layer, grid)
-        reading.set(node, Activation(layer, grid, coded=True, merged=x.merged))
+    coded = grid is not None
+    reading.set(node, Activation(layer, grid, coded, exact=not coded, merged=x.merged))
 
 
 def compute(
@@ -116,6 +126,22 @@ def q_compute(
     reading.set(node, Activation(made, grid, coded=True))
 
 
+def real(reading: Reading, node: OnnxNode, kind: type[Layer], **fields: Any) -> None:
+    """A layer of one tensor that is computed in real numbers."""
+    x = reading.activation(node, 0)
+    _check_apart(reading, node, [x])
+    made = reading.draft.add(kind, reading.name_of(node), [_real_layer(reading, node, x)], **fields)
+    _note_real(reading, made)
+    reading.set(node, Activation(made))
+
+
+def flattened(reading: Reading, node: OnnxNode) -> None:
+    """Flatten what a node has made."""
+    made = reading.tensors[node.outputs[0]]
+    flat = reading.draft.add(Flatten, f"{made.layer}_flat", [made.layer])
+    reading.set(node, replace(made, layer=flat))
+
+
 def bound(reading: Reading, node: OnnxNode, kind: type[Layer], **fields: Any) -> None:
     """A bound of real numbers."""
     x = reading.activation(node, 0)
@@ -129,15 +155,19 @@ def move(reading: Reading, node: OnnxNode, kind: type[Layer], **fields: Any) -> 
     """A layer that moves values, or takes the largest of some: of integers the integers."""
     x, draft = reading.activation(node, 0), reading.draft
     _check_apart(reading, node, [x])
-    if x.exact:  # rounded before it is moved, which gives the same integers
-        grid = _grid_ahead(reading, node)
+    rounding = reading.rounding(node)
+    if x.exact and rounding:  # rounded before it is moved, which gives the same integers
+        grid = reading.grid(rounding, 1)
         draft.round(x.layer, grid)
         x = Activation(x.layer, grid)
+    elif x.exact and kind not in OF_SUMS:
+        draft.formats[x.layer] = Float()
+        x = replace(x, exact=False)
     made = draft.add(kind, reading.name_of(node), [x.layer], **fields)
     if x.grid is not None:
         draft.formats[made] = draft.formats[x.layer]
         draft.scales[made] = draft.scales[x.layer]
-    reading.set(node, Activation(made, x.grid, x.coded))
+    reading.set(node, replace(x, layer=made))
 
 
 def reshape(reading: Reading, node: OnnxNode, sides: list[int]) -> None:
@@ -156,7 +186,8 @@ def _round(reading: Reading, node: OnnxNode, layer: str, grid: Grid) -> None:
     reading.rounded_at[layer] = node.outputs[0]
 
 
-def _integer_product(reading: Reading, node: OnnxNode, x: Activation, made: Product) -> str:
+def scaled_product(reading: Reading, node: OnnxNode, x: Activation, made: Product) -> str:
+    """Add a layer with products of integers; its name."""
     weight, rows = made.weight, len(made.weight.codes)
     if weight.codes.dtype not in (np.uint8, np.int8):
         raise reading.refusal(node, f"weights of {weight.codes.dtype} are not read; uint8 or int8")
@@ -164,18 +195,42 @@ def _integer_product(reading: Reading, node: OnnxNode, x: Activation, made: Prod
         raise reading.refusal(node, "its weights have scales along what is summed, not by row")
     bias = np.zeros(rows, np.int64)
     if made.bias is not None:
-        if made.bias.codes.dtype != np.int32 or made.bias.codes.size != rows:
-            raise reading.refusal(
-                node, f"its bias must be {rows} integers of int32, in the scale of its sums"
-            )
-        bias = made.bias.codes.astype(np.int64).reshape(rows)
+        bias = _bias(reading, node, made, _scale_of_sums(x, made))
     layer = _add_product(reading, node, x.layer, made)
     reading.draft.hold(layer, weight, bias, x.grid)
-    reading.set(node, Activation(layer, exact=True, merged=x.merged))
     return layer
 
 
+def _check_size(reading: Reading, node: OnnxNode, made: Product) -> None:
+    size, rows = made.bias.codes.size, len(made.weight.codes)
+    if size != rows:
+        raise reading.refusal(node, f"its bias has {size} values for {rows} rows")
+
+
+def _scale_of_sums(x: Activation, made: Product) -> np.ndarray:
+    """That of products of integers, float32 (rows,) or (1,)."""
+    return made.weight.scale * np.float32(x.grid.scale)
+
+
+def _bias(reading: Reading, node: OnnxNode, made: Product, by_row: np.ndarray) -> np.ndarray:
+    """The integers of a bias, int64 (rows,): those that are stored, or a real bias in the scale of
+    the sums, as the runtime quantizes it."""
+    stored, rows = made.bias.codes, len(made.weight.codes)
+    _check_size(reading, node, made)
+    if made.bias.zero_point is not None and made.bias.zero_point.any():
+        raise reading.refusal(node, "its bias has a zero point, which must be 0")
+    integers = stored.reshape(rows)
+    if stored.dtype != np.int32:
+        with np.errstate(over="ignore"):  # what is infinite is refused
+            integers = np.rint(integers.astype(np.float32) / by_row)
+        if not (np.abs(integers) < 2.0**31).all():
+            raise reading.refusal(node, "its bias is beyond int32 in the scale of its sums")
+    return integers.astype(np.int64)
+
+
 def _real_product(reading: Reading, node: OnnxNode, x: Activation, made: Product) -> None:
+    if made.bias is not None:
+        _check_size(reading, node, made)
     layer = _add_product(reading, node, _real_layer(reading, node, x), made)
     reading.draft.hold_real(layer, made.weight, made.bias)
     _note_real(reading, layer)
@@ -210,13 +265,6 @@ def _real_layer(reading: Reading, node: OnnxNode, x: Activation) -> str:
         reading.draft.formats[made] = Float()
         reading.real_layers[x.layer] = made
     return reading.real_layers[x.layer]
-
-
-def _grid_ahead(reading: Reading, node: OnnxNode) -> Grid:
-    rounding = reading.rounding(node)
-    if rounding is None:
-        raise reading.refusal(node, "it moves sums that are not rounded; quantize its input")
-    return reading.grid(rounding, 1)
 
 
 def _check_apart(reading: Reading, node: OnnxNode, inputs: list[Activation]) -> None:

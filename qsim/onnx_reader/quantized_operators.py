@@ -17,10 +17,14 @@ from qsim.network.layers import (
     MatMul,
     MaxPool,
     Relu,
+    Sigmoid,
+    Softmax,
+    Tanh,
 )
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
-from qsim.network.pointwise import Multiply
+from qsim.network.pointwise import HardSwish, LeakyRelu, Multiply
 from qsim.onnx_reader import quantized_layers as layers
+from qsim.onnx_reader import quantized_sums as sums
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_geometry import window_fields
 from qsim.onnx_reader.quantized_layers import Product
@@ -139,8 +143,21 @@ def _matrix(reading: Reading, node: OnnxNode, weight: Parameter) -> Parameter:
 TWO = {"Add": Add, "Mul": Multiply}
 
 
+@handles("ConvInteger", "MatMulInteger")
+def _integer_sums(reading: Reading, node: OnnxNode) -> None:
+    sums.begin(reading, node)
+
+
+@handles("Cast")
+def _cast(reading: Reading, node: OnnxNode) -> None:
+    if not sums.goes_on(reading, node):
+        raise reading.refusal(node, "only a Cast of integer sums to float32 is read")
+
+
 @handles(*TWO)
 def _two(reading: Reading, node: OnnxNode) -> None:
+    if sums.goes_on(reading, node):
+        return
     layers.compute(reading, node, TWO[node.kind], [0, 1])
 
 
@@ -272,6 +289,49 @@ def _resize(reading: Reading, node: OnnxNode) -> None:
     if len(factors) != 4 or [*scales] != factors or factors[:2] != [1, 1]:
         raise reading.refusal(node, "only whole factors of height and width are read")
     layers.move(reading, node, Upsample, factor=tuple(factors[2:]))
+
+
+@handles("ReduceMean")
+def _reduce_mean(reading: Reading, node: OnnxNode) -> None:
+    """The mean over an image, in real numbers."""
+    given = node.attributes.get("axes")
+    axes = given if given is not None else reading.constant(node, 1, "its axes")
+    if len(reading.shape(node, 0)) != 3 or sorted(int(axis) % 4 for axis in axes) != [2, 3]:
+        raise reading.refusal(node, "only a mean over height and width is read")
+    layers.real(reading, node, AveragePool)
+    if not node.attributes.get("keepdims", 1):
+        layers.flattened(reading, node)
+
+
+CURVES = {
+    "HardSwish": HardSwish,
+    "LeakyRelu": LeakyRelu,
+    "Sigmoid": Sigmoid,
+    "Softmax": Softmax,
+    "Tanh": Tanh,
+}
+
+
+@handles(*CURVES)
+def _curve(reading: Reading, node: OnnxNode) -> None:
+    layers.compute(reading, node, CURVES[node.kind], [0], **_curve_fields(reading, node))
+
+
+@handles("QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax", domain=MICROSOFT)
+def _q_curve(reading: Reading, node: OnnxNode) -> None:
+    kind = CURVES[node.kind.removeprefix("QLinear")]
+    grid = reading.grid(node, 3)
+    layers.q_compute(reading, node, kind, [0], grid, **_curve_fields(reading, node))
+
+
+def _curve_fields(reading: Reading, node: OnnxNode) -> dict[str, Any]:
+    if node.kind.endswith("LeakyRelu"):
+        return {"slope": float(np.float32(node.attributes.get("alpha", 0.01)))}
+    if node.kind.endswith("Softmax"):
+        rank = len(reading.shape(node, 0)) + 1
+        if int(node.attributes.get("axis", -1)) % rank != rank - 1:
+            raise reading.refusal(node, "only a softmax along the last axis is read")
+    return {}
 
 
 @handles("Identity", "Dropout")

@@ -21,6 +21,7 @@ class Reading:
     tensors       what is known of its tensors, by name
     readers       by tensor, the nodes that read it
     rounded_at    by layer, the tensor of integers that it was rounded to
+    replaced      tensors of integers that the program has only within bounds that follow
     real_layers   by layer of integers, the layer that makes real numbers of them
     """
 
@@ -34,6 +35,7 @@ class Reading:
             name: Parameter(array) for name, array in constants.items()
         }
         self.real_layers: dict[str, str] = {}
+        self.replaced: set[str] = set()
         self.rounded_at: dict[str, str] = {}  # by layer, the integers that it was rounded to
         self.readers: dict[str, list[OnnxNode]] = {}
         for node in nodes:
@@ -69,7 +71,8 @@ class Reading:
     def coded_layers(self) -> dict[str, str]:
         """By tensor of integers, the layer that makes it."""
         activations = {k: v for k, v in self.tensors.items() if isinstance(v, Activation)}
-        return {name: x.layer for name, x in activations.items() if x.coded and not x.merged}
+        coded = {name: x for name, x in activations.items() if x.coded and not x.merged}
+        return {name: x.layer for name, x in coded.items() if name not in self.replaced}
 
     def read(self, node: OnnxNode, place: int) -> Activation | Parameter:
         """What a node reads. Raises QsimError where there is nothing."""
@@ -162,6 +165,10 @@ class Reading:
         if self.has(node, place + 2):
             zero_point = self.constant(node, place + 2, "a zero point")
         self._check_scale(node, scale)
+        if codes.dtype.kind not in "iu" or zero_point.dtype != codes.dtype:
+            raise self.refusal(
+                node, "constants are integers, and their zero point is of their type"
+            )
         if scale.ndim > 1 or zero_point.size not in (1, scale.size):
             raise self.refusal(node, "constants have one scale and zero point, or one for each row")
         if scale.size > 1 and scale.size != codes.shape[axis]:

@@ -28,7 +28,8 @@ class Grid:
         """The format of the levels, code - zero point."""
         if self.dtype == np.int8 and self.zero_point == 0:
             return Fixed(8, full_range=True)
-        return AffineGrid(8, self.zero_point - int(np.iinfo(self.dtype).min))
+        signed = self.dtype == np.int8
+        return AffineGrid(8, self.zero_point + 128 * signed, signed_codes=bool(signed))
 
     def narrowed(self, low: int, high: int) -> Format | None:
         """The format of codes ``low .. high``, if they are all of fewer bits."""
@@ -78,7 +79,8 @@ class Parameter:
         if self.scale.size > 1:
             sides[self.axis] = self.scale.size
         levels = self.codes.astype(np.int64) - self.zero_point.astype(np.int64).reshape(sides)
-        return levels.astype(np.float32) * self.scale.reshape(sides)
+        with np.errstate(over="ignore"):  # what is infinite is refused where it is used
+            return levels.astype(np.float32) * self.scale.reshape(sides)
 
     def rows_first(self, turned: bool) -> "Parameter":
         """A matrix with its rows, the outputs, first; ``turned``: they are its columns."""
@@ -136,16 +138,16 @@ class Draft:
         self.weights[layer] = quantized = as_quantized(weight)
         self.biases[layer] = bias
         by_row = weight.scale.astype(np.float64) * np.float64(grid.scale)
-        self.real[f"{layer}.weight"] = quantized.real.astype(np.float32)
+        self.real[f"{layer}.weight"] = finite32(quantized.real)
         if self.layers[-1].bias:
-            self.real[f"{layer}.bias"] = (bias * by_row).astype(np.float32)
+            self.real[f"{layer}.bias"] = finite32(bias * by_row)
 
     def hold_real(self, layer: str, weight: Parameter, bias: Parameter | None) -> None:
         """Give a layer in floating point its weights and bias."""
         self.weights[layer] = None
-        self.real[f"{layer}.weight"] = weight.real
+        self.real[f"{layer}.weight"] = finite32(weight.real)
         if bias is not None:
-            self.real[f"{layer}.bias"] = bias.real.reshape(-1)
+            self.real[f"{layer}.bias"] = finite32(bias.real.reshape(-1))
 
     def note(self, sentence: str) -> None:
         """Add a note, once."""
@@ -173,6 +175,15 @@ def as_quantized(weight: Parameter) -> Quantized:
         return Quantized(Fixed(8, full_range=True), levels, scale)
     shift = np.int32(np.iinfo(weight.codes.dtype).min)
     return QuantizedAffine(Affine(8), levels, scale, zero_point - shift)
+
+
+def finite32(real: np.ndarray) -> np.ndarray:
+    """``real`` as float32. Raises ValueError where a value is infinite or none."""
+    with np.errstate(over="ignore"):
+        real = real.astype(np.float32)
+    if not np.isfinite(real).all():
+        raise ValueError("its weights or its bias are no finite float32")
+    return real
 
 
 def base_name(tensor: str) -> str:

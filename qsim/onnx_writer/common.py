@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import Flatten, Linear, MatMul, MaxPool, Relu
+from qsim.network.layers import Conv, Flatten, Linear, MatMul, MaxPool, Relu
 from qsim.network.moves import Move
 from qsim.onnx_writer.graph import GraphBuilder
-from qsim.onnx_writer.operators import Operator
+from qsim.onnx_writer.operators import Operator, operator
 from qsim.onnx_writer.plan import Bound, Codes, Plan, Step
+
+FLOAT = 1  # TensorProto.FLOAT
 
 
 class FormWriter(ABC):
@@ -23,6 +25,7 @@ class FormWriter(ABC):
         self.graph = GraphBuilder(self.network.name)
         self.codes: dict[str, Codes] = {}
         self._dequantized: set[str] = set()
+        self._reals: dict[str, str] = {}  # of tensors that are not held in integers
 
     def model(self) -> Any:
         """The ModelProto of the plan."""
@@ -31,7 +34,7 @@ class FormWriter(ABC):
         for step in self.plan.steps:
             self._write(step)
         output = self.network.nodes[self.network.output]
-        name = self.dequantized(output.name) if output.name in self.codes else output.name
+        name = self.real(output.name)
         self.graph.output(name, np.dtype(np.float32), output.output_shape)
         return self.graph.model()
 
@@ -41,13 +44,19 @@ class FormWriter(ABC):
         its weights), and the codes it makes are those of tensor ``made``."""
 
     @abstractmethod
+    def real_rows(self, node: Node, rows: str, made: str) -> None:
+        """Write the real numbers ``made`` of a linear layer that reads the codes of ``rows``."""
+
+    @abstractmethod
     def move(self, step: Step) -> None:
         """Write a step that moves codes, or takes the largest of some."""
 
     def _write(self, step: Step) -> None:
         node, codes = step.node, step.codes
         source = node.inputs[0]
-        if isinstance(node.layer, Bound):
+        if codes is None:
+            self._result(step)
+        elif isinstance(node.layer, Bound):
             if source in self.plan.program.formats:  # to be rounded again
                 self.quantize(self._bounds(step, self.dequantized(source)), step.name, codes)
             else:
@@ -59,6 +68,52 @@ class FormWriter(ABC):
             self._as_tokens(node, step.name)
         else:
             self.compute(step, self._matrices(node), step.name)
+
+    def _result(self, step: Step) -> None:
+        """Write a step whose tensor is not rounded, as the network's result may be: of products the
+        sums times their scale in float32, else real numbers."""
+        node, made = step.node, f"{step.node.name}_real"
+        if isinstance(node.layer, Linear):
+            tokens = reads_tokens(node)
+            rows = self._as_rows(node) if tokens else node.inputs[0]
+            self.real_rows(node, rows, f"{node.name}_rows_real" if tokens else made)
+            if tokens:
+                shape = self._token_shape(node)
+                self.graph.add("Reshape", [f"{node.name}_rows_real", shape], made)
+        elif isinstance(node.layer, Conv):
+            self._real_sums(node, made)
+        elif isinstance(node.layer, Bound):
+            made = self.real(node.inputs[0])
+        else:
+            found = operator(node)
+            read = [self.real(name) for name in self._matrices(node)]
+            read += self.constants(node, found)
+            self.graph.add(found.name, read, made, **found.attributes)
+        self._reals[step.name] = self._bounds(step, made)
+
+    def _real_sums(self, node: Node, made: str) -> None:
+        """The integer sums of a convolution times their scale."""
+        held, source = self.stored(node), node.inputs[0]
+        zero_point = self.parameters(source, self.codes[source])[1]
+        rows = (-1, 1, 1)
+        weights = self.plan.weights(node)
+        zero = self.graph.constant(
+            f"{node.name}.zero", np.array(weights.zero_point, weights.codes.dtype)
+        )
+        found = operator(node)
+        read = [f"{source}_quantized", held["weight"], zero_point, zero]
+        sums = self.graph.add("ConvInteger", read, f"{node.name}_products", **found.attributes)
+        if "bias" in held:
+            bias = self.graph.constant(f"{node.name}.bias_rows", weights.bias.reshape(rows))
+            sums = self.graph.add("Add", [sums, bias], f"{node.name}_sums")
+        scale = np.broadcast_to(weights.bias_scale, weights.bias.shape).reshape(rows)
+        by = self.graph.constant(f"{node.name}.sum_scale", scale)
+        real = self.graph.add("Cast", [sums], f"{node.name}_cast", to=FLOAT)
+        self.graph.add("Mul", [real, by], made)
+
+    def real(self, name: str) -> str:
+        """The real values of a tensor."""
+        return self._reals[name] if name in self._reals else self.dequantized(name)
 
     def quantize(self, real: str, name: str, codes: Codes) -> None:
         """The codes of a real tensor."""
@@ -165,10 +220,13 @@ class FormWriter(ABC):
 
     def _as_tokens(self, node: Node, name: str) -> None:
         """The rows that a linear layer made as its tensor."""
-        to = self.graph.constant(f"{node.name}.tokens", np.array([-1, *node.output_shape]))
         rows = f"{node.name}_rows"
-        self.graph.add("Reshape", [f"{rows}_quantized", to], f"{name}_quantized")
+        shape = self._token_shape(node)
+        self.graph.add("Reshape", [f"{rows}_quantized", shape], f"{name}_quantized")
         self.codes[name] = self.codes[rows]
+
+    def _token_shape(self, node: Node) -> str:
+        return self.graph.constant(f"{node.name}.tokens", np.array([-1, *node.output_shape]))
 
 
 def reads_tokens(node: Node) -> bool:

@@ -34,6 +34,7 @@ class GraphBuilder:
         self.name = name
         self._batch, self._versions = batch, versions
         self._nodes: list[Any] = []
+        self._made: set[str] = set()
         self._constants: dict[str, np.ndarray] = {}
         self._outputs: dict[str, Any] = {}
         self._input: Any = None
@@ -58,6 +59,11 @@ class GraphBuilder:
         self, operator: str, inputs: list[str], output: str, *, domain: str = "", **attributes
     ) -> str:
         """A node named after its result, which is returned."""
+        if output in self._made:
+            raise QsimError(
+                f"network {self.name}: two tensors would be named {output!r}; rename a layer"
+            )
+        self._made.add(output)
         node = self.onnx.helper.make_node(
             operator, inputs, [output], name=output, domain=domain, **attributes
         )

@@ -24,7 +24,7 @@ from qsim.network.layers import (
     pair,
 )
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
-from qsim.network.pointwise import LeakyRelu, Multiply
+from qsim.network.pointwise import HardSwish, LeakyRelu, Multiply
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,11 @@ def _(layer: Softmax, node: Node) -> Operator:
 @_operator.register
 def _(layer: LeakyRelu, node: Node) -> Operator:
     return Operator("LeakyRelu", {"alpha": layer.slope})
+
+
+@_operator.register
+def _(layer: HardSwish, node: Node) -> Operator:
+    return Operator("HardSwish")
 
 
 @_operator.register

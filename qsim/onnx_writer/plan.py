@@ -159,7 +159,8 @@ def level_limits(number: Format, scale: np.ndarray, low: float, high: float) -> 
     def level(bound: float, unbounded: int) -> int:
         if isinf(bound):
             return unbounded
-        return int(number.nearest(np.float32(bound) / np.float32(scale)))
+        with np.errstate(over="ignore"):  # what is infinite is clipped
+            return int(number.nearest(np.float32(bound) / np.float32(scale)))
 
     return level(low, number.min_level), level(high, number.max_level)
 

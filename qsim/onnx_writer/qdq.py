@@ -14,10 +14,13 @@ class QdqWriter(FormWriter):
         node, found = step.node, operator(step.node)
         read = [self.dequantized(name) for name in operands]
         read += self._weights(node) if node.has_products else self.constants(node, found)
-        output = step.node.name if step.codes is None else f"{node.name}_real"
-        real = self.graph.add(found.name, read, output, **found.attributes)
-        if step.codes is not None:
-            self.quantize(self.bounded(step, real), made, step.codes)
+        real = self.graph.add(found.name, read, f"{node.name}_real", **found.attributes)
+        self.quantize(self.bounded(step, real), made, step.codes)
+
+    def real_rows(self, node: Node, rows: str, made: str) -> None:
+        found = operator(node)
+        read = [self.dequantized(rows), *self._weights(node)]
+        self.graph.add(found.name, read, made, **found.attributes)
 
     def move(self, step: Step) -> None:
         node, found = step.node, operator(step.node)

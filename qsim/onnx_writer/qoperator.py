@@ -16,6 +16,8 @@ OF_ONE = {
     "Softmax": "QLinearSoftmax",
 }
 
+OF_REALS = ("HardSwish", "Tanh")  # which the runtime has no operator of integers for
+
 
 class QOperatorWriter(FormWriter):
     """Writes a plan in QOperator form."""
@@ -27,20 +29,23 @@ class QOperatorWriter(FormWriter):
             for tensor in operands
             for name in (f"{tensor}_quantized", *self.parameters(tensor, self.codes[tensor]))
         ]
-        if codes is None:
-            self._real_rows(node, read)
+        found = operator(node)
+        if found.name in OF_REALS:
+            read = self.dequantized(operands[0])
+            real = self.graph.add(found.name, [read], f"{node.name}_real", **found.attributes)
+            self.quantize(real, made, codes)
             return
         y = self.parameters(made, codes)
         output = f"{made}_unbounded" if codes.is_narrowed else made
-        name, inputs, domain, attributes = self._operator(node, operator(node), read, y)
+        name, inputs, domain, attributes = self._operator(node, found, read, y)
         self.graph.add(name, inputs, f"{output}_quantized", domain=domain, **attributes)
         self.bound(made, codes)
 
-    def _real_rows(self, node: Node, read: list[str]) -> None:
-        """The real result of a linear layer."""
+    def real_rows(self, node: Node, rows: str, made: str) -> None:
         held = self.stored(node)
+        read = [f"{rows}_quantized", *self.parameters(rows, self.codes[rows])]
         inputs = [*read, *_weights(held), held.get("bias", "")]
-        self.graph.add("QGemm", inputs, node.name, domain=MICROSOFT, transB=1)
+        self.graph.add("QGemm", inputs, made, domain=MICROSOFT, transB=1)
 
     def move(self, step: Step) -> None:
         node, found = step.node, operator(step.node)

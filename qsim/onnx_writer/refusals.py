@@ -6,15 +6,16 @@ from qsim.errors import QsimError
 from qsim.formats import Float
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.graph import Node
-from qsim.network.layers import Add, AveragePool, Flatten, MaxPool
+from qsim.network.layers import Add, AveragePool, Concat, Conv, Flatten, Linear, MatMul, MaxPool
 from qsim.network.moves import Move
 from qsim.network.pointwise import Multiply
-from qsim.onnx_writer.operators import operator
 from qsim.onnx_writer.plan import Bound, displacement, settled, signed_levels
 from qsim.program import Program
 from qsim.program_checks import largest_operands
 
 ARITHMETIC = "onnxruntime"
+Summing = Add | AveragePool | Concat | Conv | Linear | MatMul | Multiply
+Written = Summing | Bound | Flatten | MaxPool | Move
 REGISTER = Accumulator(32)  # of the operators of ONNX
 
 
@@ -62,25 +63,21 @@ def _check_products(program: Program, node: Node, where: str) -> None:
             f"{where} its weights have {len(terms)} scales a row, of which ONNX has one; choose"
             " weight_scale: per_channel and a format with one scale"
         )
-    if program.offset(node) is not None and program.offset(node).any():
-        raise QsimError(
-            f"{where} its bias is a real number, added after its sums are scaled; choose a weight"
-            " format with integer biases"
-        )
     levels = signed_levels(program, node.name)
     if levels.size and int(levels.max()) - int(levels.min()) > 255:
         raise QsimError(
             f"{where} its weights have levels {levels.min()} to {levels.max()} of"
-            f" {quantized.format}, which neither int8 nor uint8 with one zero point holds"
+            f" {quantized.format}, which neither int8 nor uint8 with one zero point for all rows"
+            " holds; give it weights: {affine: {bits: 8, mode: symmetric}}"
         )
     if magnitude(program.biases[node.name]) > np.iinfo(np.int32).max:
-        raise QsimError(f"{where} its bias does not fit int32")
+        raise QsimError(f"{where} its bias does not fit int32; its scale is too small")
 
 
 def _check_kind(program: Program, node: Node, where: str, form: str) -> None:
     kind = type(node.layer).__name__
-    if not isinstance(node.layer, Bound) and operator(node) is None:
-        raise QsimError(f"{where} no ONNX operator computes a {kind} layer as this program does")
+    if not isinstance(node.layer, Written) and not program.has_runtime_curve(node):
+        raise QsimError(f"{where} no operator of ONNX computes a {kind} layer as this program does")
     if isinstance(node.layer, Add) and len(node.inputs) > 2:
         raise QsimError(f"{where} it adds {len(node.inputs)} tensors, and ONNX adds two at a time")
     _check_zero_points(program, node, where)
@@ -102,8 +99,8 @@ def _check_zero_points(program: Program, node: Node, where: str) -> None:
     for tensor in (*node.inputs, settled(program, node.name)):
         if tensor in program.formats and displacement(program.formats[tensor]):
             raise QsimError(
-                f"{where} tensor {tensor!r} has signed levels without a zero point, and in uint8"
-                f" its 0 is 128, with which the runtime would round the results of layer"
+                f"{where} the 0 of tensor {tensor!r} is no code of uint8 but that of a signed"
+                f" integer, and with another the runtime would round the results of layer"
                 f" {node.name!r} otherwise; give it activations: {{affine: {{bits:"
                 f" {program.formats[tensor].bits}}}}}"
             )

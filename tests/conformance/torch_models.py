@@ -10,12 +10,12 @@ from the folder ``tests`` to write a model for another program to read.
 import argparse
 import contextlib
 import io
-import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
-from conformance.peers import ONNX_RUNTIME, TORCH, load
+from conformance.peers import ONNX, TORCH, load
+from conformance.quantized_networks import quantize_statically
 
 FORMS = {"qdq": "QDQ", "qoperator": "QOperator"}
 SETTINGS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
@@ -23,7 +23,7 @@ SETTINGS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 
 
 
 def resnet18(classes=1000):
-    """ResNet-18 with torchvision's names, batch norms folded into the convolutions."""
+    """ResNet-18, batch norms folded into the convolutions."""
     nn = load(TORCH).nn
 
     def conv(inside, outside, kernel, stride=1):
@@ -92,22 +92,24 @@ def mobilenet_v2(classes=1000, width=1.0):
 NETWORKS = {"resnet18": resnet18, "mobilenet_v2": mobilenet_v2}
 
 
-def exported(name, path, side, seed=0, **options):
-    """Write the float ONNX file of a network with seeded weights."""
-    torch = load(TORCH)
+def exported(name, side, seed=0, **options):
+    """The float ONNX model of a network with seeded weights."""
+    torch, onnx = load(TORCH), load(ONNX)
     torch.manual_seed(seed)
     model = NETWORKS[name](**options).eval()
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight)
             torch.nn.init.normal_(module.bias, std=0.05)
+    written = io.BytesIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # of the exporter's own deprecations
         torch.onnx.export(
-            model, (torch.zeros(1, 3, side, side),), path, input_names=["input"],
-            output_names=["logits"], opset_version=17, dynamic_axes={"input": {0: "N"}},
+            model, (torch.zeros(1, 3, side, side),), written, input_names=["image"],
+            output_names=["logits"], opset_version=17, dynamic_axes={"image": {0: "N"}},
             dynamo=False,
         )  # fmt: skip
+    return onnx.load_from_string(written.getvalue())
 
 
 def images(count, side, seed=1):
@@ -115,32 +117,10 @@ def images(count, side, seed=1):
     return np.random.default_rng(seed).standard_normal((count, 3, side, side)).astype(np.float32)
 
 
-def quantized(name, form, path, side, *, calibration_images=4, seed=0, **options):
-    """Write a network quantized by ONNX Runtime's static quantizer, per channel, uint8 by int8."""
-    load(ONNX_RUNTIME)
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-
-    class Reader(CalibrationDataReader):
-        def __init__(self):
-            self.rows = iter(images(calibration_images, side, seed + 2))
-
-        def get_next(self):
-            row = next(self.rows, None)
-            return None if row is None else {"input": row[None]}
-
-    with tempfile.TemporaryDirectory() as folder:
-        real = Path(folder) / "real.onnx"
-        exported(name, real, side, seed, **options)
-        quantize_static(
-            real, path, Reader(), quant_format=getattr(QuantFormat, FORMS[form]),
-            per_channel=True, reduce_range=False, activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )  # fmt: skip
+def quantized(model, form, side, seed=2):
+    """The model quantized by ONNX Runtime's static quantizer, per channel, uint8 by int8, its ranges
+    from four seeded images; ``form`` is qdq or qoperator."""
+    return quantize_statically(model, images(4, side, seed), FORMS[form])
 
 
 def main(argv=None):
@@ -150,7 +130,8 @@ def main(argv=None):
     parser.add_argument("path", type=Path)
     parser.add_argument("--side", type=int, default=224)
     arguments = parser.parse_args(argv)
-    quantized(arguments.network, arguments.form, arguments.path, arguments.side)
+    model = quantized(exported(arguments.network, arguments.side), arguments.form, arguments.side)
+    load(ONNX).save(model, arguments.path)
 
 
 if __name__ == "__main__":
