@@ -105,8 +105,7 @@ class Constant:
         return replace(self, real=move(self.real), **arrays)
 
     def weights(self) -> Quantized:
-        """Quantized weights (rows, ...). Raises Reason where there is no such
-        format."""
+        """Quantized weights (rows, ...). Raises Reason where there is no such format."""
         quantizer = self.quantizer
         rows = self.scale.reshape(len(self.scale), -1)
         if rows.size and (rows != rows[:, :1]).any():
