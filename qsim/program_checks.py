@@ -51,8 +51,8 @@ def check_powers_of_two(program: Program) -> None:
             factor, _ = normalisation(node, program.real)
             if not np.isin(np.frexp(factor)[0], (-0.5, 0, 0.5)).all():
                 raise WorkloadError(
-                    f"execute.requantize: batch_norm {node.name!r} follows no layer that it could be"
-                    " folded into, and its factors are no powers of two, which"
+                    f"execute.requantize: batch_norm {node.name!r} follows no layer that it could"
+                    " be folded into, and its factors are no powers of two, which"
                     f" {program.arithmetic.requantize} needs; choose another requantize"
                 )
 
