@@ -22,7 +22,6 @@ ALLOWED = {
         "qsim.kernels.error_function",
         "qsim.kernels.float_product",
     },
-    "qsim.spelling": {"qsim.errors"},
     "qsim.calibrate": {
         "hwmodels.documents",
         "qsim.errors",
@@ -32,7 +31,9 @@ ALLOWED = {
         "qsim.network.graph",
         "qsim.network.reference",
         "qsim.network.weights",
+        "qsim.spelling",
     },
+    "qsim.spelling": {"qsim.errors"},
     "qsim.train": set(),
     "qsim.zoo": {
         "hwmodels.documents",

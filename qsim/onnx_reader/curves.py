@@ -14,7 +14,7 @@ from qsim.network.pointwise import (
 )
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.lowering import Lowering, Value
-from qsim.onnx_reader.products import scaled, shifted
+from qsim.onnx_reader.products import along_last, scaled, shifted
 
 WIDEST = 1e29  # a bound that bounds nothing
 
@@ -70,27 +70,30 @@ def hard_sigmoid(low: Lowering, node: OnnxNode) -> Value:
     alpha, beta = (np.float32(node.attributes[key]) for key in ("alpha", "beta"))
     shape = (1,) * len(x.shape)
     straight = scaled(low, node, x, np.full(shape, alpha))
-    moved = shifted(low, node, straight, np.full(shape, beta), 0)
+    moved = shifted(low, node, straight, np.full(shape, beta))
     layer = Clip(name=low.name_for(node), inputs=(moved.layer,), low=0.0, high=1.0)
     return low.make(node, layer, x)
 
 
 def gelu(low: Lowering, node: OnnxNode) -> Value:
     """Gelu, by the error function or by tanh."""
-    return of_each_value(Gelu, approximation=node.attributes.get("approximate", "none"))(low, node)
+    how = node.attributes.get("approximate", "none")
+    if how not in ("none", "tanh"):
+        raise low.refusal(node, f"approximation {how!r} is not known; none and tanh are")
+    return of_each_value(Gelu, approximation=how)(low, node)
 
 
 def softmax(low: Lowering, node: OnnxNode) -> Value:
     """Softmax along one axis; another than the last is made the last and put back."""
     x = low.value(node)
-    axis = node.attributes["axis"] % len(x.shape)
+    axis = low.axis(node, node.attributes["axis"], len(x.shape))
     last = len(x.shape) - 1
     if low.graph.opset < 13 and any(side != 1 for side in x.shape[axis + 1 :]):
         raise low.refusal(node, "softmax over several axes at once (before opset 13) is not read")
     if axis == x.batch or last == x.batch:
         raise low.refusal(node, "it works along the axis of the images")
     kind = of_each_value(Softmax)
-    if axis == last or low.graph.opset < 13:
+    if axis == last:
         return kind(low, node)
     order = list(range(len(x.own)))
     place = x.own_axis(axis)
@@ -106,16 +109,14 @@ def softmax(low: Lowering, node: OnnxNode) -> Value:
 def layer_norm(low: Lowering, node: OnnxNode) -> Value:
     """LayerNormalization over the last axis."""
     x = low.value(node)
-    if node.attributes.get("axis", -1) % len(x.shape) != len(x.shape) - 1:
+    if low.axis(node, node.attributes.get("axis", -1), len(x.shape)) != len(x.shape) - 1:
         raise low.refusal(node, "a normalisation over more than the last axis is not read")
     if x.batch == len(x.shape) - 1:
         raise low.refusal(node, "it works along the axis of the images")
     side = x.shape[-1]
     arrays = {"weight": low.reals(node, 1), "bias": low.reals(node, 2, np.zeros(side, np.float32))}
     for key, array in arrays.items():
-        if array.size not in (1, side):
-            raise low.refusal(node, f"its {key} has shape {array.shape}, not ({side},)")
-        arrays[key] = np.broadcast_to(array.reshape(-1), (side,))
+        arrays[key] = along_last(low, node, x.shape, array)
     epsilon = float(node.attributes.get("epsilon", 1e-5))
     layer = LayerNorm(name=low.name_for(node, 1), inputs=(x.layer,), epsilon=epsilon)
     return low.make(node, layer, x, arrays)

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from qsim.errors import QsimError
+from qsim.onnx_reader.functions import check_functions
 
 LARGEST_FILE_BYTES = 2**31 - 1  # protobuf holds no larger message
 LARGEST_TENSOR_VALUES = 2**31
+WIDEST_VALUE_BYTES = 16
 OLDEST_OPSET = 11
 STANDARD = ("", "ai.onnx")  # names of the domain of ONNX's own operators
 
@@ -85,8 +87,9 @@ def _read_bytes(path: Path, largest_bytes: int) -> bytes:
         data = path.read_bytes()
     except FileNotFoundError:
         raise QsimError(f"{path}: no such file") from None
-    except OSError as error:
-        raise QsimError(f"{path}: cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise QsimError(f"{path}: cannot be read: {reason}") from None
     if not data:
         raise QsimError(f"{path}: is empty")
     return data
@@ -108,6 +111,7 @@ def _without_functions(path: Path, model: Any) -> Any:
     """The model with its own functions written out."""
     from onnx import inliner
 
+    check_functions(path, model)
     try:
         return inliner.inline_local_functions(model)
     except Exception:  # a library's many ways to refuse
@@ -118,19 +122,27 @@ def _with_external_data(path: Path, tensor: Any, where: str) -> Any:
     """The tensor with its values read from a file in the model's folder."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     folder, location = path.parent.resolve(), entries.get("location", "")
-    file = (folder / location).resolve()
-    if not location or Path(location).is_absolute() or not file.is_relative_to(folder):
+    if not location or "\0" in location or Path(location).is_absolute():
         raise QsimError(f"{where}: its values must lie in a file within the model's folder")
     try:
+        file = (folder / location).resolve()
+        if not file.is_relative_to(folder) or not file.is_file():
+            raise QsimError(f"{where}: its values must lie in a file within the model's folder")
         offset, size = int(entries.get("offset", 0)), file.stat().st_size
         length = int(entries.get("length", size - offset))
         if offset < 0 or length < 0 or offset + length > size:
             raise QsimError(f"{where}: its values lie beyond the end of {file.name}")
+        if length > WIDEST_VALUE_BYTES * prod(tensor.dims):
+            raise QsimError(f"{where}: says {length:,} bytes, more than its sides hold")
         with file.open("rb") as data:
             data.seek(offset)
             held = data.read(length)
     except ValueError:
         raise QsimError(f"{where}: says no whole number where its values lie") from None
+    except RuntimeError:  # links that lead to one another
+        raise QsimError(
+            f"{where}: its values must lie in a file within the model's folder"
+        ) from None
     except OSError as error:
         raise QsimError(f"{where}: {location}: cannot be read: {error.strerror}") from None
     inside = onnx_package().TensorProto()

@@ -5,6 +5,7 @@ What an operator would make is bounded before memory is taken for it.
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from math import prod
 
 import numpy as np
@@ -13,11 +14,22 @@ from qsim.errors import QsimError
 from qsim.onnx_reader.graph import OnnxNode
 
 MOST_VALUES = 2**27  # of an array made of constants
+MISFITS = (
+    ValueError,
+    IndexError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
 
+FLOAT16 = 10
 Arrays = Sequence[np.ndarray | None]
 Fold = Callable[[OnnxNode, Arrays], np.ndarray]
-DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64,
-          9: np.bool_, 10: np.float32, 11: np.float32, 16: np.float32}  # fmt: skip
+DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32,
+          7: np.int64, 9: np.bool_, FLOAT16: np.float32, 11: np.float32,
+          12: np.uint32, 13: np.uint64}  # fmt: skip
 
 
 def fold(node: OnnxNode, arrays: Arrays) -> np.ndarray | None:
@@ -31,9 +43,14 @@ def fold(node: OnnxNode, arrays: Arrays) -> np.ndarray | None:
     try:
         with np.errstate(all="ignore"):
             made = np.asarray(function(node, arrays))
-    except (ValueError, IndexError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except MISFITS as error:
         raise QsimError(f"{node.label} cannot be computed from its constants: {error}") from None
     return made.astype(np.float32) if made.dtype == np.float64 else made
+
+
+def standing_for(shape: Sequence[int]) -> np.ndarray:
+    """An array of a shape, of one value in memory, for what reads nothing but its shape."""
+    return np.lib.stride_tricks.as_strided(np.zeros(1), tuple(shape), (0,) * len(shape))
 
 
 def whole(array: np.ndarray | None) -> tuple[int, ...]:
@@ -80,6 +97,14 @@ def _broadcast(operation: Callable) -> Fold:
     return function
 
 
+def _of_many(operation: Callable) -> Fold:
+    def function(node: OnnxNode, arrays: Arrays) -> np.ndarray:
+        _bounded(np.broadcast_shapes(*(array.shape for array in arrays)))
+        return reduce(operation, arrays)
+
+    return function
+
+
 def _divided(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if x.dtype.kind not in "iu":
         return x / y
@@ -89,9 +114,16 @@ def _divided(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (np.sign(x) * np.sign(y) * quotient).astype(x.dtype)
 
 
+def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.power(x, y).astype(x.dtype)  # the type of the base, as ONNX has it
+
+
 def _cast(node: OnnxNode, arrays: Arrays) -> np.ndarray:
     [x] = arrays
-    return x.astype(DTYPES[node.attributes["to"]])
+    kind = node.attributes["to"]
+    if kind == FLOAT16:
+        x = x.astype(np.float16)
+    return x.astype(DTYPES[kind])
 
 
 def _concat(node: OnnxNode, arrays: Arrays) -> np.ndarray:
@@ -187,13 +219,13 @@ FOLDS: dict[str, Fold] = {
     "Greater": _broadcast(np.greater),
     "Identity": lambda node, arrays: arrays[0],
     "Less": _broadcast(np.less),
-    "Max": _broadcast(np.maximum),
-    "Min": _broadcast(np.minimum),
+    "Max": _of_many(np.maximum),
+    "Min": _of_many(np.minimum),
     "Mul": _broadcast(np.multiply),
     "Neg": _broadcast(np.negative),
     "Not": _broadcast(np.logical_not),
     "Or": _broadcast(np.logical_or),
-    "Pow": _broadcast(np.power),
+    "Pow": _broadcast(_power),
     "Range": _range,
     "Reciprocal": _broadcast(np.reciprocal),
     "Reshape": _reshape,

@@ -25,7 +25,11 @@ def window(
     spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
     mode = given.get("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
+        if any(x.padding):
+            raise low.refusal(node, f"it pads ({mode}) what Pad has padded, which is not read")
         return kernel, stride, _same(x.own[1:], spans, stride, upper=mode == "SAME_UPPER"), dilation
+    if mode not in ("NOTSET", "VALID"):
+        raise low.refusal(node, f"auto_pad {mode!r} is not known")
     pads = tuple(given.get("pads") or ()) if mode == "NOTSET" else ()
     if flat and pads:
         pads = (0, pads[0], 0, pads[1])

@@ -1,5 +1,6 @@
 """The graph of an ONNX model: nodes in an order in which each reads what was made before it."""
 
+from collections import Counter
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from qsim.errors import QsimError
-from qsim.onnx_reader.files import STANDARD, onnx_package, tensor_array
+from qsim.onnx_reader.files import LARGEST_TENSOR_VALUES, STANDARD, onnx_package, tensor_array
+from qsim.onnx_reader.schema import attribute_value, check_node, defaults
 
 MOST_NODES = 10**5
+MOST_AXES = 16  # of an input
 MOST_SHOWN = 8  # names in a complaint
 
 
@@ -47,6 +50,7 @@ class OnnxGraph:
     outputs     names of the results
     constants   arrays by name
     opset       version of ONNX's own operators
+    integers    the inputs that hold integers
     """
 
     path: Path
@@ -55,6 +59,7 @@ class OnnxGraph:
     outputs: tuple[str, ...]
     constants: dict[str, np.ndarray]
     opset: int
+    integers: frozenset[str] = frozenset()
 
 
 def read_graph(path: Path, model: Any) -> OnnxGraph:
@@ -67,11 +72,15 @@ def read_graph(path: Path, model: Any) -> OnnxGraph:
     graph = model.graph
     if len(graph.node) > MOST_NODES:
         raise QsimError(f"{path}: has {len(graph.node):,} nodes; up to {MOST_NODES:,} are read")
+    _check_names(path, graph)
     if graph.sparse_initializer:
         name = graph.sparse_initializer[0].values.name
         raise QsimError(f"{path}: tensor {name!r} is sparse, which is not read")
     opset = max(entry.version for entry in model.opset_import if entry.domain in STANDARD)
     constants = _constants(path, graph)
+    twice = [name for name, n in Counter(value.name for value in graph.input).items() if n > 1]
+    if twice:
+        raise QsimError(f"{path}: has two inputs called {twice[0]!r}")
     inputs = {
         value.name: _sides(path, value) for value in graph.input if value.name not in constants
     }
@@ -84,15 +93,33 @@ def read_graph(path: Path, model: Any) -> OnnxGraph:
             raise QsimError(f"{path}: its output {name!r} is made by no node")
     if not inputs or not outputs:
         raise QsimError(f"{path}: has no inputs or no outputs")
-    return OnnxGraph(path, tuple(ordered), inputs, outputs, constants, opset)
+    integers = frozenset(value.name for value in graph.input if _is_integer(value))
+    return OnnxGraph(path, tuple(ordered), inputs, outputs, constants, opset, integers)
+
+
+def _check_names(path: Path, graph: Any) -> None:
+    """Refuse names that are not in UTF-8, which come as bytes."""
+    names = [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    for name in names:
+        if isinstance(name, bytes):
+            raise QsimError(f"{path}: the name {name[:50]!r} is no text in UTF-8")
 
 
 def _constants(path: Path, graph: Any) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
+    total = 0
     for tensor in graph.initializer:
         if tensor.name in arrays or not tensor.name:
             raise QsimError(f"{path}: tensor {tensor.name!r} is stored twice or has no name")
         arrays[tensor.name] = tensor_array(path, tensor)
+        total += arrays[tensor.name].size
+        if total > LARGEST_TENSOR_VALUES:
+            raise QsimError(
+                f"{path}: its tensors up to {tensor.name!r} have {total:,} values; up to"
+                f" {LARGEST_TENSOR_VALUES:,} are read"
+            )
     return arrays
 
 
@@ -101,6 +128,8 @@ def _sides(path: Path, value: Any) -> tuple[int | str | None, ...]:
         raise QsimError(f"{path}: input {value.name!r} is no tensor")
     if not value.type.tensor_type.HasField("shape"):
         raise QsimError(f"{path}: input {value.name!r} does not say its shape")
+    if len(value.type.tensor_type.shape.dim) > MOST_AXES:
+        raise QsimError(f"{path}: input {value.name!r} has more than {MOST_AXES} axes")
     sides: list[int | str | None] = []
     for dim in value.type.tensor_type.shape.dim:
         if dim.HasField("dim_value"):
@@ -110,28 +139,27 @@ def _sides(path: Path, value: Any) -> tuple[int | str | None, ...]:
     return tuple(sides)
 
 
+def _is_integer(value: Any) -> bool:
+    types = onnx_package().TensorProto
+    reals = (types.FLOAT, types.FLOAT16, types.BFLOAT16, types.DOUBLE)
+    return value.type.tensor_type.elem_type not in reals
+
+
 def _node(path: Path, node: Any, opset: int) -> OnnxNode:
+    texts = (node.op_type, node.domain, node.name, *node.input, *node.output)
+    if not all(isinstance(text, str) for text in texts):  # else bytes that are no UTF-8
+        raise QsimError(f"{path}: a node has a name that is no text, {texts[:3]}")
     domain = "" if node.domain in STANDARD else node.domain
     where = f"{path}: node {node.name or node.op_type!r}"
-    attributes: dict[str, Any] = _defaults(node.op_type, opset) if domain == "" else {}
+    attributes: dict[str, Any] = {}
+    if domain == "":
+        check_node(path, node, opset)
+        attributes = dict(defaults(node.op_type, opset))
     for attribute in node.attribute:
         attributes[attribute.name] = _value(path, attribute, where)
     return OnnxNode(
         node.op_type, domain, node.name, tuple(node.input), tuple(node.output), attributes
     )
-
-
-def _defaults(kind: str, opset: int) -> dict[str, Any]:
-    """ONNX's defaults of an operator's attributes."""
-    onnx = onnx_package()
-    if not onnx.defs.has(kind) or not kind:
-        return {}
-    try:
-        schema = onnx.defs.get_schema(kind, opset, "")
-    except onnx.defs.SchemaError:
-        return {}
-    given = {name: attribute.default_value for name, attribute in schema.attributes.items()}
-    return {name: _plain_value(value) for name, value in given.items() if value.type}
 
 
 def _value(path: Path, attribute: Any, where: str) -> Any:
@@ -141,21 +169,10 @@ def _value(path: Path, attribute: Any, where: str) -> Any:
     if attribute.type in (kinds.FLOAT, kinds.INT, kinds.STRING) or attribute.type in (
         kinds.FLOATS, kinds.INTS, kinds.STRINGS,
     ):  # fmt: skip
-        return _plain_value(attribute)
+        return attribute_value(attribute)
     raise QsimError(
         f"{where}: its attribute {attribute.name!r} is a graph or another kind that is not read"
     )
-
-
-def _plain_value(attribute: Any) -> Any:
-    """The number, the text or the tuple of these that an attribute holds."""
-    value = onnx_package().helper.get_attribute_value(attribute)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, int | float | str):
-        return value
-    return tuple(each.decode("utf-8", "replace") if isinstance(each, bytes) else each
-                 for each in value)  # fmt: skip
 
 
 def _ordered(path: Path, nodes: list[OnnxNode], known: set[str]) -> list[OnnxNode]:

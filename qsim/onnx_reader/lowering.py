@@ -14,7 +14,8 @@ from qsim.network.moves import Reshape
 from qsim.network.weights import Weights
 from qsim.onnx_reader.graph import OnnxGraph, OnnxNode
 
-LONGEST_NAME = 90
+MOST_MADE = 2**28  # values of all arrays that are made of constants
+LONGEST_NAME = 80  # room is left for what makes it unique
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Value:
     layer     that makes it, or ``input``
     shape     as ONNX has it
     batch     the axis of the images; None: it has none, and is that of one image
+    integers  whether it holds the whole numbers of an input of integers
     padding   zeros around height and width that are still to be added: top, left, bottom, right
     """
 
@@ -31,6 +33,7 @@ class Value:
     shape: tuple[int, ...]
     batch: int | None = 0
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    integers: bool = False
 
     @property
     def own(self) -> Shape:
@@ -38,7 +41,10 @@ class Value:
         return tuple(side for axis, side in enumerate(self.shape) if axis != self.batch)
 
     def own_axis(self, axis: int) -> int:
-        """The axis of one image's tensor that is ``axis`` here. Raises ValueError on the batch."""
+        """The axis of one image's tensor that is ``axis`` here. Raises ValueError on the batch, and
+        on an axis that there is not."""
+        if not -len(self.shape) <= axis < len(self.shape):
+            raise ValueError(f"it names axis {axis} of a tensor of {len(self.shape)} axes")
         axis = axis % len(self.shape)
         if axis == self.batch:
             raise ValueError("it works along the axis of the images")
@@ -55,12 +61,20 @@ class Lowering:
         self.shapes: dict[str, Shape] = {}
         self.weights: Weights = {}
         self._reads: dict[str, int] = {}
+        self._made = 0
+        self._names: dict[str, list[str]] = {}
         for name in (*graph.outputs, *(name for node in graph.nodes for name in node.inputs)):
             self._reads[name] = self._reads.get(name, 0) + 1
 
     def refusal(self, node: OnnxNode, reason: str) -> QsimError:
         """What is raised on a node that cannot be read."""
         return QsimError(f"{self.graph.path}: {node.label}: {reason}")
+
+    def spend(self, node: OnnxNode, array: np.ndarray) -> None:
+        """Count an array that is made of constants, of which a graph makes only so many values."""
+        self._made += array.size
+        if self._made > MOST_MADE:
+            raise self.refusal(node, f"the graph makes over {MOST_MADE:,} values of its constants")
 
     def has(self, node: OnnxNode, place: int) -> bool:
         """Whether a node has an input that may be left out."""
@@ -94,14 +108,33 @@ class Lowering:
 
     def reals(self, node: OnnxNode, place: int, default: Any = None) -> np.ndarray:
         """A constant of finite float32."""
-        array = self.constant(node, place, default).astype(np.float32)
+        array = self.constant(node, place, default)
+        if self.has(node, place) and array.dtype.kind != "f":
+            raise self.refusal(node, f"its input {place} is {array.dtype}, not real numbers")
+        array = array.astype(np.float32)
         if not np.isfinite(array).all():
             raise self.refusal(node, f"its input {place} holds NaN or infinite values")
         return array
 
-    def only_reader(self, name: str) -> bool:
-        """Whether a tensor of the graph is read once."""
-        return self._reads.get(name, 0) == 1
+    def settle(self, name: str, tensor: Value | np.ndarray) -> None:
+        """Say what a tensor of the graph is."""
+        self.tensors[name] = tensor
+        if isinstance(tensor, Value):
+            self._names.setdefault(tensor.layer, []).append(name)
+
+    def is_read(self, name: str) -> bool:
+        """Whether a node or the user reads a tensor of the graph."""
+        return self._reads.get(name, 0) > 0
+
+    def is_read_once(self, layer: str) -> bool:
+        """Whether what a layer makes is read in one place, whatever its names in the graph."""
+        return all(self._reads.get(name, 0) == 1 for name in self._names.get(layer, ()))
+
+    def axis(self, node: OnnxNode, axis: int, count: int) -> int:
+        """The number from 0 on of one of ``count`` axes, which may be counted from the last."""
+        if not -count <= axis < count:
+            raise self.refusal(node, f"it names axis {axis} of a tensor of {count} axes")
+        return axis % count
 
     def name_for(self, node: OnnxNode, parameter: int | None = None, suffix: str = "") -> str:
         """A name for a layer, not used yet: that of its weights without ``.weight``, or the path of
@@ -124,6 +157,8 @@ class Lowering:
             raise self.refusal(node, str(error)) from None
         self.layers[layer.name], self.shapes[layer.name] = layer, tuple(made)
         for key, array in (arrays or {}).items():
+            if not np.isfinite(array).all():
+                raise self.refusal(node, f"its {key} would be no finite float32")
             self.weights[f"{layer.name}.{key}"] = np.ascontiguousarray(array, np.float32)
         return self.shapes[layer.name]
 

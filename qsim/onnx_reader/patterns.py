@@ -1,8 +1,8 @@
 """Groups of operators that stand for one function, as exporters write them, put back as one node.
 
 A group of operators on single values is known by what it computes: it is run on points between -9
-and 9 and compared with the functions that there are layers for. A layer normalisation is known by
-its operators.
+and 9, and far beyond, and compared with the functions that there are layers for. A layer
+normalisation is known by its operators.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ from qsim.kernels.error_function import erf
 from qsim.onnx_reader import folding
 from qsim.onnx_reader.graph import OnnxGraph, OnnxNode
 
-POINTS = np.linspace(-9, 9, 1153)
+FAR = np.geomspace(9, 1e6, 64)
+POINTS = np.concatenate([-FAR[::-1], np.linspace(-9, 9, 1153), FAR])
 ANCHORS = ("Clip", "Erf", "HardSigmoid", "Relu", "Sigmoid", "Tanh")  # one is in every group
 FARTHEST = 8  # operators from an anchor to either end of its group
 NEAR = 2e-6  # of a function and a group, on the scale of the function
@@ -35,6 +36,7 @@ OF_VALUES: dict[str, Callable] = {
     "Clip": lambda x, low=-np.inf, high=np.inf: np.clip(x, low, high),
     "Div": np.divide,
     "Erf": erf,
+    "HardSigmoid": lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1),
     "Mul": np.multiply,
     "Neg": np.negative,
     "Pow": np.power,
@@ -201,11 +203,13 @@ def _named(index: _Index, group: list[OnnxNode], source: str) -> tuple[str, dict
             ]  # fmt: skip
             if node.kind == "Clip" and "min" in node.attributes:
                 given += [node.attributes["min"], node.attributes.get("max", np.inf)]
+            if node.kind == "HardSigmoid":
+                given += [node.attributes["alpha"], node.attributes["beta"]]
             values[node.outputs[0]] = np.asarray(OF_VALUES[node.kind](*given), np.float64)
         made = np.broadcast_to(values[group[-1].outputs[0]], POINTS.shape)
         for kind, attributes, function in FUNCTIONS:
             wanted = function(POINTS)
-            if np.abs(made - wanted).max() <= NEAR * max(1.0, np.abs(wanted).max()):
+            if (np.abs(made - wanted) <= NEAR * np.maximum(1.0, np.abs(wanted))).all():
                 return kind, attributes
     return None
 

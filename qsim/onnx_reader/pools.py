@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qsim.network.layers import AveragePool, Layer, MaxPool
+from qsim.network.layers import LARGEST_SIDE, AveragePool, MaxPool
 from qsim.network.moves import Upsample
 from qsim.network.pointwise import Resize
 from qsim.onnx_reader.folding import axes_of, whole
@@ -24,7 +24,7 @@ def average_pool(low: Lowering, node: OnnxNode) -> Value:
     fields = _pool(low, node, Value(x.layer, x.shape, x.batch))
     ragged = node.attributes.get("ceil_mode") and counted
     if any(x.padding):
-        if any(fields["padding"]):
+        if any(fields["padding"]) or node.attributes.get("ceil_mode"):
             raise low.refusal(node, "it pads what Pad has padded, which is not read")
         fields, counted = fields | {"padding": x.padding}, True
     if ragged and fields["padding"] != window(low, node, x, fields["kernel"])[2]:
@@ -51,7 +51,12 @@ def reduce_mean(low: Lowering, node: OnnxNode) -> Value:
     x = low.value(node)
     arrays = [None, low.constant(node, 1)] if low.has(node, 1) else [None]
     axes = axes_of(node, arrays)
-    if axes is None or {axis % len(x.shape) for axis in axes} != {2, 3} or x.batch != 0:
+    if (
+        axes is None
+        or len(x.shape) != 4
+        or x.batch != 0
+        or sorted(low.axis(node, a, 4) for a in axes) != [2, 3]
+    ):
         raise low.refusal(node, "means over other axes than height and width are not read")
     made = global_average(low, node)
     return made if node.attributes["keepdims"] else low.reshape(node, made, made.shape[:2], 0)
@@ -64,6 +69,7 @@ def resize(low: Lowering, node: OnnxNode) -> Value:
     mode = node.attributes.get("mode", "nearest")
     how = node.attributes.get("coordinate_transformation_mode", "asymmetric")
     rounding = node.attributes.get("nearest_mode", "floor")
+    _check_resize(low, node, x, sides)
     name = low.name_for(node)
     if mode == "nearest":
         ways = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"),
@@ -78,6 +84,18 @@ def resize(low: Lowering, node: OnnxNode) -> Value:
     corners = how == "align_corners"
     layer = Resize(name=name, inputs=(x.layer,), size=sides, align_corners=corners)
     return low.make(node, layer, x)
+
+
+def _check_resize(low: Lowering, node: OnnxNode, x: Value, sides: tuple[int, int]) -> None:
+    """Refuse what changes the values that are read, or their weights."""
+    given = node.attributes
+    if given.get("antialias") or given.get("exclude_outside") or given.get("axes"):
+        raise low.refusal(node, "antialias, exclude_outside and axes are not read")
+    if given.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise low.refusal(node, "another keep_aspect_ratio_policy than stretch is not read")
+    single = any(made == 1 < side for made, side in zip(sides, x.own[1:], strict=True))
+    if single and given.get("coordinate_transformation_mode") == "pytorch_half_pixel":
+        raise low.refusal(node, "pytorch_half_pixel to a side of 1 is not read")
 
 
 def _image(low: Lowering, node: OnnxNode, x: Value) -> Value:
@@ -110,8 +128,10 @@ def _resized(low: Lowering, node: OnnxNode, x: Value) -> tuple[tuple, tuple[int,
     elif low.has(node, places[0]):
         scales = low.reals(node, places[0]).reshape(-1)
         if len(scales) == len(x.shape):
-            made = np.floor(np.array(x.shape) * scales.astype(np.float64))
+            made = np.rint(np.array(x.shape) * scales.astype(np.float64)).clip(0, LARGEST_SIDE)
             sides = tuple(int(side) for side in made)
+            if (np.array(sides, np.float32) / np.array(x.shape, np.float32) != scales).any():
+                raise low.refusal(node, f"{x.shape} by {scales.tolist()} makes no whole sides")
     if len(sides) != 4 or sides[:2] != x.shape[:2] or min(sides) < 1:
         raise low.refusal(node, f"{x.shape} made {sides} is not read; height and width change")
     factors = tuple(
@@ -121,7 +141,7 @@ def _resized(low: Lowering, node: OnnxNode, x: Value) -> tuple[tuple, tuple[int,
     return factors, tuple(sides[2:])
 
 
-POOLS: dict[str, Layer] = {
+POOLS = {
     "AveragePool": average_pool,
     "GlobalAveragePool": global_average,
     "GlobalMaxPool": global_max,

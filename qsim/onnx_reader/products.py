@@ -41,7 +41,11 @@ def conv(low: Lowering, node: OnnxNode) -> Value:
             node,
             f"its weights read {weight.shape[1] * layer.groups} channels of a tensor of {x.own[0]}",
         )
-    arrays = {"weight": weight} | _bias(low, node, 2, len(weight))
+    arrays = {"weight": weight}
+    if layer.bias:
+        arrays["bias"] = low.reals(node, 2)
+        if arrays["bias"].shape != (len(weight),):
+            raise low.refusal(node, f"a bias of {arrays['bias'].shape} does not fit {len(weight)}")
     made = low.make(node, layer, x, arrays)
     return low.reshape(node, made, (*made.shape[:2], made.shape[3]), 0) if flat else made
 
@@ -49,12 +53,15 @@ def conv(low: Lowering, node: OnnxNode) -> Value:
 def gemm(low: Lowering, node: OnnxNode) -> Value:
     """alpha * A @ B + beta * C, with constant B and C."""
     x, weight = low.value(node), low.reals(node, 1)
+    if x.batch == 1:
+        raise low.refusal(node, "it multiplies along the axis of the images")
     if node.attributes["transA"] or weight.ndim != 2 or len(x.shape) != 2:
         raise low.refusal(node, "a product of a matrix that is turned around is not read")
     weight = weight if node.attributes["transB"] else weight.T
     arrays = {"weight": weight * np.float32(node.attributes["alpha"])}
     if low.has(node, 2):
-        arrays |= _bias(low, node, 2, len(weight), node.attributes["beta"])
+        added = low.reals(node, 2) * np.float32(node.attributes["beta"])
+        arrays |= {"bias": along_last(low, node, (x.shape[0], len(weight)), added)}
     return _linear(low, node, x, arrays)
 
 
@@ -92,8 +99,8 @@ def add(low: Lowering, node: OnnxNode, sign: int = 1) -> Value:
         return _of_two(low, node, x, y, Add)
     if isinstance(y, Value):
         made = scaled(low, node, low.value(node, 1), np.float32(-1)) if sign < 0 else y
-        return shifted(low, node, made, low.reals(node, 0), 1)
-    return shifted(low, node, low.value(node, 0), sign * low.reals(node, 1), 0)
+        return shifted(low, node, made, low.reals(node, 0))
+    return shifted(low, node, low.value(node, 0), sign * low.reals(node, 1))
 
 
 def subtract(low: Lowering, node: OnnxNode) -> Value:
@@ -115,7 +122,8 @@ def divide(low: Lowering, node: OnnxNode) -> Value:
     divisor = low.reals(node, 1)
     if not divisor.all():
         raise low.refusal(node, "it divides by 0")
-    return scaled(low, node, low.value(node, 0), np.float32(1) / divisor)
+    with np.errstate(over="ignore"):
+        return scaled(low, node, low.value(node, 0), np.float32(1) / divisor)
 
 
 def batch_norm(low: Lowering, node: OnnxNode) -> Value:
@@ -123,6 +131,8 @@ def batch_norm(low: Lowering, node: OnnxNode) -> Value:
     x = low.value(node)
     if x.batch != 0 or len(x.own) < 1:
         raise low.refusal(node, "its first axis is not that of the images")
+    if node.attributes.get("training_mode"):
+        raise low.refusal(node, "it normalises by the statistics of a batch (training_mode)")
     names = ("weight", "bias", "running_mean", "running_var")
     arrays = {key: low.reals(node, place) for place, key in enumerate(names, 1)}
     for key, array in arrays.items():
@@ -137,6 +147,7 @@ def batch_norm(low: Lowering, node: OnnxNode) -> Value:
 
 def scaled(low: Lowering, node: OnnxNode, x: Value, factor: np.ndarray) -> Value:
     """``x`` times a constant: one number, or one for each channel."""
+    _check_no_wider(low, node, x, factor)
     if factor.size == 1 and factor.reshape(()) == 1:
         return x
     if factor.size == 1 and 1e-30 < factor.reshape(()) < 1e30:
@@ -148,27 +159,33 @@ def scaled(low: Lowering, node: OnnxNode, x: Value, factor: np.ndarray) -> Value
     return _normed(low, node, x, channels, np.zeros_like(channels))
 
 
-def shifted(low: Lowering, node: OnnxNode, x: Value, amount: np.ndarray, place: int) -> Value:
+def shifted(low: Lowering, node: OnnxNode, x: Value, amount: np.ndarray) -> Value:
     """``x`` plus a constant: the bias of the layer before it, where that has none and nothing else
     reads it; or one number for each channel; or an array."""
-    if not amount.any() and np.broadcast_shapes(x.shape, amount.shape) == x.shape:
+    _check_no_wider(low, node, x, amount)
+    if not amount.any():
         return x
     maker = low.layers.get(x.layer)
     rows = _row_amounts(x, maker, amount)
-    if rows is not None and low.only_reader(node.inputs[place]):
+    if rows is not None and low.is_read_once(x.layer):
         low.layers[x.layer] = msgspec.structs.replace(maker, bias=True)
         low.weights[f"{x.layer}.bias"] = np.ascontiguousarray(rows, np.float32)
         return x
     channels = _per_channel(x, amount)
     if channels is not None and len(x.own) != 2:
         return _normed(low, node, x, np.ones_like(channels), channels)
-    whole = np.broadcast_shapes(x.shape, amount.shape)
     spread = amount.reshape((1,) * (len(x.shape) - amount.ndim) + amount.shape)
-    if whole != x.shape or (x.batch is not None and spread.shape[x.batch] != 1):
+    if x.batch is not None and spread.shape[x.batch] != 1:
         raise low.refusal(node, f"a constant of shape {amount.shape} does not fit {x.shape}")
     own = spread if x.batch is None else spread.squeeze(x.batch)
     layer = Offset(name=low.name_for(node), inputs=(x.layer,), shape=own.shape)
     return low.make(node, layer, x, {"bias": own})
+
+
+def _check_no_wider(low: Lowering, node: OnnxNode, x: Value, array: np.ndarray) -> None:
+    """Refuse a constant that makes more of ``x`` than there is."""
+    if np.broadcast_shapes(x.shape, array.shape) != x.shape:
+        raise low.refusal(node, f"a constant of shape {array.shape} does not fit {x.shape}")
 
 
 def _linear(low: Lowering, node: OnnxNode, x: Value, arrays: dict[str, np.ndarray]) -> Value:
@@ -204,7 +221,11 @@ def _of_two(low: Lowering, node: OnnxNode, x: Value, y: Value, kind: type[Layer]
         source = y.layer
     layer = kind(name=low.name_for(node), inputs=(x.layer, source))
     like = x if x.batch is not None or y.batch is None else y
-    return low.make(node, layer, like)
+    made = low.make(node, layer, like)
+    whole = np.broadcast_shapes(x.shape, y.shape)
+    if made.shape != whole:
+        raise low.refusal(node, f"{x.shape} and {y.shape} make {whole}, across images")
+    return made
 
 
 def _merged(low: Lowering, node: OnnxNode, x: Value) -> str:
@@ -214,16 +235,14 @@ def _merged(low: Lowering, node: OnnxNode, x: Value) -> str:
     return name
 
 
-def _bias(
-    low: Lowering, node: OnnxNode, place: int, rows: int, factor: float = 1.0
-) -> dict[str, np.ndarray]:
-    """The bias that a node reads, one for each row."""
-    if not low.has(node, place):
-        return {}
-    bias = low.reals(node, place) * np.float32(factor)
-    if bias.size not in (1, rows):
-        raise low.refusal(node, f"a bias of shape {bias.shape} does not fit {rows} rows")
-    return {"bias": np.broadcast_to(bias.reshape(-1), (rows,))}
+def along_last(
+    low: Lowering, node: OnnxNode, shape: tuple[int, ...], array: np.ndarray
+) -> np.ndarray:
+    """The numbers of ``array`` along the last axis of ``shape``."""
+    row = _along(Value("", shape), array, len(shape) - 1)
+    if row is None:
+        raise low.refusal(node, f"a constant of shape {array.shape} is not one for each row")
+    return row
 
 
 def _row_amounts(x: Value, maker: Layer | None, amount: np.ndarray) -> np.ndarray | None:

@@ -16,30 +16,23 @@ def recurrent(low: Lowering, node: OnnxNode) -> list[Value | None]:
     """All hidden states, and the last one; an LSTM's cell state is not read."""
     _check(low, node)
     x = low.value(node)
-    steps = 1 if node.attributes.get("layout", 0) else 0
-    if len(x.shape) != 3 or x.batch not in (None, 1 - steps):
+    if len(x.shape) != 3 or x.batch not in (None, 1):
         raise low.refusal(node, "its images do not lie along the axis of the batch")
     if x.batch is None:
-        if x.shape[1 - steps] != 1:
+        if x.shape[1] != 1:
             raise low.refusal(node, "its input has no axis of images")
-        x = low.reshape(node, x, x.shape, 1 - steps)
+        x = low.reshape(node, x, x.shape, 1)
     hidden = node.attributes["hidden_size"]
     layer = KINDS[node.kind](
         name=low.name_for(node), inputs=(x.layer,), hidden=hidden, bias=low.has(node, 3)
     )
     low.add(node, layer, _arrays(low, node, hidden, x.own[1]))
-    count, images = x.own[0], x.shape[1 - steps]
+    count, images = x.own[0], x.shape[1]
     every = Value(layer.name, (count, images, hidden), 1)
-    last = cut(low, node, every, 0, range(count - 1, count)) if _reads_last(low, node) else None
-    sides = (count, 1, images, hidden)
-    made = low.reshape(node, every, sides, 2) if node.outputs[0] else None
-    if steps and made:
-        raise low.refusal(node, "all states with the batch first (layout 1) are not read")
+    read = [low.is_read(name) for name in node.outputs]
+    made = low.reshape(node, every, (count, 1, images, hidden), 2) if read[0] else None
+    last = cut(low, node, every, 0, range(count - 1, count)) if any(read[1:2]) else None
     return [made, last, None][: len(node.outputs)]
-
-
-def _reads_last(low: Lowering, node: OnnxNode) -> bool:
-    return len(node.outputs) > 1 and bool(node.outputs[1])
 
 
 def _check(low: Lowering, node: OnnxNode) -> None:
@@ -54,11 +47,13 @@ def _check(low: Lowering, node: OnnxNode) -> None:
         raise low.refusal(
             node, "a reset gate before the product (linear_before_reset 0) is not read"
         )
-    for place in (4, 5, 6, 7):
-        if low.has(node, place) and not (place == 4 and node.kind in KINDS):
-            state = low.constant(node, place)
-            if state.any():
-                raise low.refusal(node, "states that do not begin at 0, or peepholes, are not read")
+    if given.get("layout"):
+        raise low.refusal(node, "sequences with the batch first (layout 1) are not read")
+    for place in (5, 6, 7):
+        if low.has(node, place) and low.constant(node, place).any():
+            raise low.refusal(node, "states that do not begin at 0, or peepholes, are not read")
+    if low.has(node, 4) and (low.constant(node, 4) != low.value(node).shape[0]).any():
+        raise low.refusal(node, "sequences that end before the last step are not read")
 
 
 def _arrays(low: Lowering, node: OnnxNode, hidden: int, features: int) -> dict[str, np.ndarray]:

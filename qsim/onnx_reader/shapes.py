@@ -1,5 +1,6 @@
 """Operators that move values, or join and part tensors."""
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -13,6 +14,9 @@ from qsim.onnx_reader.folding import axes_of, whole
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.lowering import Lowering, Value
 
+REAL_TYPES = (1, 10, 11, 16)  # onnx.TensorProto's float, float16, double, bfloat16
+WIDE_INTEGERS = (6, 7)  # int32, int64
+
 
 def reshape(low: Lowering, node: OnnxNode) -> Value:
     """Reshape to constant sides."""
@@ -25,7 +29,10 @@ def reshape(low: Lowering, node: OnnxNode) -> Value:
 def flatten(low: Lowering, node: OnnxNode) -> Value:
     """Flatten to two axes."""
     x = low.value(node)
-    axis = node.attributes["axis"] % (len(x.shape) + 1)
+    axis = node.attributes["axis"]
+    if not -len(x.shape) <= axis <= len(x.shape):
+        raise low.refusal(node, f"it names axis {axis} of a tensor of {len(x.shape)} axes")
+    axis += len(x.shape) if axis < 0 else 0
     return _as(low, node, x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
 
 
@@ -51,7 +58,7 @@ def squeeze(low: Lowering, node: OnnxNode) -> Value:
     axes = axes_of(node, _constants(low, node))
     if axes is None:
         axes = [axis for axis, side in enumerate(x.shape) if side == 1 and axis != x.batch]
-    gone = {axis % len(x.shape) for axis in axes}
+    gone = {low.axis(node, axis, len(x.shape)) for axis in axes}
     if any(x.shape[axis] != 1 for axis in gone):
         raise low.refusal(node, f"it drops axes {sorted(gone)} of {x.shape}, which are not all 1")
     kept = [axis for axis in range(len(x.shape)) if axis not in gone]
@@ -64,7 +71,9 @@ def unsqueeze(low: Lowering, node: OnnxNode) -> Value:
     x = low.value(node)
     axes = axes_of(node, _constants(low, node)) or ()
     count = len(x.shape) + len(axes)
-    new = {axis % count for axis in axes}
+    new = {low.axis(node, axis, count) for axis in axes}
+    if len(new) < len(axes):
+        raise low.refusal(node, f"it names an axis twice: {list(axes)}")
     rest = iter(range(len(x.shape)))
     sources = [None if axis in new else next(rest) for axis in range(count)]
     shape = tuple(1 if source is None else x.shape[source] for source in sources)
@@ -91,6 +100,8 @@ def slice_(low: Lowering, node: OnnxNode) -> Value:
     starts, ends = (whole(low.constant(node, place)) for place in (1, 2))
     axes = whole(low.constant(node, 3)) if low.has(node, 3) else range(len(starts))
     steps = whole(low.constant(node, 4)) if low.has(node, 4) else (1,) * len(starts)
+    if len({low.axis(node, axis, len(x.shape)) for axis in axes}) < len(axes):
+        raise low.refusal(node, f"it names an axis twice: {list(axes)}")
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         if step < 1:
             raise low.refusal(node, "a slice that goes backward is not read")
@@ -104,7 +115,9 @@ def slice_(low: Lowering, node: OnnxNode) -> Value:
 def split(low: Lowering, node: OnnxNode) -> list[Value]:
     """Split along an axis."""
     x = low.value(node)
-    axis, parts = node.attributes["axis"] % len(x.shape), len(node.outputs)
+    axis, parts = low.axis(node, node.attributes["axis"], len(x.shape)), len(node.outputs)
+    if node.attributes.get("num_outputs", parts) != parts:
+        raise low.refusal(node, f"it has {parts} results, not as many as num_outputs says")
     sizes = node.attributes.get("split")
     if low.has(node, 1):
         sizes = whole(low.constant(node, 1))
@@ -114,7 +127,7 @@ def split(low: Lowering, node: OnnxNode) -> list[Value]:
         raise low.refusal(node, f"parts of {list(sizes)} do not make a side of {x.shape[axis]}")
     ends = np.cumsum(sizes).tolist()
     return [
-        cut(low, node, x, axis, range(end - size, end)) if low.only_reader(name) or name else x
+        cut(low, node, x, axis, range(end - size, end)) if low.is_read(name) else None
         for name, end, size in zip(node.outputs, ends, sizes, strict=True)
     ]
 
@@ -125,8 +138,8 @@ def gather(low: Lowering, node: OnnxNode) -> Value:
     if isinstance(low.tensor(node, 0), np.ndarray):
         return _embedding(low, node)
     x, index = low.value(node), low.constant(node, 1)
-    axis = node.attributes["axis"] % len(x.shape)
-    places = [place % x.shape[axis] for place in whole(index)]
+    axis = low.axis(node, node.attributes["axis"], len(x.shape))
+    places = [low.axis(node, place, x.shape[axis]) for place in whole(index)]
     if index.ndim > 1 or places != list(range(places[0], places[-1] + 1)):
         raise low.refusal(node, "places that are no neighbours in order are not read")
     if axis == x.batch and x.shape[axis] == 1 and index.ndim == 0:
@@ -164,7 +177,7 @@ def pad(low: Lowering, node: OnnxNode) -> Value:
     pads = tuple(given) if given is not None else whole(low.constant(node, 1))
     filled = low.constant(node, 2, node.attributes.get("value", 0.0))
     if low.has(node, 3):
-        axes = [axis % len(x.shape) for axis in whole(low.constant(node, 3))]
+        axes = [low.axis(node, axis, len(x.shape)) for axis in whole(low.constant(node, 3))]
         every = [0] * (2 * len(x.shape))
         for place, axis in enumerate(axes):
             every[axis], every[len(x.shape) + axis] = pads[place], pads[len(axes) + place]
@@ -191,7 +204,48 @@ def where(low: Lowering, node: OnnxNode) -> Value:
     chosen = low.constant(node, 0)
     if chosen.size == 0 or chosen.any() != chosen.all():
         raise low.refusal(node, "a choice that differs by place is not read")
-    return low.value(node, 1 if chosen.all() else 2)
+    x = low.value(node, 1 if chosen.all() else 2)
+    other = low.tensor(node, 2 if chosen.all() else 1)
+    if np.broadcast_shapes(x.shape, other.shape, chosen.shape) != x.shape:
+        raise low.refusal(node, "a tensor that is repeated is not read")
+    return x
+
+
+def dropout(low: Lowering, node: OnnxNode) -> Value:
+    """Dropout, which drops nothing where a network is run."""
+    if low.has(node, 2) and low.constant(node, 2).any():
+        raise low.refusal(node, "it drops values at random (training_mode)")
+    return same(low, node)
+
+
+def cast(low: Lowering, node: OnnxNode) -> Value:
+    """Cast among real numbers, which are float32 here, or of integers that are fed."""
+    x, kind = low.value(node, padded=True), node.attributes["to"]
+    if kind in REAL_TYPES:
+        return replace(x, integers=False)
+    if x.integers and kind in WIDE_INTEGERS:
+        return x
+    raise low.refusal(
+        node, "a cast to integers is not read, but of an input of integers to 32 bits"
+    )
+
+
+def depth_to_space(low: Lowering, node: OnnxNode) -> Value:
+    """DepthToSpace: blocks of channels laid out as squares, depth first (DCR) or column first."""
+    x = low.with_batch(node, low.value(node))
+    block = node.attributes["blocksize"]
+    if len(x.own) != 3 or block < 1 or x.own[0] % block**2:
+        raise low.refusal(node, f"{x.own[0]} channels are no blocks of {block} x {block}")
+    (channels, height, width), batch = x.own, x.shape[0]
+    kept = channels // block**2
+    by_column = node.attributes.get("mode", "DCR") == "CRD"
+    parts = (kept, block, block) if by_column else (block, block, kept)
+    x = low.reshape(node, x, (batch, *parts, height, width), 0)
+    order = (0, 3, 1, 4, 2) if by_column else (2, 3, 0, 4, 1)
+    layer = Transpose(name=low.name_for(node, suffix=".blocks"), inputs=(x.layer,), order=order)
+    return low.reshape(
+        node, low.make(node, layer, x), (batch, kept, height * block, width * block), 0
+    )
 
 
 def same(low: Lowering, node: OnnxNode) -> Value:
@@ -229,6 +283,7 @@ def _constants(low: Lowering, node: OnnxNode) -> list[np.ndarray | None]:
 
 SHAPES = {
     "Concat": concat,
+    "DepthToSpace": depth_to_space,
     "Expand": expand,
     "Flatten": flatten,
     "Gather": gather,
@@ -241,5 +296,4 @@ SHAPES = {
     "Unsqueeze": unsqueeze,
     "Where": where,
 }
-for _name in ("Cast", "Dropout", "Identity"):
-    SHAPES[_name] = same
+SHAPES |= {"Cast": cast, "Dropout": dropout, "Identity": same}
