@@ -318,7 +318,9 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--requantize", metavar="MODE", help="whose arithmetic rounds sums (onnx); see the README"
     )
-    parser.add_argument("--weights", metavar="FILE.npz", help="trained weights")
+    parser.add_argument(
+        "--weights", metavar="FILE.npz", help="trained weights, or the name of shipped ones"
+    )
     parser.add_argument(
         "--calibrate", metavar="DATA", help="images that set the ranges of activations"
     )

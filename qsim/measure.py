@@ -196,9 +196,9 @@ def _loaded(workload: Workload, key: str, network: Network) -> datasets.Dataset:
         dataset = datasets.load(name, workload.folder, network.input_shape)
     except QsimError as error:
         raise QsimError(f"{where}: {error}") from None
-    for images in (dataset.images, dataset.calibration):
-        if images is not None:
-            _check_shape(images, network, where)
+    _check_shape(dataset.images, network, where)
+    if dataset.calibration is not None:
+        _check_shape(dataset.calibration, network, f"{where}: array 'calibration'")
     return dataset
 
 
