@@ -128,6 +128,16 @@ class Element:
     zero_points: tuple[int, ...] = ()
 
 
+def shape_of(value: Value) -> tuple[int, ...]:
+    """The shape of a tensor, the images first."""
+    match value:
+        case Levels(levels):
+            return levels.shape
+        case Sums(terms):
+            return terms[0][0].shape
+    return value.shape
+
+
 def element(value: Value, at: tuple[int, ...]) -> Element | None:
     """The value at a position; None where the tensor is not quantized."""
     match value:

@@ -1,12 +1,50 @@
-"""One step of one unit of a recurrent cell computed again, by decimals and Python integers."""
+"""One step of one unit of a recurrent layer computed again, by decimals and Python integers."""
 
 from fractions import Fraction
 from functools import cache
 
+import numpy as np
+
+from qsim.network.graph import Node
 from qsim.network.layers import Sigmoid, Tanh
 from qsim.network.recurrent import Gru, Lstm, Recurrent
+from qsim.program import Program
+from qsim.values import Levels, Step
+from qsim.verify.products import layer_product
 from qsim.verify.roundings import fixed_point_product
 from qsim.verify.tables import function_level, on_a_line
+
+
+def recurrent_states(
+    program: Program, node: Node, steps: dict[str, Step], at: tuple[int, ...]
+) -> tuple[int, int]:
+    """The hidden level of a unit after a step, and of an LSTM the cell level (else 0): from what
+    the step read, and the states that are stored of the step before."""
+    (image, step, unit), layer = at, node.layer
+    products = program.recurrences[node.name].products
+    made = steps[node.name].unrounded
+    hidden = np.zeros(layer.hidden, np.int64)
+    cell = 0
+    if step > 0:
+        hidden = made.terms[0][0][image, step - 1]
+        cell = int(made.cells[image, step - 1, unit]) if isinstance(layer, Lstm) else 0
+    read = (steps[node.inputs[0]].value.levels[image, step], hidden)
+    of_x, of_h = (
+        [_gate(products, layer, product, levels, gate * layer.hidden + unit)
+         for gate in range(layer.gates)]
+        for product, levels in zip(node.step_products, read, strict=True)
+    )  # fmt: skip
+    if isinstance(layer, Lstm):
+        return lstm_unit(layer, of_x, of_h, cell)
+    return gru_unit(layer, of_x, of_h, int(hidden[unit])), 0
+
+
+def _gate(products: Program, layer: Lstm | Gru, product: Node, levels: np.ndarray, row: int) -> int:
+    """A row of a product of a step's ``levels``, in the format of the gates."""
+    one_step = Levels(levels[None], products.scales[product.inputs[0]])
+    read = {product.inputs[0]: Step(one_step, one_step)}
+    [(total, scale)] = layer_product(products, product, read, (0, row)).terms
+    return gate_part(layer, total, scale)
 
 
 def gate_part(layer: Recurrent, total: int, scale: float) -> int:
