@@ -12,19 +12,25 @@ from qsim.onnx_reader.functions import check_functions
 
 LARGEST_FILE_BYTES = 2**31 - 1  # protobuf holds no larger message
 LARGEST_TENSOR_VALUES = 2**31
+OLDEST_PACKAGE = (1, 19)
 WIDEST_VALUE_BYTES = 16
 OLDEST_OPSET = 11
 STANDARD = ("", "ai.onnx")  # names of the domain of ONNX's own operators
 
 
 def onnx_package() -> Any:
-    """The onnx package. Raises QsimError where it is not installed."""
+    """The onnx package. Raises QsimError where it is not installed, or too old."""
     try:
         import onnx
     except ImportError:
         raise QsimError(
             "reading or writing ONNX files needs the package onnx; install qsim[onnx]"
         ) from None
+    if tuple(int(part) for part in onnx.__version__.split(".")[:2]) < OLDEST_PACKAGE:
+        raise QsimError(
+            f"the package onnx is {onnx.__version__}, which reads bfloat16 as other numbers;"
+            " install qsim[onnx] to have 1.19 or newer"
+        )
     return onnx
 
 
