@@ -172,11 +172,12 @@ def _show_format(args: argparse.Namespace) -> int:
 
 
 def _show_network(args: argparse.Namespace) -> int:
+    from qsim.model import load_model
     from qsim.network.widen import widen
     from qsim.report import networks
-    from qsim.zoo import find_network
 
-    network = find_network(args.text, where="network")
+    document = {args.text: args.parameters} if args.parameters else args.text
+    network = load_model(document, Path(), where="network").network
     if args.width is not None:
         network = widen(network, args.width)
     if args.format == "table":
@@ -359,8 +360,9 @@ def _add_shown(things) -> None:
     network.add_argument(
         "text",
         metavar="NETWORK",
-        help="one that comes with qsim, 'mobilenet-v2(width=1.4)', or a layer table (.yaml)",
+        help="one that comes with qsim, 'mobilenet-v2(width=1.4)', a layer table, or an ONNX file",
     )
+    _add_parameters(network)
     network.add_argument("--width", type=_factor, help="so many times the channels, as in WRPN")
     network.add_argument(
         "--format",

@@ -43,6 +43,7 @@ from qsim.network.reference import float_layer, moved
 from qsim.parameters import FARTHEST_BIAS
 from qsim.program import Program
 from qsim.recurrent_layers import run_cell
+from qsim.runtime_curves import runtime_curve
 from qsim.stand_in import map_of
 from qsim.table_layers import table_of
 from qsim.values import HiddenStates, Levels, Step, Sums, Value, by_channel, real
@@ -235,8 +236,10 @@ def _activation_product(program: Program, inputs: list[Levels], transposed: bool
 
 
 def _tabled(program: Program, node: Node, x: Levels) -> Sums:
-    """What a table makes of levels, at the scale of the table's results."""
+    """What a table makes of levels, at the scale of the table's results, or a runtime of them."""
     number, scale = program.formats[node.inputs[0]], float(x.scale)
+    if program.has_runtime_curve(node):
+        return runtime_curve(node.layer, x)
     table = table_of(node.layer, number.min_level, number.max_level, scale)
     if isinstance(node.layer, Softmax):
         levels, out_scale = softmax(x.levels, table, node.layer.bits), 2.0**-node.layer.bits

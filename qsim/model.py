@@ -9,10 +9,10 @@ from qsim.errors import WorkloadError
 from qsim.network.graph import Network
 from qsim.network.weights import Weights
 from qsim.program import Program
-from qsim.spelling import split_call
-from qsim.zoo import find_network
+from qsim.zoo import TABLES, find_network, named
 
 ModelDocument = str | dict[str, Any]
+SUFFIXES = (".onnx", *TABLES)  # of files that are models
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,10 @@ def load_model(document: ModelDocument, folder: Path, *, where: str) -> Model:
 
     Raises WorkloadError or another InputError naming ``where`` or the file.
     """
-    name, given = document, {}
-    if isinstance(document, dict):
-        name, given = split_call(document, where, "one network such as {yolo-v3: {size: 608}}")
+    name, given = named(document, where)
     if name.endswith(".onnx"):
         return _of_onnx(folder / name, given, where)
-    return Model(find_network(document, where=where, folder=folder))
+    return Model(find_network({name: given}, where=where, folder=folder))
 
 
 def _of_onnx(path: Path, given: dict[str, Any], where: str) -> Model:

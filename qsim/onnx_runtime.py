@@ -3,8 +3,9 @@
 All of it is float32, every step rounded. Products are requantized by one multiplier (QLinearConv,
 QGemm, QLinearMatMul), as is the average of a whole image (QLinearGlobalAveragePool); additions,
 products of two tensors and averages under a window add the zero point of the result before they
-round (QLinearAdd, QLinearMul, QLinearAveragePool); any other tensor is dequantized and quantized,
-as are the parts of a concatenation (QLinearConcat).
+round (QLinearAdd, QLinearMul, QLinearAveragePool); QLinearSoftmax takes a whole number of steps to
+1; any other tensor is dequantized and quantized, as are the parts of a concatenation
+(QLinearConcat) and what a curve makes (QLinearSigmoid, QLinearLeakyRelu).
 """
 
 from math import isinf
@@ -17,6 +18,7 @@ from qsim.kernels.add_float import ScaledCode, add_float
 from qsim.kernels.average_float import check_average_ratio, mean_float
 from qsim.kernels.multiply_float import scaled_with_zero_point
 from qsim.kernels.requantize import LARGEST_SCALED, requantize_float
+from qsim.kernels.softmax_float import share_codes
 from qsim.values import Sums, by_channel
 
 
@@ -43,14 +45,22 @@ def runtime_levels(sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
             return mean_float(values, sums.divisor, code, low + zero, high + zero) - zero
         case "multiply":
             return _product(sums, code, low, high)
+        case "softmax":
+            [(levels, by_term)] = sums.terms
+            zero = code.zero_point
+            terms = levels.astype(np.float32) * by_term.astype(np.float32)
+            return share_codes(terms, sums.divisor, code, low + zero, high + zero) - zero
         case "conv" | "depthwise" | "linear" | "matmul" | "global_average":
             return _scaled(sums, code, low, high)
     return _quantized_again(sums, code, low, high)
 
 
 def zero_point_of(number: Format) -> int:
-    """The zero point of a format: of those without one, 0."""
-    return number.zero_point if isinstance(number, AffineGrid) else 0
+    """The zero point of a format, of those without one 0, as a runtime holds it: of codes that it
+    holds as signed integers a signed one, which rounds otherwise where it is added in float32."""
+    if not isinstance(number, AffineGrid):
+        return 0
+    return number.zero_point - (2 ** (number.bits - 1) if number.signed_codes else 0)
 
 
 def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
@@ -88,8 +98,8 @@ def _product(sums: Sums, code: ScaledCode, low: int, high: int) -> np.ndarray:
 def _scaled(sums: Sums, code: ScaledCode, low: int, high: int) -> np.ndarray:
     if not sums.uniform:
         raise ValueError(
-            f"it scales one sum of each channel, not the {len(sums.terms)} terms of these weights;"
-            " use onnx"
+            "it scales one sum of each channel by one factor, and these weights make"
+            f" {len(sums.terms)}, or a factor for each place; use onnx"
         )
     [(levels, by_term)] = sums.terms
     with np.errstate(over="ignore"):  # an infinite multiplier is refused

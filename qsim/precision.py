@@ -123,7 +123,8 @@ def rounded_tensors(
     is not rounded. A clip counts as a relu. What is computed in floating point reads what it finds.
 
     several   layers with products whose sums have several terms, as additions have
-    at_once   whether what an addition or a flatten reads is rounded too
+    at_once   whether what an addition or a flatten reads is rounded too, and an average that a max
+              pool reads
     """
     rounded = {INPUT}
     if at_once:  # the values under a window are terms

@@ -28,6 +28,7 @@ from qsim.network.weights import Weights
 from qsim.onnx_runtime import zero_point_of
 from qsim.precision import Granularity, Precision, keeps_levels
 from qsim.requantize import REQUANTIZERS, Name, Requantizer
+from qsim.runtime_curves import is_runtime_curve
 
 
 class Arithmetic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -140,6 +141,12 @@ class Program:
         two tensors."""
         in_integers = all(name in self.scales for name in node.inputs)
         return node.name in self.biases or (isinstance(node.layer, MatMul) and in_integers)
+
+    def has_runtime_curve(self, node: Node) -> bool:
+        """Whether a curve is computed in float32 as ONNX Runtime does, and not by a table."""
+        number = self.formats[node.inputs[0]]
+        levels = number.max_level - number.min_level + 1
+        return self.arithmetic.requantizer.float_curves and is_runtime_curve(node.layer, levels)
 
     def zero_points(self, node: Node) -> tuple[int, ...]:
         """Those of the tensors that a layer reads, of formats without one 0; none where one of them

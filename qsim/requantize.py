@@ -45,6 +45,8 @@ class Requantizer(ABC):
                      tensors in few bits, and not after an addition
     mean             how an average pool rounds its mean before it is rescaled; None: it is not;
                      float32: its values are added in float32, but for that of a whole image
+    float_curves     whether curves are those of ONNX Runtime in float32, where they are known, and
+                     not by tables of correctly rounded entries
     real_bias        which biases are added to the scaled sum as real numbers, not to the sum as
                      integers: of all layers, of those that are quantized as they were trained
                      (what their batch norm adds), or of none
@@ -54,6 +56,7 @@ class Requantizer(ABC):
     powers_of_two = False
     at_once = False
     mean: Literal["half_even", "half_away", "float32"] | None = None
+    float_curves = False
     real_bias: Literal["all", "trained", "none"] = "none"
 
     @abstractmethod
@@ -189,14 +192,16 @@ class OnnxRuntime(Requantizer):
     """ONNX Runtime's quantized kernels: float32, every tensor rounded as it is made.
 
     What they share with ``Onnx`` is how the sums of products are rounded; how they add, multiply,
-    average and join tensors is their own, ``runtime_levels`` says it. The tables of sigmoid, tanh,
-    softmax and other curves are not the runtime's, nor are a batch norm that stands alone and
-    recurrent layers; their results are dequantized and quantized as any tensor is.
+    average and join tensors is their own, ``runtime_levels`` says it; sigmoid, tanh, leaky relu,
+    hard swish and softmax are those of ``runtime_curve``. Not the runtime's are the tables of gelu,
+    silu and of softmax beyond 8 bits, a batch norm that stands alone and recurrent layers; their
+    results are dequantized and quantized as any tensor is.
     """
 
     integer_only = False
     at_once = True
     mean = "float32"
+    float_curves = True
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         return runtime_levels(sums, number, scale)

@@ -11,11 +11,11 @@ from hwmodels.strict_yaml import read_yaml
 from qsim import shipped, zoo
 from qsim.datasets import DATASETS
 from qsim.errors import WorkloadError
+from qsim.model import SUFFIXES
 from qsim.precision_text import precision_of
 from qsim.requantize import REQUANTIZERS
 from qsim.workload import ExecuteDocument, Workload, WorkloadDocument, load_workload, workload_of
 
-TABLES = (".yaml", ".yml")
 DEFAULT_PRECISION = precision_of("w8a8")
 
 
@@ -52,7 +52,7 @@ def requested(name: str, options: Options) -> Workload:
     network = {name: options.parameters} if options.parameters else name
     document = WorkloadDocument(network=network, execute=ExecuteDocument())
     path = Path(name)
-    if path.suffix in (".onnx", *TABLES):
+    if path.suffix in SUFFIXES:
         network = {path.name: options.parameters} if options.parameters else path.name
         document = msgspec.structs.replace(document, network=network)
     return _with_options(path, document, options)
@@ -60,19 +60,21 @@ def requested(name: str, options: Options) -> Workload:
 
 def _is_workload(name: str) -> bool:
     """Whether a name is that of a workload, not of a model."""
-    path = Path(name)
-    if name in shipped.workloads() and not os.path.exists(name):  # noqa: PTH110 (refuses nothing)
+    path, exists = Path(name), os.path.exists(name)  # noqa: PTH110 (refuses nothing)
+    if name in shipped.workloads() and not exists:
         return True
-    if path.suffix in TABLES:
+    if path.suffix in zoo.TABLES:
         return "layers" not in read_yaml(path)
     if path.suffix == ".onnx":
         return False
+    if exists:
+        return True
     known = zoo.names()
     if name.partition("(")[0].strip() in known:
         return False
     raise WorkloadError(
         f"{name}: no such file, nor a workload or a network that comes with qsim;"
-        f" {nearest(name, [*shipped.workloads(), *known])}"
+        f" {zoo.remedy(name, [*shipped.workloads(), *known])}"
     )
 
 

@@ -15,8 +15,9 @@ class Levels:
 
 
 Source = Literal[
-    "conv", "depthwise", "linear", "matmul", "add", "multiply", "average", "global_average", ""
-]
+    "conv", "depthwise", "linear", "matmul", "add", "multiply", "average", "global_average",
+    "softmax", "",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Sums:
              any other. An "average" has a term for each place of a window, a "global_average" one
     scales   how many weight scales that layer has
     divisor  what the total is divided by: the values under the window of an average pool, where
-             windows differ (height, width) of them
+             windows differ (height, width) of them; or what broadcasts to the levels, float32
     zero_points   of the tensors that are the terms of an addition, where all are rounded
     """
 
@@ -123,7 +124,7 @@ class Element:
     low: float = -np.inf
     high: float = np.inf
     source: str = ""
-    divisor: int = 1
+    divisor: float = 1
     zero_points: tuple[int, ...] = ()
 
 
@@ -141,7 +142,7 @@ def element(value: Value, at: tuple[int, ...]) -> Element | None:
             bias = 0.0
             if offset is not None:
                 bias = float(offset[channel] if offset.ndim == 1 else offset[at])
-            divisor = int(np.broadcast_to(value.divisor, terms[0][0].shape)[at])
+            divisor = np.broadcast_to(value.divisor, terms[0][0].shape)[at].item()
             return Element(pairs, bias, low, high, value.source, divisor, value.zero_points)
     return None
 

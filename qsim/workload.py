@@ -11,7 +11,7 @@ from hwmodels.documents import nearest, read_document
 from hwmodels.fpga import GemmDesign
 from qsim import shipped
 from qsim.errors import NetworkError, WorkloadError
-from qsim.model import Model, ModelDocument, load_model
+from qsim.model import SUFFIXES, Model, ModelDocument, load_model
 from qsim.network.graph import Network
 from qsim.network.weights import Weights
 from qsim.network.widen import widen
@@ -112,8 +112,8 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """The name of its file."""
-        return self.path.stem
+        """The name of its file, or of its network where it has none."""
+        return self.path.stem if self.path.suffix in SUFFIXES else self.path.name
 
     @property
     def folder(self) -> Path:

@@ -350,7 +350,7 @@ def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, prob
     ("argv", "problem"),
     [
         (["evaluate", "nowhere.yaml"], "nowhere.yaml: no such file"),
-        (["evaluate", "digits-mqs"], "no such file, nor a shipped workload; did you mean 'digits-msq'"),
+        (["evaluate", "digits-mqs"], "nor a workload or a network that comes with qsim; did you mean 'digits-msq'"),
         (["evaluate", str(ROOT)], "is a folder"),
         (["evaluate"], "the following arguments are required: workload"),
         (["evaluate", "digits-msq", "--format", "xml"], "invalid choice: 'xml'"),
@@ -359,7 +359,7 @@ def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, prob
         ([], "the following arguments are required: COMMAND"),
         (["evaluate", "digits-msq", "--out", __file__], "cannot be written"),
         (["evaluate", "digits-msq", "--out", ""], "--out needs the name of a folder"),
-        (["evaluate", "x" * 5000], "no such file, nor a shipped workload"),
+        (["evaluate", "x" * 5000], "no such file, nor a workload or a network"),
     ],
 )  # fmt: skip
 def test_a_mistaken_command_line_is_one_sentence_and_status_2(capsys, argv, problem):

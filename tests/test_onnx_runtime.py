@@ -15,7 +15,10 @@ from qsim.requantize import REQUANTIZERS
 from qsim.values import Element, Sums
 from qsim.verify import onnx_runtime
 
-NUMBERS = [AffineGrid(8, 0), AffineGrid(8, 77), AffineGrid(8, 254), AffineGrid(4, 3), Fixed(8)]
+NUMBERS = [
+    AffineGrid(8, 0), AffineGrid(8, 77), AffineGrid(8, 254), AffineGrid(4, 3), Fixed(8),
+    AffineGrid(8, 0, signed_codes=True), AffineGrid(8, 201, signed_codes=True),
+]  # fmt: skip
 SCALES = st.one_of(
     st.tuples(st.integers(1, 15), st.integers(-9, -3)).map(lambda p: p[0] * 2.0 ** p[1]),
     st.floats(2.0**-10, 2.0, width=32),
@@ -25,7 +28,9 @@ SHAPE = (1, 2, 3)
 
 
 def zero_of(number: Format) -> int:
-    return number.zero_point if isinstance(number, AffineGrid) else 0
+    if isinstance(number, AffineGrid):
+        return number.zero_point - (128 if number.signed_codes else 0)
+    return 0
 
 
 def levels_of(number):
@@ -159,7 +164,11 @@ def test_what_no_kernel_of_the_runtime_does_is_refused():
     for sums, number, message in [
         (Sums((one,)), Hwgq(2), "the nearest of consecutive levels"),
         (Sums((one,), np.ones(1, np.float32)), Fixed(4), "biases to sums as integers"),
-        (Sums((one, one), source="conv"), Fixed(4), "not the 2 terms of these weights"),
+        (
+            Sums((one, one), source="conv"),
+            Fixed(4),
+            "these weights make 2, or a factor for each place",
+        ),
         (Sums((one, one)), Fixed(4), "adds 2 terms"),
         (Sums((one,) * 3, source="add", zero_points=(0,) * 3), Fixed(4), "not 3 terms"),
         (Sums((one, one), source="add"), Fixed(4), "adds two rounded tensors"),

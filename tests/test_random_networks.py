@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from programs import program_for
 from test_composition import assert_every_layer_is_its_float_function
 
-from qsim.errors import WorkloadError
+from qsim.errors import QsimError, WorkloadError
 from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
 from qsim.network.layers import (
@@ -110,6 +110,15 @@ def built(network, weights, **arguments):
         reject()
 
 
+def executed(program, images):
+    """A run, unless ONNX Runtime's softmax of few values overflows at so small a scale."""
+    try:
+        return execute(program, images)
+    except QsimError as error:
+        assert "an exponential over" in str(error)
+        reject()
+
+
 @settings(max_examples=150)
 @given(networks(), st.sampled_from(WEIGHTS), st.sampled_from(ACTIVATIONS), st.integers(0, 2**16))
 def test_every_layer_computes_its_function_of_what_it_read(network, weights, activations, seed):
@@ -131,7 +140,7 @@ def test_so_it_does_where_every_tensor_is_rounded(network, weights, activations,
     program, images = built(
         network, weights, activations=activations, seed=seed, requantize=requantize
     )
-    steps = execute(program, images - np.float32(0.25))
+    steps = executed(program, images - np.float32(0.25))
     assert count_checked(program, steps, 20)[1] == []
     assert_every_layer_is_its_float_function(program, steps, atol=0.02)
 
@@ -145,7 +154,7 @@ def test_so_it_does_as_onnx_runtime(network, weights, activations, seed):
     program, images = built(
         network, weights, activations=activations, seed=seed, requantize="onnxruntime"
     )
-    steps = execute(program, images - np.float32(0.25))
+    steps = executed(program, images - np.float32(0.25))
     assert count_checked(program, steps, 20)[1] == []
     assert_every_layer_is_its_float_function(program, steps, atol=0.02)
 
@@ -215,7 +224,7 @@ def test_so_it_does_over_tokens(network, weights, activations, requantize, seed)
     program, images = built(
         network, weights, activations=activations, seed=seed, requantize=requantize
     )
-    steps = execute(program, images - np.float32(0.25))
+    steps = executed(program, images - np.float32(0.25))
     assert count_checked(program, steps, 20)[1] == []
     assert_every_layer_is_its_float_function(program, steps, atol=0.02)
 

@@ -22,6 +22,17 @@ ALLOWED = {
         "qsim.kernels.error_function",
         "qsim.kernels.float_product",
     },
+    "qsim.calibrate": {
+        "hwmodels.documents",
+        "qsim.errors",
+        "qsim.formats",
+        "qsim.formats.base",
+        "qsim.kernels.kl_divergence",
+        "qsim.network.graph",
+        "qsim.network.reference",
+        "qsim.network.weights",
+        "qsim.spelling",
+    },
     "qsim.spelling": {"qsim.errors"},
     "qsim.train": set(),
     "qsim.zoo": {

@@ -1,5 +1,8 @@
 """What post-training quantization costs the digits network: trends, not single figures."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -25,33 +28,46 @@ def in_float(trained):
     return trends.float_accuracy(trained)
 
 
+@pytest.fixture(scope="module")
+def by_weight_bits(trained):
+    return trends.by_weight_bits(trained)
+
+
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)
-def test_eight_bits_cost_next_to_nothing(trained, in_float, scheme):
-    assert quantized_accuracy(trained, scheme, 8, 8) >= in_float - 0.005
+def test_eight_bits_cost_next_to_nothing(by_weight_bits, in_float, scheme):
+    assert by_weight_bits[8][scheme] >= in_float - 0.005
 
 
-def test_activations_of_eight_bits_cost_nothing_that_weights_do_not(trained):
-    for bits in (8, 3):
-        alone = quantized_accuracy(trained, ASYMMETRIC, bits, None)
-        assert quantized_accuracy(trained, ASYMMETRIC, bits, 8) >= alone - 0.005
+@pytest.mark.parametrize("bits", [8, 3])
+def test_activations_of_eight_bits_cost_nothing_that_weights_do_not(trained, by_weight_bits, bits):
+    alone = quantized_accuracy(trained, ASYMMETRIC, bits, None)
+    assert by_weight_bits[bits][ASYMMETRIC] >= alone - 0.005
 
 
-def test_the_gap_opens_below_five_bits(trained, in_float):
-    by_bits = {bits: quantized_accuracy(trained, WHOLE, bits, 8) for bits in (8, 5, 4, 3)}
-    assert by_bits[5] >= in_float - 0.01
-    assert by_bits[8] > by_bits[4] > by_bits[3]
-    assert by_bits[3] < in_float - 0.1
+def test_the_gap_opens_below_five_bits(by_weight_bits, in_float):
+    accuracies = {bits: row[WHOLE] for bits, row in by_weight_bits.items()}
+    assert accuracies[5] >= in_float - 0.01
+    assert accuracies[8] > accuracies[4] > accuracies[3]
+    assert accuracies[3] < in_float - 0.1
 
 
 @pytest.mark.parametrize("bits", [4, 3])
-def test_asymmetric_weights_per_channel_are_best_of_few_bits(trained, bits):
-    best = quantized_accuracy(trained, ASYMMETRIC, bits, 8)
-    assert best >= max(quantized_accuracy(trained, scheme, bits, 8) for scheme in SCHEMES)
+def test_asymmetric_weights_per_channel_are_best_of_few_bits(by_weight_bits, bits):
+    assert by_weight_bits[bits][ASYMMETRIC] == max(by_weight_bits[bits].values())
 
 
-def test_activations_bear_fewer_bits_than_weights(trained, in_float):
-    assert quantized_accuracy(trained, WHOLE, 8, 3) > quantized_accuracy(trained, WHOLE, 3, 8)
+def test_activations_bear_fewer_bits_than_weights(trained, by_weight_bits, in_float):
+    assert quantized_accuracy(trained, WHOLE, 8, 3) > by_weight_bits[3][WHOLE]
     assert quantized_accuracy(trained, ASYMMETRIC, 8, 4) >= in_float - 0.01
+
+
+def test_the_table_of_the_readme_is_what_is_measured(by_weight_bits):
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    rows = re.findall(r"^\| (\d) bits \|(.*)\|$", readme, re.MULTILINE)
+    assert len(rows) == 4
+    for bits, cells in rows:
+        shown = [cell.strip() for cell in cells.split("|")]
+        assert shown == [f"{100 * by_weight_bits[int(bits)][s]:.2f} %" for s in SCHEMES]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -89,7 +89,13 @@ def test_scales_that_a_flatten_mixes_up_are_noticed(monkeypatch):
     network = Network("n", (2, 3, 3), layers)
     program, images = program_for(network, FORMATS[0], layers=signed)
     assert differences(program, execute(program, images)) == []
-    monkeypatch.setattr(run.np, "repeat", np.tile)
+    flatten = run._flatten
+
+    def mixed_up(x):
+        [(levels, scale)] = flatten(x).terms
+        return replace(x, terms=((levels, np.roll(scale, 1)),))
+
+    monkeypatch.setattr(run, "_flatten", mixed_up)
     assert any("'flat'" in sentence for sentence in differences(program, execute(program, images)))
 
 

@@ -11,8 +11,9 @@ from qsim.calibrate.kl import Kl
 from qsim.calibrate.mse import Mse
 from qsim.calibrate.observer import MeanObserver, Observer
 from qsim.calibrate.percentile import Percentile
-from qsim.errors import InputError, WorkloadError
+from qsim.errors import InputError, QsimError
 from qsim.formats import Facts
+from qsim.spelling import split_call
 
 METHODS = {
     "kl": Kl,
@@ -28,23 +29,16 @@ MethodDocument = str | dict[str, Any]
 def from_document(document: MethodDocument, *, where: str) -> Method:
     """The method that a document spells as ``name`` or ``{name: {parameter: value}}``.
 
-    Raises WorkloadError naming ``where`` on an unknown name or parameter or an impossible value.
+    Raises QsimError naming ``where`` on an unknown name or parameter or an impossible value.
     """
-    name, parameters = document, {}
-    if not isinstance(document, str):
-        if len(document) != 1:
-            raise WorkloadError(f"{where}: expected one method such as {{percentile: {{}}}}")
-        [(name, parameters)] = document.items()
+    wanted = "one method such as {percentile: {percent: 99.9}}"
+    name, parameters = split_call(document, where, wanted)
     if name not in METHODS:
-        raise WorkloadError(f"{where}: unknown method {name!r}; {nearest(str(name), METHODS)}")
-    if not isinstance(parameters, dict):
-        raise WorkloadError(
-            f"{where}.{name}: expected a mapping of parameters such as {{{_first_key(name)}}}"
-        )
+        raise QsimError(f"{where}: unknown method {name!r}; {nearest(name, METHODS)}")
     try:
         return convert(parameters, METHODS[name], where=f"{where}.{name}")
     except InputError as error:
-        raise WorkloadError(str(error)) from None
+        raise QsimError(str(error)) from None
 
 
 def describe(method: Method) -> str:
@@ -63,8 +57,3 @@ def observers(method: Method, asked: Mapping[str, Facts]) -> dict[str, Observer]
         for name, number in asked.items()
         if number.calibrated_by != "nothing"
     }
-
-
-def _first_key(name: str) -> str:
-    fields = msgspec.structs.fields(METHODS[name])
-    return f"{fields[0].name}: {fields[0].default}" if fields else ""

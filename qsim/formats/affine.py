@@ -29,10 +29,14 @@ class AffineGrid(UniformFormat):
     """The levels of one zero point: ``code - zero_point`` for codes 0 .. 2**bits - 1.
 
     Ties go to the even level.
+
+    signed_codes   whether a runtime holds the codes, and with them the zero point, less
+                   2**(bits - 1), as signed integers; the levels are the same
     """
 
     bits: int
     zero_point: int
+    signed_codes: bool = False
 
     datapath = "multiply"
 

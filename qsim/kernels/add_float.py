@@ -46,21 +46,22 @@ def add_float(
 
     in float32, ``fma`` rounding once, every other step by itself; the sum goes to the nearest
     integer, a half to the even one. That is MLAS's QLinearAdd on processors with a fused
-    multiply-add.
+    multiply-add. Where along the last axis one value of a meets several of b, it adds b and a.
 
-    a, b      integers of one shape, codes of up to 16 bits
+    a, b      integers of shapes that broadcast to one another, codes of up to 16 bits
     codes     of a, b and the result
-    returns   int32 codes of that shape
+    returns   int32 codes of the common shape
 
     Raises ValueError on shapes, codes or limits outside these, OverflowError on a sum that could
     lie beyond 2**31, TypeError on anything but integers.
     """
     check_limits(low, high)
-    if a.shape != b.shape:
-        raise ValueError(f"cannot add {a.shape} and {b.shape}: the shapes differ")
+    shape = np.broadcast_shapes(a.shape, b.shape)
     if max(magnitude(a), magnitude(b)) >= 2**16:
         raise ValueError("codes have up to 16 bits")
     code_a, code_b, code_y = codes
+    if _is_spread(a.shape, b.shape):
+        return add_float(b, a, (code_b, code_a, code_y), low, high)
     with np.errstate(over="ignore"):  # an overflow to infinity is refused below
         ratio_a, ratio_b = code_a.scale / code_y.scale, code_b.scale / code_y.scale
         worst = 2.0**17 * (float(ratio_a) + float(ratio_b)) + 2.0**16
@@ -70,6 +71,16 @@ def add_float(
         np.float32(code_a.zero_point), ratio_a, ratio_b * np.float32(code_b.zero_point)
     )
     rest = np.float32(code_y.zero_point) - zeros
-    total = multiply_add(b.astype(np.float32), ratio_b, rest)
+    total = multiply_add(np.broadcast_to(b, shape).astype(np.float32), ratio_b, rest)
     total = multiply_add(a.astype(np.float32), ratio_a, total)
     return np.rint(np.clip(total, low, high)).astype(np.int32)  # a half to the even integer
+
+
+def _is_spread(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether one value meets several of the other tensor along the last axis that has several."""
+    axes = max(len(shape), len(other))
+    sides = zip(*((1,) * (axes - len(each)) + each for each in (shape, other)), strict=True)
+    for mine, others in reversed(list(sides)):
+        if (mine, others) != (1, 1):
+            return mine == 1
+    return False

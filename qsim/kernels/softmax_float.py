@@ -28,10 +28,8 @@ def softmax_float(
     low, high -128 and 127, or 0 and 255
     returns   int32 codes of the same shape
 
-    Raises ValueError on shapes or codes outside these; OverflowError where 1 / y_scale is so large
-    for the length that a product leaves float32, and on signed codes where a probability of 1 could
-    lie beyond the highest: the runtime's result is then not defined, but for the zero point -128,
-    with which it is the highest.
+    Raises ValueError on shapes or codes outside these, and where 1 / y_scale is so large for the
+    length that a product leaves float32, as the runtime's result is then not defined.
     """
     terms, total = exponentials_of(x, x_scale)
     return share_codes(terms, total, code_y, low, high)
@@ -62,11 +60,8 @@ def share_codes(
     """The codes of ``terms / total``, float32 that broadcast, each row having its largest term
     there; as ``softmax_float``, which says what is refused."""
     steps = np.floor(np.float32(1) / code_y.scale)
-    peak = int(steps) + code_y.zero_point
-    if low < 0 and code_y.zero_point != low and peak > high:
-        raise OverflowError(f"a probability of 1 would be the code {peak}, beyond {high}")
     if float(terms.max(initial=0)) * float(steps) > float(np.finfo(np.float32).max):
-        raise OverflowError(f"an exponential over {code_y.scale} is too large for float32")
+        raise ValueError(f"an exponential over {code_y.scale} is too large for float32")
     codes = np.rint(terms * steps / total) + code_y.zero_point
     return np.clip(codes, low, high).astype(np.int32)
 

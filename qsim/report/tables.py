@@ -65,9 +65,14 @@ def _precision_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         return [("precision", next(iter(groups)))]
     lines = []
     for text, layers in groups.items():
-        shown = ", ".join(layers[:4]) + (f" and {len(layers) - 4} more" if len(layers) > 4 else "")
-        lines.append(("precision" if not lines else "", f"{shown}: {text}"))
+        lines.append(("precision" if not lines else "", f"{_some(layers)}: {text}"))
     return lines
+
+
+def _some(layers: list[str]) -> str:
+    """The first four names, and how many others there are."""
+    more = f" and {len(layers) - 4} more" if len(layers) > 4 else ""
+    return ", ".join(layers[:4]) + more
 
 
 def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
@@ -89,7 +94,7 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         ),
     ]
     if execution.float_layers:
-        lines.append(("in float", ", ".join(execution.float_layers)))
+        lines.append(("in float", _some(execution.float_layers)))
     verdict = {True: "yes", False: f"NO, {len(execution.differences)} differ", None: "-"}
     checked = f"{execution.checked_outputs:,} integers computed again independently"
     if execution.bit_exact is None:

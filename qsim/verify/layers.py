@@ -243,6 +243,11 @@ def _clipped(before: Element, low: float, high: float) -> Element:
 def _tabled_again(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
     layer, number = node.layer, program.formats[node.inputs[0]]
     levels = (number.min_level, number.max_level, float(x.scale))
+    if program.has_runtime_curve(node):
+        if isinstance(layer, Softmax):
+            row = [int(level) for level in x.levels[at[:-1]]]
+            return onnx_runtime.softmax_value(row, at[-1], float(x.scale))
+        return onnx_runtime.curve_value(layer, int(x.levels[at]), float(x.scale))
     if isinstance(layer, Softmax):
         row = [int(level) for level in x.levels[at[:-1]]]
         level = tables.softmax_value(layer, row, at[-1], *levels)

@@ -4,11 +4,31 @@ Written from what its kernels compute, and sharing nothing with the program's ru
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal, localcontext
 from fractions import Fraction
-from math import inf
+from functools import lru_cache
+from math import floor, frexp, inf
 
 from qsim.formats import AffineGrid, Format
+from qsim.network.layers import Layer, Sigmoid, Tanh
+from qsim.network.pointwise import HardSwish, LeakyRelu
 from qsim.values import Element
+
+# of MLAS and of Eigen, the coefficients of a numerator and a denominator, highest power first
+LOGISTIC = (
+    ["4.37031012579801e-11", "1.15627324459942e-07", "6.08574864600143e-05",
+     "8.51377133304701e-03", "2.48287947061529e-01"],
+    ["6.10247389755681e-13", "5.76102136993427e-09", "6.29106785017040e-06",
+     "1.70198817374094e-03", "1.16817656904453e-01", "9.93151921023180e-01"],
+)  # fmt: skip
+TANGENT = (
+    ["-2.76076847742355e-16", "2.00018790482477e-13", "-8.60467152213735e-11",
+     "5.12229709037114e-08", "1.48572235717979e-05", "6.37261928875436e-04",
+     "4.89352455891786e-03"],
+    ["1.19825839466702e-06", "1.18534705686654e-04", "2.26843463243900e-03",
+     "4.89352518554385e-03"],
+)  # fmt: skip
 
 
 def level_of_sums(element: Element, number: Format, scale: float) -> int:
@@ -22,6 +42,11 @@ def level_of_sums(element: Element, number: Format, scale: float) -> int:
             total = nearest(total + nearest(value * nearest(Fraction(by))))
         mean = nearest(total / element.divisor)
         level = round(nearest(nearest(mean / step) + zero)) - zero
+    elif element.source == "softmax":
+        [(integer, by)] = element.terms
+        steps = floor(nearest(1 / step))
+        share = nearest(nearest(integer * Fraction(by) * steps) / Fraction(element.divisor))
+        level = round(share)
     else:
         [(total, by)] = element.terms
         level = _scaled(total, nearest(Fraction(by)), step, zero, element)
@@ -59,13 +84,73 @@ def _sum(element: Element, step: Fraction, zero: int) -> int:
     return round(nearest(a * of_a + nearest(b * of_b + rest))) - zero
 
 
+def curve_value(layer: Layer, level: int, scale: float) -> Element:
+    """What a curve makes of a level of ``scale``, a float32 value."""
+    x = nearest(level * Fraction(scale))
+    match layer:
+        case Sigmoid():
+            return held(max(nearest(_ratio(x, 18, *LOGISTIC) + Fraction(1, 2)), Fraction(0)))
+        case Tanh():
+            return held(_ratio(x, 9, *TANGENT))
+        case LeakyRelu(slope=slope):
+            return held(x if x >= 0 else nearest(nearest(Fraction(slope)) * x))
+        case HardSwish():
+            share = nearest(nearest(x * nearest(Fraction(1, 6))) + Fraction(1, 2))
+            return held(nearest(x * min(max(share, Fraction(0)), Fraction(1))))
+    raise TypeError(f"no float32 curve of a {type(layer).__name__} layer")
+
+
+def softmax_value(row: list[int], place: int, scale: float) -> Element:
+    """The exponential at ``place`` of a row of levels of ``scale``, over the sum of all, added in
+    order."""
+    terms = [_exponential(level - max(row), scale, len(row)) for level in row]
+    total = Fraction(0)
+    for term in terms:
+        total = nearest(total + term)
+    return replace(held(terms[place]), divisor=float(total), source="softmax")
+
+
+def held(value: Fraction) -> Element:
+    """A float32 value as 24 bits and the power of two that they are scaled by."""
+    significand, exponent = frexp(float(value))
+    return Element(((int(significand * 2**24), 2.0 ** (exponent - 24)),))
+
+
+@lru_cache(maxsize=4096)
+def _exponential(below: int, scale: float, length: int) -> Fraction:
+    """The exponential of a level ``below`` the largest of a row, not above 0, in float32: moved up
+    so far that ``length`` of the largest nearly fill float32."""
+    largest = nearest(Fraction((2**24 - 1) * 2**104) / length)
+    with localcontext(prec=50):
+        logarithm = nearest(Fraction(Decimal(int(largest)).ln()))
+        above = max(0.0, float(logarithm) - 5.0) / scale
+        exponent = (below + above) * scale
+        return nearest(Fraction(float(Decimal(exponent).exp())))
+
+
+def _ratio(x: Fraction, largest: int, numerator: list[str], denominator: list[str]) -> Fraction:
+    """The ratio of polynomials of x**2, times x, by fused multiply-adds."""
+    x = min(max(x, Fraction(-largest)), Fraction(largest))
+    square = nearest(x * x)
+    quotients = []
+    for coefficients in (numerator, denominator):
+        first, *others = (nearest(Fraction(each)) for each in coefficients)
+        for coefficient in others:
+            first = nearest(first * square + coefficient)
+        quotients.append(first)
+    return nearest(nearest(quotients[0] * x) / quotients[1])
+
+
 def zero_points(formats: Sequence[Format]) -> tuple[int, ...]:
     """The zero points of formats, 0 of those without one."""
     return tuple(map(_zero_point, formats))
 
 
 def _zero_point(number: Format) -> int:
-    return number.zero_point if isinstance(number, AffineGrid) else 0
+    if not isinstance(number, AffineGrid):
+        return 0
+    half = 2 ** (number.bits - 1)
+    return number.zero_point - half if number.signed_codes else number.zero_point
 
 
 def nearest(value: Fraction) -> Fraction:

@@ -29,8 +29,9 @@ from qsim.zoo import (
     vgg,
     yolo,
 )
-from qsim.zoo.recipe import Recipe, described
+from qsim.zoo.recipe import Recipe
 
+TABLES = (".yaml", ".yml")  # suffixes of layer tables
 EXAMPLE = "mobilenet-v2(width=1.4)"
 RECIPES: dict[str, Recipe] = (
     alexnet.NETWORKS
@@ -69,41 +70,45 @@ def parameters(name: str) -> str:
     return ", ".join(f"{key}={each.default}" for key, each in RECIPES[name].parameters.items())
 
 
+def named(document: str | dict, where: str) -> tuple[str, dict]:
+    """The name and the parameters of a network that a document spells as ``name``,
+    ``name(key=value)`` or ``{name: {key: value}}``; a file's name has no parameters in text.
+
+    Raises QsimError naming ``where`` on anything else.
+    """
+    if isinstance(document, str) and not document.endswith((".onnx", *TABLES)):
+        return parse_call(document, what=where, example=EXAMPLE)
+    return split_call(document, where, "one network such as {yolo-v3: {size: 608}}")
+
+
 def find_network(document: str | dict, *, where: str, folder: Path = Path()) -> Network:
-    """The network that a document names: ``name``, ``name(key=value)``, ``{name: {key: value}}``,
-    or the path of a layer table (.yaml) from ``folder``.
+    """The network that a document names (see ``named``); a name may be the path of a layer table
+    (.yaml) from ``folder``.
 
     Raises NetworkError naming ``where`` on an unknown name or parameter or one that does not fit,
     or another InputError naming the file.
     """
-    if isinstance(document, str) and document.endswith((".yaml", ".yml")):
-        if not (folder / document).exists():
-            raise NetworkError(f"{where}: {folder / document}: no such file")
-        return read_network(folder / document)
-    if isinstance(document, str):
-        name, given = parse_call(document, what=where, example=EXAMPLE)
-    else:
-        name, given = split_call(document, where, "one network such as {yolo-v3: {size: 608}}")
+    name, given = named(document, where)
     if name in RECIPES:
         return RECIPES[name].network(name, given, where=where)
-    if name not in shipped.networks():
-        raise NetworkError(f"{where}: unknown network {name!r}; {_remedy(name)}")
+    path = folder / name if name.endswith(TABLES) else _table(name)
+    if not name.endswith(TABLES) and name not in shipped.networks():
+        raise NetworkError(f"{where}: unknown network {name!r}; {remedy(name, names())}")
+    if not path.exists():
+        raise NetworkError(f"{where}: {path}: no such file")
     if given:
         raise NetworkError(f"{where}.{name}: is a layer table, which has no parameters")
-    return read_network(_table(name))
+    return read_network(path)
 
 
-def _remedy(name: str) -> str:
-    begun = [each for each in names() if each.startswith(f"{name}-")]
+def remedy(name: str, known: list[str]) -> str:
+    """What could be meant by an unknown ``name``: all that it begins, as resnet50 begins several,
+    or what is most alike."""
+    begun = [each for each in sorted(known) if each.startswith(f"{name}-")]
     if len(begun) > 1:
         return f"there are {', '.join(begun[:-1])} and {begun[-1]}"
-    return nearest(name, names())
+    return nearest(name, known)
 
 
 def _table(name: str) -> Path:
     return shipped.WORKLOADS / "networks" / f"{name}.yaml"
-
-
-__all__ = [
-    "RECIPES", "Recipe", "described", "find_network", "names", "parameters", "source",
-]  # fmt: skip

@@ -5,7 +5,7 @@ from qsim.calibrate.kl import Kl
 from qsim.calibrate.methods import METHODS, describe, from_document, observers
 from qsim.calibrate.observer import MeanObserver
 from qsim.calibrate.percentile import Percentile
-from qsim.errors import WorkloadError
+from qsim.errors import QsimError
 from qsim.formats import Affine, DorefaActivations, Fixed, Float, Lsq, Pact
 
 
@@ -29,9 +29,9 @@ def test_parameters_are_those_of_the_method():
     [
         ("entropy", "w: unknown method 'entropy'; known are: kl, min_max"),
         ("min_maxx", "w: unknown method 'min_maxx'; did you mean 'min_max'"),
-        ({}, "w: expected one method such as {percentile: {}}"),
+        ({}, "w: expected one method such as {percentile: {percent: 99.9}}"),
         ({"kl": {}, "mse": {}}, "w: expected one method"),
-        ({"kl": 2048}, r"w.kl: expected a mapping of parameters such as {bins: 2048}"),
+        ({"kl": 2048}, r"w.kl: expected a mapping of parameters such as {percent: 99.9}"),
         ({"min_max": None}, "w.min_max: expected a mapping of parameters"),
         ({"kl": {"bin": 2}}, "w.kl: unknown key 'bin'; did you mean 'bins'"),
         ({"kl": {"bins": 0}}, "w.kl: bins: expected int >= 1"),
@@ -44,7 +44,7 @@ def test_parameters_are_those_of_the_method():
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_by_key(document, problem):
-    with pytest.raises(WorkloadError, match=problem):
+    with pytest.raises(QsimError, match=problem):
         from_document(document, where="w")
 
 

@@ -12,7 +12,7 @@ from qsim.calibrate.extremes import MinMax
 from qsim.calibrate.observe import observe
 from qsim.errors import WeightsError, WorkloadError
 from qsim.execute import execute
-from qsim.formats import Affine
+from qsim.formats import Affine, Fixed, from_document
 from qsim.network import reference
 from qsim.network.graph import Network
 from qsim.network.layers import Conv, Relu
@@ -39,7 +39,7 @@ ACTIVATIONS = [
 RELU = Network("n", (1, 3, 3), (Conv(name="c", out_channels=2, kernel=1), Relu(name="r")))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     st.sampled_from(METHODS),
     st.sampled_from(ACTIVATIONS[:3]),
@@ -67,7 +67,7 @@ def test_scales_do_not_depend_on_how_many_images_are_run_at_once(monkeypatch, me
         asked = Precision(
             {node.name: program.weights[node.name].format for node in network.product_nodes},
             {node.name: Granularity("per_channel") for node in network.product_nodes},
-            {name: number_of(activations) for name in program.formats},
+            {name: from_document(activations, where="w") for name in program.formats},
         )
         again = build(network, program.real, asked, images, Arithmetic(calibration=method))
         return again.formats, {name: float(scale) for name, scale in again.scales.items()}
@@ -75,10 +75,32 @@ def test_scales_do_not_depend_on_how_many_images_are_run_at_once(monkeypatch, me
     assert scales(1) == scales(2**27) == scales(3 * 4 * 1000)
 
 
-def number_of(document):
-    from qsim.formats import from_document
+@pytest.mark.parametrize("method", METHODS, ids=str)
+@pytest.mark.parametrize("activations", ACTIVATIONS[:4], ids=str)
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e-30])
+def test_images_of_one_value_have_scales(method, activations, value):
+    program, images = program_of_one_value(method, activations, value)
+    assert all(np.isfinite(scale) and scale > 0 for scale in program.scales.values())
+    assert count_checked(program, execute(program, images), EVERYTHING)[1] == []
 
-    return from_document(document, where="w")
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_denormal_images_have_no_scale_of_sums(method):
+    with pytest.raises(WeightsError, match="the scale of its sums leaves the range of float32"):
+        program_of_one_value(method, ACTIVATIONS[0], 2.0**-149)
+
+
+def program_of_one_value(method, activations, value):
+    layers = (Conv(name="c", out_channels=2, kernel=1, bias=False), Relu(name="r"),
+              Conv(name="d", out_channels=2, kernel=1))  # fmt: skip
+    network = Network("n", (1, 3, 3), layers)
+    asked = from_document(activations, where="w")
+    weights = {"c": Fixed(4), "d": Fixed(4)}
+    granularity = dict.fromkeys(weights, Granularity("per_channel"))
+    precision = Precision(weights, granularity, {"input": asked, "r": asked})
+    images = np.full((3, 1, 3, 3), value, np.float32)
+    arithmetic = Arithmetic(calibration=method)
+    return build(network, seeded_weights(network, 0), precision, images, arithmetic), images
 
 
 def test_no_more_than_a_batch_of_images_is_read_at_once(monkeypatch):

@@ -13,7 +13,7 @@ from qsim.onnx_runtime import zero_point_of
 
 KINDS = {
     "Add": "Add", "Concat": "Concat", "Flatten": "Flatten", "MatMul": "MatMul",
-    "Multiply": "Mul", "Relu": "Relu",
+    "HardSwish": "HardSwish", "Multiply": "Mul", "Relu": "Relu", "Sigmoid": "Sigmoid", "Tanh": "Tanh",
 }  # fmt: skip
 
 
@@ -57,6 +57,10 @@ def _layer(program, graph, node, inputs):
             return _pool(graph, node, inputs[0])
         case "Concat":
             return graph.node("Concat", *inputs, axis=layer.axis + 1)
+        case "LeakyRelu":
+            return graph.node("LeakyRelu", *inputs, alpha=layer.slope)
+        case "Softmax":
+            return graph.node("Softmax", *inputs, axis=-1)
         case "MatMul" if layer.transposed:
             turned = graph.node("Transpose", inputs[1], perm=[0, 1, 3, 2])
             return graph.node("MatMul", inputs[0], turned)

@@ -22,9 +22,13 @@ class Graph:
 
     def feed(self, array: np.ndarray) -> str:
         """An input of the graph, and the array that it is given when the graph runs."""
-        name = f"input{len(self.inputs)}"
-        self.inputs.append(self._information(name, array.dtype, array.shape))
+        name = self.input(f"input{len(self.inputs)}", array.dtype, array.shape)
         self.feeds[name] = array
+        return name
+
+    def input(self, name: str, dtype, shape: tuple[int, ...]) -> str:
+        """An input of the graph."""
+        self.inputs.append(self._information(name, dtype, shape))
         return name
 
     def constant(self, array) -> str:

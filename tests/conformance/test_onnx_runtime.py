@@ -125,6 +125,22 @@ def test_an_addition_is_exact(integer, seed):
 @INTEGERS
 @EXAMPLES
 @given(SEEDS)
+def test_an_addition_of_one_to_several_is_exact(integer, seed):
+    random = Random.seeded(seed)
+    whole = (2, 3, 16, 16)
+    other = random.one_of((), (1,), (3, 1, 1), (16,), (2, 1, 1, 16), (1, 1, 16, 1), whole)
+    shapes = (whole, other) if random.integer(0, 1) else (other, whole)
+    a, b = (random.codes(shape, integer) for shape in shapes)
+    scales = [random.scales() for _ in range(3)]
+    zeros = [random.codes((), integer) for _ in range(3)]
+    inputs = [np.asarray(a), scales[0], zeros[0], b, scales[1], zeros[1], scales[2], zeros[2]]
+    subject = "QLinearAdd of one to several"
+    _compare("QLinearAdd", inputs, integer, subject=subject, domain=MICROSOFT)
+
+
+@INTEGERS
+@EXAMPLES
+@given(SEEDS)
 def test_a_global_average_is_exact(integer, seed):
     """Of images in either order of their sides; the runtime refuses multipliers of 256 and more,
     and of less than 2**-32."""

@@ -7,10 +7,11 @@ from conformance.peers import ONNX, ONNX_RUNTIME, RECORD, load
 from conformance.program_graphs import quantized_graph
 from conformance.quantized_graphs import run_graph
 from conformance.quantized_networks import with_outputs
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from programs import program_for, residual_network
 
+from qsim.errors import QsimError
 from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
 from qsim.network.layers import (
@@ -25,8 +26,11 @@ from qsim.network.layers import (
     MaxPool,
     Relu,
     Relu6,
+    Sigmoid,
+    Softmax,
+    Tanh,
 )
-from qsim.network.pointwise import Multiply
+from qsim.network.pointwise import HardSwish, LeakyRelu, Multiply
 from qsim.onnx_runtime import zero_point_of
 from qsim.verify import count_checked
 
@@ -43,6 +47,11 @@ LAYERS = {
     "mean": lambda draw, name, x: AveragePool(
         name=name, inputs=x, kernel=3, stride=1, padding=1, count_padding=draw(st.booleans())
     ),
+    "sigmoid": lambda draw, name, x: Sigmoid(name=name, inputs=x),
+    "tanh": lambda draw, name, x: Tanh(name=name, inputs=x),
+    "leaky_relu": lambda draw, name, x: LeakyRelu(name=name, inputs=x, slope=draw(st.sampled_from([0.1, 0.25]))),
+    "hard_swish": lambda draw, name, x: HardSwish(name=name, inputs=x),
+    "softmax": lambda draw, name, x: Softmax(name=name, inputs=x),
     "add": lambda draw, name, x: Add(name=name, inputs=x),
     "multiply": lambda draw, name, x: Multiply(name=name, inputs=x),
     "matmul": lambda draw, name, x: MatMul(name=name, inputs=x, transposed=draw(st.booleans())),
@@ -79,7 +88,11 @@ def compare(network, seed, subject):
         weight_scale="per_channel", seed=seed, requantize="onnxruntime",
     )  # fmt: skip
     images = images * np.float32(1.5) - np.float32(0.4)
-    steps = execute(program, images)
+    try:
+        steps = execute(program, images)
+    except QsimError as error:  # the runtime's softmax overflows at so small a scale
+        assert "an exponential over" in str(error)
+        reject()
     assert count_checked(program, steps, 5)[1] == []
     graph, codes, result = quantized_graph(program, images)
     theirs, _ = run_graph(with_outputs(graph.model(), list(codes.values())), graph.feeds)
@@ -94,7 +107,7 @@ def compare(network, seed, subject):
     RECORD.compare(ONNX_RUNTIME, subject, ours, alone[result])
 
 
-@settings(max_examples=100)
+@settings(max_examples=150)
 @given(networks(), st.integers(0, 2**16))
 def test_random_networks_have_the_runtimes_integers(network, seed):
     compare(network, seed, "random networks")

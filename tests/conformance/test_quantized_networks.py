@@ -17,8 +17,7 @@ class FloatNetwork:
 
     def __init__(self, seed):
         self.random, self.graph = np.random.default_rng(seed), Graph()
-        image = np.zeros((1, 3, SIDE, SIDE), np.float32)
-        self.graph.inputs.append(self.graph._information("image", np.float32, image.shape))
+        self.graph.input("image", np.float32, (1, 3, SIDE, SIDE))
 
     def conv(self, x, inside, outside, kernel, *, stride=1, groups=1):
         """A convolution and a bias."""

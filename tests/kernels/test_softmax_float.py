@@ -13,13 +13,12 @@ X_SCALES = st.sampled_from([0.002, 0.05, 0.1, 0.75, 2.0]).map(np.float32)
 Y_SCALES = st.sampled_from([1 / 256, 1 / 255, 1 / 100, 0.3]).map(np.float32)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data(), st.sampled_from([(0, 255), (-128, 127)]), X_SCALES, Y_SCALES,
        st.sampled_from([2, 3, 7, 40]))  # fmt: skip
 def test_a_softmax_adds_and_divides_exponentials_in_float32(data, limits, x_scale, y_scale, length):
     low, high = limits
-    zero_points = st.sampled_from([low, low, low + 9])
-    code_y = ScaledCode(y_scale, data.draw(zero_points) if y_scale > 0.009 else low)
+    code_y = ScaledCode(y_scale, data.draw(st.sampled_from([low, low, low + 9, high - 30])))
     x = data.draw(arrays(np.int64, (2, length), elements=st.integers(low, high)))
     got = softmax_float(x, x_scale, code_y, low, high)
     assert (got.shape, got.dtype) == (x.shape, np.int32)
@@ -46,9 +45,7 @@ def test_exponentials_stay_below_float32_and_vanish():
 
 def test_what_is_not_defined_is_refused():
     one, x = np.float32(1), np.array([[1, 2]])
-    with pytest.raises(OverflowError, match=r"the code 300, beyond 127"):
-        softmax_float(x, one, ScaledCode(np.float32(1 / 300), 0), -128, 127)
-    with pytest.raises(OverflowError, match="is too large for float32"):
+    with pytest.raises(ValueError, match="is too large for float32"):
         softmax_float(x, one, ScaledCode(np.float32(1 / 333), 0), 0, 255)
     with pytest.raises(ValueError, match="differ by up to 255, not 256"):
         softmax_float(np.array([0, 256]), one, ScaledCode(one, 0), 0, 255)

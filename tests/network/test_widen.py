@@ -227,3 +227,20 @@ def test_a_width_that_cannot_be_is_one_sentence(tmp_path, document, problem):
     with pytest.raises(InputError) as caught:
         workload(tmp_path, **document)
     assert problem in str(caught.value)
+
+
+def test_an_onnx_model_with_its_weights_is_not_widened(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    make, tensor = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    arrays = {"v": np.ones((3, 1, 1, 1), np.float32), "w": np.ones((2, 3, 1, 1), np.float32)}
+    graph = onnx.helper.make_graph(
+        [make("Conv", ["x", "v"], ["y"], name="c"), make("Conv", ["y", "w"], ["z"], name="d")],
+        "g",
+        [tensor("x", onnx.TensorProto.FLOAT, [1, 1, 4, 4])],
+        [tensor("z", onnx.TensorProto.FLOAT, [1, 2, 4, 4])],
+        [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset), tmp_path / "m.onnx")
+    with pytest.raises(InputError, match=r"has shape \(3, 1, 1, 1\), and \(6, 1, 1, 1\) is needed"):
+        workload(tmp_path, network="m.onnx", width=2)

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from qsim import cli, zoo
+from qsim.request import Options, requested
 
 
 def qsim(capsys, *argv):
@@ -103,3 +104,18 @@ def test_the_list_has_the_size_of_every_network(capsys):
     assert rows.keys() - {"network"} == set(zoo.names())
     assert rows["resnet18"][1:4] == ["3x224x224", "11,689,512", "1.814073"]
     assert rows["bert-base"][1:4] == ["384", "108,893,186", "35.333407"]
+
+
+def test_parameters_may_be_set_apart(capsys):
+    apart = qsim(capsys, "show", "network", "svhn-d", "--set", "classes=4", "--format", "json")
+    assert apart == qsim(capsys, "show", "network", "svhn-d(classes=4)", "--format", "json")
+
+
+def test_a_network_whose_name_has_a_dot_is_called_by_all_of_it():
+    workload = requested("resnet50-v1.5(size=32)", Options())
+    assert workload.name == workload.network.name == "resnet50-v1.5(size=32)"
+
+
+def test_a_name_that_several_begin_with_names_them_all(capsys):
+    _, _, err = qsim(capsys, "evaluate", "resnet50")
+    assert "there are resnet50-slim, resnet50-v1, resnet50-v1.5 and resnet50-v2-slim" in err

@@ -55,10 +55,20 @@ TOTALS = {
     "resnet50-v2-slim": (25_568_360, 6_536_211_200),
     # "Trainable params: 61,949,149" of Keras with darknet's weights
     "yolo-v3": (61_949_149, None),
-    # "Total params: 138,357,544" of Keras' VGG16 and of torchvision's vgg16
-    "vgg16": (138_357_544, None),
     # pytorchcv 0.0.74, inceptionresnetv2: weight_count == 55843464
     "inception-resnet-v2": (55_843_464, None),
+}
+
+# network: num_params and _ops (thousand millions of MACs) of the weights that torchvision 0.28.0 has
+TORCHVISION = {
+    "alexnet-torchvision": (61_100_840, "0.714"),
+    "mobilenet-v2": (3_504_872, "0.301"),
+    "resnet18": (11_689_512, "1.814"),
+    "resnet34": (21_797_672, "3.664"),
+    "resnet50-v1.5": (25_557_032, "4.089"),
+    "resnet101-v1.5": (44_549_160, "7.801"),
+    "resnet152-v1.5": (60_192_808, "11.514"),
+    "vgg16": (138_357_544, "15.47"),
 }
 
 # network: weights of convolutions and linear layers, their MACs; derived from tensorpack's files
@@ -174,6 +184,13 @@ def test_parameters_and_macs_are_the_published_ones(text):
     assert macs in (None, sum(node.macs for node in network.product_nodes))
 
 
+@pytest.mark.parametrize("text", TORCHVISION)
+def test_parameters_and_macs_are_those_that_torchvision_states(text):
+    network, (parameters, gmacs) = zoo(text), TORCHVISION[text]
+    assert network.parameter_count == parameters
+    assert f"{network.macs / 1e9:.{len(gmacs.split('.')[1])}f}" == gmacs
+
+
 @pytest.mark.parametrize("text", TENSORPACK)
 def test_weights_and_macs_are_those_of_tensorpacks_networks(text):
     network = zoo(text)
@@ -181,11 +198,15 @@ def test_weights_and_macs_are_those_of_tensorpacks_networks(text):
     assert (weights, network.macs) == TENSORPACK[text]
 
 
-def test_alexnet_of_2012_is_counted_by_hand():
-    network = zoo("alexnet")
-    assert network.macs == sum(prod(layer) for layer in ALEXNET_2012)
-    rows = sum(channels for _, channels, _ in ALEXNET_2012)
-    assert network.parameter_count == rows + sum(c * depth for _, c, depth in ALEXNET_2012)
+@pytest.mark.parametrize(("text", "in_groups"), [("alexnet", 1), ("alexnet-ungrouped", 2)])
+def test_alexnet_of_2012_is_counted_by_hand(text, in_groups):
+    network = zoo(text)
+    layers = [
+        (places, channels, depth * (in_groups if index in (1, 3, 4) else 1))
+        for index, (places, channels, depth) in enumerate(ALEXNET_2012)
+    ]
+    assert network.macs == sum(map(prod, layers))
+    assert network.parameter_count == sum(channels * (depth + 1) for _, channels, depth in layers)
 
 
 def test_recurrent_models_are_counted_by_hand():
