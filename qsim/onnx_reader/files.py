@@ -47,6 +47,7 @@ def read_message(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> Any:
         model.ParseFromString(data)
     except Exception:  # protobuf's implementations raise errors of their own
         raise QsimError(f"{path}: not an ONNX model, or cut short") from None
+    _check_text(path, model)
     if not model.ir_version or not model.HasField("graph") or not model.graph.node:
         raise QsimError(f"{path}: not an ONNX model with a graph of nodes")
     _check_opsets(path, model, onnx.defs.onnx_opset_version())
@@ -99,6 +100,21 @@ def _read_bytes(path: Path, largest_bytes: int) -> bytes:
     if not data:
         raise QsimError(f"{path}: is empty")
     return data
+
+
+def _check_text(path: Path, model: Any) -> None:
+    """Refuse names and other texts that are not UTF-8, which protobuf hands over as bytes."""
+    waiting = [model]
+    while waiting:
+        message = waiting.pop()
+        for field, value in message.ListFields():
+            if field.type == field.TYPE_MESSAGE:
+                waiting.extend([value] if hasattr(value, "ListFields") else value)
+            if field.type != field.TYPE_STRING or field.name == "doc_string":
+                continue
+            texts = [value] if isinstance(value, str | bytes) else value
+            if any(isinstance(text, bytes) for text in texts):
+                raise QsimError(f"{path}: holds a {field.name} that is not text in UTF-8")
 
 
 def _check_opsets(path: Path, model: Any, newest: int) -> None:

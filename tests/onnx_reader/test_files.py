@@ -123,7 +123,7 @@ def test_without_onnx_a_sentence_says_what_to_install(tmp_path, monkeypatch):
 
 def test_an_old_onnx_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx, "__version__", "1.18.0")
-    with pytest.raises(QsimError, match="the package onnx is 1.18.0"):
+    with pytest.raises(QsimError, match=r"the package onnx is 1\.18\.0"):
         read_onnx(written(tmp_path, relu()))
 
 
