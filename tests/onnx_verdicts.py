@@ -16,6 +16,11 @@ from qsim.onnx_reader import OnnxOptions, read_onnx
 MOST_COMPUTED = 10**6  # values of all tensors, of what is run to compare
 LARGEST = 1e4  # beyond it float32 loses more than is compared
 CLOSE = 1e-3  # of the largest value of the result
+TYPES = {
+    "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+}  # fmt: skip
 
 Run = Callable[[bytes, np.ndarray], np.ndarray | None]
 
@@ -75,3 +80,19 @@ def _compared(path: Path, network, weights, run: Run) -> str:
     scale = max(1.0, float(np.abs(expected[usable]).max(initial=0)))
     assert np.abs(made[usable] - expected[usable]).max(initial=0) <= CLOSE * scale, "other results"
     return "equal"
+
+
+def computed(data: bytes, x: np.ndarray) -> np.ndarray | None:
+    """What ONNX Runtime computes of a model of one input and one result; None: it does not."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        [fed], [_] = session.get_inputs(), session.get_outputs()
+        return session.run(None, {fed.name: x.astype(TYPES[fed.type])})[0]
+    except Exception:  # it has many ways to refuse
+        return None

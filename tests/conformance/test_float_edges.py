@@ -73,6 +73,13 @@ def scaled(g, scale, **given):
     return g.op("Resize", "x", None, np.array([1, 1, scale, scale], np.float32), **given)
 
 
+def normalised(g, power, axes=None):
+    axes = g.ints(-1) if axes is None else axes
+    centred = g.op("Sub", "x", g.op("ReduceMean", "x", axes))
+    spread = g.op("ReduceMean", g.op("Pow", centred, power), axes)
+    return g.op("Div", centred, g.op("Sqrt", g.op("Add", spread, ONE / 8)))
+
+
 NEAREST = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 REFUSED = {
     "statistics of a batch": (
@@ -193,6 +200,16 @@ REFUSED = {
     "weights that are computed": (
         lambda g: g.op("Conv", "x", g.op("Reshape", "x", g.ints(1, 3, 4, 4))), (3, 4, 4),
         "its input 1 must be a constant of the file",
+    ),
+    "a square of each by its own power": (
+        lambda g: normalised(g, np.full(4, 2, np.float32)), (3, 4), "operators that are not read: Pow",
+    ),
+    "a normalisation along another axis": (
+        lambda g: normalised(g, np.float32(2), g.ints(1)), (3, 4), "operators that are not read: Pow",
+    ),
+    "a normalisation along an axis that is computed": (
+        lambda g: normalised(g, np.float32(2), g.op("Reshape", g.op("Cast", "x", to=7), g.ints(-1))),
+         (1,), "operators that are not read: Pow 'n4', Sqrt",
     ),
     "a constant first": (lambda g: g.op("MatMul", g.reals(4, 4), "x"), (4, 4), "the constant comes second"),
 }  # fmt: skip

@@ -84,6 +84,14 @@ def test_a_file_that_is_no_model_is_refused(data, reason, tmp_path):
     assert_refused(written(tmp_path, data), reason)
 
 
+def test_names_that_are_not_text_are_refused(tmp_path):
+    data = relu().SerializeToString()
+    assert_refused(
+        written(tmp_path, data.replace(b"Relu", b"Re\xffu")), "holds a op_type that is not"
+    )
+    assert_refused(written(tmp_path, data.replace(b"\x01x", b"\x01\xff")), "is not text in UTF-8")
+
+
 def test_what_is_no_file_is_refused(tmp_path):
     assert_refused(tmp_path, "is no file; name an ONNX file")
     assert_refused(tmp_path / "missing.onnx", "no such file")
