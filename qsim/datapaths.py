@@ -24,6 +24,6 @@ def datapath(levels, weights: Facts, x: Facts, accumulator: Accumulator) -> Data
         return LevelWeights(levels)
     if isinstance(x, BinaryFormat):
         return XnorPopcountWeights(levels)
-    if not x.signed and x.bits <= MOST_X_BITS:
+    if x.bits <= MOST_X_BITS and x.min_level >= 0 and x.max_level < 2**x.bits:
         return BitSerialWeights(levels, BINARY, AffineCode(x.bits))
     return LevelWeights(levels)

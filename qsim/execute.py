@@ -40,9 +40,11 @@ from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import Curve, Multiply, Scale
 from qsim.network.recurrent import Gru, Lstm
 from qsim.network.reference import float_layer, moved
+from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.parameters import FARTHEST_BIAS
 from qsim.program import Program
 from qsim.recurrent_layers import run_cell
+from qsim.rounding_layers import count_thresholds, truncate
 from qsim.runtime_curves import runtime_curve
 from qsim.stand_in import map_of
 from qsim.table_layers import table_of
@@ -89,7 +91,8 @@ def _read(program: Program, images: np.ndarray) -> Step:
             f" activations: {{fixed: {{bits: {max(number.bits, 2)}}}}}"
         )
     scale = program.scales[INPUT]
-    return Step(images, Levels(number.at_scale(images, scale), scale))
+    requantizer = program.arithmetic.requantizer
+    return Step(images, Levels(requantizer.levels_of_real(images, number, scale), scale))
 
 
 def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
@@ -116,6 +119,10 @@ def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
             return _multiplied(*inputs)
         case Scale():
             return Levels(x.levels, program.scales[node.name])
+        case Identity():
+            return x
+        case MultiThreshold() | Truncate():
+            return _rounding_layer(program, node, sums_of(x))
         case MatMul(transposed=transposed):
             return _activation_product(program, inputs, transposed)
         case Lstm() | Gru():
@@ -248,6 +255,18 @@ def _tabled(program: Program, node: Node, x: Levels) -> Sums:
     return Sums(((levels, np.full(levels.shape[1], out_scale)),))
 
 
+def _rounding_layer(program: Program, node: Node, x: Sums) -> Sums:
+    """Thresholds of a tensor, or its integers without their last bits."""
+    try:
+        if isinstance(node.layer, Truncate):
+            return truncate(node.layer, x)
+        return count_thresholds(node.layer, program.real[f"{node.name}.thresholds"], x)
+    except (ValueError, OverflowError) as error:
+        raise QsimError(
+            f"layer {node.name!r} of network {program.network.name} cannot be computed: {error}"
+        ) from None
+
+
 def _normed(program: Program, node: Node, x: Levels) -> Sums:
     """Levels scaled by a batch norm of its own, its offset added to them; or, where the arithmetic
     has integer biases alone, as an integer to 2**NORM_BITS times the levels."""
@@ -352,12 +371,12 @@ def _round(program: Program, tensor: str, value: Value) -> Value:
     number = program.formats[tensor]
     if isinstance(number, Float):
         return real(value).astype(np.float32)
-    scale = program.scales[tensor]
+    scale, requantizer = program.scales[tensor], program.arithmetic.requantizer
     try:
         if isinstance(value, np.ndarray):
-            return Levels(number.at_scale(finite(value), scale), scale)
+            return Levels(requantizer.levels_of_real(finite(value), number, scale), scale)
         sums = sums_of(value)
-        levels = program.arithmetic.requantizer.levels(sums.channels_first, number, scale)
+        levels = requantizer.levels(sums.channels_first, number, scale)
     except OverflowError as error:
         raise QsimError(
             f"tensor {tensor!r} of network {program.network.name} cannot be rounded: {error}; the"

@@ -69,7 +69,8 @@ def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
     def level(bound: float, unbounded: int) -> int:
         if isinf(bound):
             return unbounded
-        return int(number.nearest(np.float32(bound) / np.float32(scale)))
+        with np.errstate(over="ignore"):  # what is infinite is clipped
+            return int(number.nearest(np.float32(bound) / np.float32(scale)))
 
     low = max(level(sums.low, number.min_level), number.min_level)
     return low, min(level(sums.high, number.max_level), number.max_level)

@@ -14,6 +14,7 @@ from qsim.network.graph import INPUT, Network, Node
 from qsim.network.kinds import KeepsLevels, MakesLevels, ReadsLevels
 from qsim.network.layers import Add, AveragePool, Clipping, Flatten, Linear, MaxPool, Relu
 from qsim.network.pointwise import Embedding, FloatStep
+from qsim.network.roundings import RoundingRow
 
 FormatDocument = str | dict[str, Any]
 
@@ -158,7 +159,7 @@ def _carried_on_by(network: Network, node: Node, several: Set[str]) -> tuple[typ
         return bounds
     if node.name in several or _scaled_by_place(node):
         return (*bounds, Add)
-    bounds = (*bounds, MaxPool, Flatten)
+    bounds = (*bounds, MaxPool, Flatten, *get_args(RoundingRow))
     return bounds if _is_bounded(network, node) else (*bounds, Add)
 
 

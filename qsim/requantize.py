@@ -66,6 +66,10 @@ class Requantizer(ABC):
         Raises ValueError or OverflowError on what this arithmetic does not define.
         """
 
+    def levels_of_real(self, real: np.ndarray, number: Format, scale: np.ndarray) -> np.ndarray:
+        """The levels, int32, of finite real numbers: those of the format at float32 ``scale``."""
+        return number.at_scale(real, scale)
+
 
 class Onnx(Requantizer):
     """float32, each step rounded: each sum times its multiplier, which is its scale over that of
@@ -205,6 +209,11 @@ class OnnxRuntime(Requantizer):
 
     def levels(self, sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         return runtime_levels(sums, number, scale)
+
+    def levels_of_real(self, real: np.ndarray, number: Format, scale: np.ndarray) -> np.ndarray:
+        """As QuantizeLinear: the quotient is rounded to float32 first."""
+        with np.errstate(over="ignore"):  # what is infinite is clipped
+            return number.nearest(real.astype(np.float32) / np.float32(scale))
 
 
 REQUANTIZERS: dict[str, Requantizer] = {

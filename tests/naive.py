@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from itertools import product
-from math import inf, log
+from math import ceil, floor, inf, log
 
 
 def hold(total, bits, mode):
@@ -454,6 +454,22 @@ def quantize_dynamic(value: Fraction, scale: Fraction, zero_point, highest):
 
 def dequantize_sum(total, scale: Fraction, weight_scale: Fraction, bias: Fraction):
     return float32(float32(Fraction(total)) * float32(scale * weight_scale) + bias)
+
+
+def quant_level(value: Fraction, words, zero_point, rounding):
+    """The level of a value in steps of the scale, by QONNX's definitions of its roundings."""
+    exact = min(max(value + zero_point, Fraction(words[0])), Fraction(words[1]))
+    sign, magnitude, half = (-1 if exact < 0 else 1), abs(exact), Fraction(1, 2)
+    word = {
+        "half_even": lambda: round(exact),
+        "half_away": lambda: sign * floor(magnitude + half),
+        "half_toward": lambda: sign * ceil(magnitude - half),
+        "floor": lambda: floor(exact),
+        "ceil": lambda: ceil(exact),
+        "toward_zero": lambda: sign * floor(magnitude),
+        "away": lambda: sign * ceil(magnitude),
+    }[rounding]()
+    return word - zero_point
 
 
 def kl_divergence(counts, bins, levels, smooth):

@@ -13,6 +13,7 @@ from qsim.formats import (
     BinaryWeights,
     DorefaActivations,
     Fixed,
+    Quant,
     TernaryWeights,
 )
 from qsim.kernels.accumulator import Accumulator, Partial
@@ -34,6 +35,9 @@ WIDE = Accumulator()
         (BinaryWeights(), DorefaActivations(2), WIDE, BitSerialWeights),
         (BinaryWeights(), DorefaActivations(3), WIDE, LevelWeights),
         (BinaryWeights(), Fixed(2), WIDE, LevelWeights),
+        (BinaryWeights(), Quant(2, signed=False), WIDE, BitSerialWeights),
+        (BinaryWeights(), Quant(2, signed=False, zero_point=-3), WIDE, LevelWeights),
+        (BinaryWeights(), Quant(2, zero_point=-2), WIDE, BitSerialWeights),
         (TernaryWeights(), DorefaActivations(2), WIDE, LevelWeights),
         (
             BinaryWeights(), BinaryActivations(),

@@ -16,6 +16,7 @@ from qsim.formats.lsq import Lsq
 from qsim.formats.msq import Msq, QuantizedRows
 from qsim.formats.pact import Pact
 from qsim.formats.power_of_two import PowerOfTwo
+from qsim.formats.quant import Quant
 from qsim.formats.real import Float
 from qsim.formats.sp2 import Sp2
 from qsim.formats.ternary import QuantizedTtq, TernaryWeights, Ttq
@@ -26,7 +27,7 @@ from qsim.spelling import parse_call, split_call
 __all__ = [
     "FORMATS", "Affine", "AffineGrid", "BinaryActivations", "BinaryConnect", "BinaryWeights",
     "DorefaActivations", "DorefaGradients", "DorefaWeights", "Facts", "Fixed", "FixedPoint",
-    "Float", "Format", "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quantized",
+    "Float", "Format", "Hwgq", "Lsq", "Msq", "Pact", "PowerOfTwo", "Quant", "Quantized",
     "QuantizedAffine", "QuantizedGroups", "QuantizedRows", "QuantizedTtq", "Sp2", "Term",
     "TernaryWeights", "Ttq", "WrpnActivations", "WrpnWeights", "describe", "from_document",
     "name_of", "parse", "quantize_groups",
@@ -47,6 +48,7 @@ FORMATS = {
     "msq": Msq,
     "pact": Pact,
     "power_of_two": PowerOfTwo,
+    "quant": Quant,
     "sp2": Sp2,
     "ttq": Ttq,
     "twn": TernaryWeights,
@@ -78,7 +80,9 @@ def from_document(document: str | dict, *, where: str):
 
 
 def name_of(number: Facts) -> str:
-    """The name of a format in the registry."""
+    """The name of a format in the registry; an affine grid has that of affine formats."""
+    if isinstance(number, AffineGrid):
+        return "affine"
     return next(name for name, record in FORMATS.items() if type(number) is record)
 
 

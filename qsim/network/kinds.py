@@ -12,9 +12,11 @@ from qsim.network.layers import (
 from qsim.network.moves import Move
 from qsim.network.pointwise import Curve, Multiply, Scale
 from qsim.network.recurrent import Recurrent
+from qsim.network.roundings import RoundingRow
 
 KeepsLevels = MaxPool | Flatten | Move | Scale  # make the very levels that they read
 Moves = Flatten | Move  # change no value
 ReadsLevels = AveragePool | BatchNorm | Curve | MatMul | Multiply | Recurrent | Tabled
 ByTable = Curve | Tabled  # are computed from levels by a table
-MakesLevels = Concat | ByTable | MatMul | Recurrent  # their results are rounded as they are made
+# their results are rounded as they are made
+MakesLevels = Concat | ByTable | MatMul | Recurrent | RoundingRow

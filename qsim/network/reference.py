@@ -47,6 +47,7 @@ from qsim.network.pointwise import (
     Scale,
 )
 from qsim.network.recurrent import Gru, Lstm, Recurrent
+from qsim.network.roundings import Identity, MultiThreshold, Truncate, reached, truncated
 from qsim.network.weights import Weights
 
 BATCH_BYTES = 2**27
@@ -120,6 +121,14 @@ def _float_layer(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.n
             return x * inputs[1]
         case Scale(factor=factor):
             return x * np.float32(factor)
+        case Identity():
+            return x
+        case MultiThreshold(out_scale=out_scale, out_bias=out_bias):
+            count = reached(x, parameters["thresholds"]).astype(np.float32)
+            return np.float32(out_scale) * count + np.float32(out_bias)
+        case Truncate(scale=scale, times=times, out_scale=out_scale):
+            integers = np.rint(x * np.float32(times) / np.float32(scale)).astype(np.float64)
+            return truncated(integers, layer).astype(np.float32) * np.float32(out_scale)
         case LayerNorm(epsilon=epsilon):
             return float_functions.layer_norm(x, epsilon, **parameters)
         case LocalResponseNorm():

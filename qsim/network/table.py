@@ -14,6 +14,7 @@ from qsim.network.layers import Layer, LayerRow
 from qsim.network.moves import Move
 from qsim.network.pointwise import PointwiseRow
 from qsim.network.recurrent import Gru, Lstm
+from qsim.network.roundings import RoundingRow
 
 
 class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,7 +26,7 @@ class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     input: tuple[int, ...]
-    layers: tuple[LayerRow | Move | PointwiseRow | Lstm | Gru, ...]
+    layers: tuple[LayerRow | Move | PointwiseRow | RoundingRow | Lstm | Gru, ...]
     source: str = ""
 
 

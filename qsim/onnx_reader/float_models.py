@@ -87,16 +87,29 @@ def check_operators(graph: OnnxGraph, known: Container[str], fed: set[str]) -> N
 
 def _read(low: Lowering, node: OnnxNode) -> None:
     """Take in one node."""
+    tensors = tensors_of(low, node)
+    if any(isinstance(tensor, Value) for tensor in tensors):
+        take_in(low, node, HANDLERS[node.kind])
+    else:
+        _fold(low, node, tensors)
+
+
+def tensors_of(low: Lowering, node: OnnxNode) -> list[Value | np.ndarray | None]:
+    """What a node reads; of one that reads shapes alone an array of that shape, and None where an
+    input is left out."""
     tensors = [low.tensors[name] if name else None for name in node.inputs]
     if node.kind in SHAPE_ALONE and isinstance(tensors[0], Value):
-        tensors = [folding.standing_for(tensors[0].shape)]
-    if not any(isinstance(tensor, Value) for tensor in tensors):
-        _fold(low, node, tensors)
-        return
+        return [folding.standing_for(tensors[0].shape)]
+    return tensors
+
+
+def take_in(low: Lowering, node: OnnxNode, handler: Handler) -> None:
+    """Take in a node of computed tensors as ``handler`` reads it."""
+    tensors = tensors_of(low, node)
     if node.kind not in (*MOVES, "Cast"):
         _check_reals(low, node, tensors)
     try:
-        made = HANDLERS[node.kind](low, node)
+        made = handler(low, node)
     except folding.MISFITS as error:
         raise low.refusal(node, f"it is not well made: {error}") from None
     made = made if isinstance(made, list) else [made]

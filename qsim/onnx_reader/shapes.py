@@ -230,6 +230,24 @@ def cast(low: Lowering, node: OnnxNode) -> Value:
     )
 
 
+def depth_to_space(low: Lowering, node: OnnxNode) -> Value:
+    """DepthToSpace: blocks of channels laid out as squares, depth first (DCR) or column first."""
+    x = low.with_batch(node, low.value(node))
+    block = node.attributes["blocksize"]
+    if len(x.own) != 3 or block < 1 or x.own[0] % block**2:
+        raise low.refusal(node, f"{x.own[0]} channels are no blocks of {block} x {block}")
+    (channels, height, width), batch = x.own, x.shape[0]
+    kept = channels // block**2
+    by_column = node.attributes.get("mode", "DCR") == "CRD"
+    parts = (kept, block, block) if by_column else (block, block, kept)
+    x = low.reshape(node, x, (batch, *parts, height, width), 0)
+    order = (0, 3, 1, 4, 2) if by_column else (2, 3, 0, 4, 1)
+    layer = Transpose(name=low.name_for(node, suffix=".blocks"), inputs=(x.layer,), order=order)
+    return low.reshape(
+        node, low.make(node, layer, x), (batch, kept, height * block, width * block), 0
+    )
+
+
 def same(low: Lowering, node: OnnxNode) -> Value:
     """What changes nothing where a network is run."""
     return low.value(node, padded=True)
@@ -265,6 +283,7 @@ def _constants(low: Lowering, node: OnnxNode) -> list[np.ndarray | None]:
 
 SHAPES = {
     "Concat": concat,
+    "DepthToSpace": depth_to_space,
     "Expand": expand,
     "Flatten": flatten,
     "Gather": gather,

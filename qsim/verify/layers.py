@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from qsim.formats import AffineGrid, Format, Quantized, QuantizedGroups, QuantizedTtq
+from qsim.formats import AffineGrid, Format, Quant, Quantized, QuantizedGroups, QuantizedTtq
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.dorefa import OddLevels
 from qsim.kernels.accumulator import Accumulator, Partial
@@ -37,9 +37,10 @@ from qsim.network.layers import (
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import Curve, Multiply, Scale
 from qsim.network.recurrent import Gru, Lstm
+from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.program import Program
 from qsim.values import Element, HiddenStates, Levels, Step, Sums, Value, element, real
-from qsim.verify import onnx_runtime, recurrent, roundings, tables
+from qsim.verify import onnx_runtime, recurrent, roundings, tables, threshold_layers
 
 
 def count_checked(
@@ -108,9 +109,9 @@ def _rounded_again(
 ) -> int:
     """A level of a rounded tensor, from its value before."""
     number, scale = program.formats[tensor], float(program.scales[tensor])
-    if before is None:
-        return roundings.level_of_real(float(unrounded[at]), number, scale)
     requantize = program.arithmetic.requantize
+    if before is None:
+        return roundings.level_of_real(float(unrounded[at]), number, scale, requantize)
     channels = unrounded.terms[0][0].shape[1] if isinstance(unrounded, Sums) else 0
     rounding = roundings.kernel_of(before, requantize, at[1], channels)
     if before.source == "linear" and unrounded.scales == 1 and rounding == "tflite-builtin":
@@ -144,6 +145,14 @@ def _again(program: Program, node: Node, steps: dict[str, Step], at: tuple[int, 
         case Scale(factor=factor):
             [(level, scale)] = element(x, at).terms
             return Element(((level, float(np.float32(scale) * np.float32(factor))),))
+        case Identity():
+            return element(x, at)
+        case MultiThreshold():
+            thresholds = program.real[f"{node.name}.thresholds"]
+            row = thresholds[0 if layer.shared else at[layer.axis(at[1:])]].tolist()
+            return threshold_layers.counted(layer, element(x, at), row)
+        case Truncate():
+            return threshold_layers.truncated(layer, element(x, at))
         case MatMul():
             return _matmul_again(program, node, inputs, at)
         case Lstm() | Gru():
@@ -472,6 +481,9 @@ def _weight(number: Format, code: int) -> int:
     """The level of a code, by what each format says of its words."""
     if isinstance(number, AffineGrid):
         return code - number.zero_point
+    if isinstance(number, Quant):
+        wraps = number.signed and code >> (number.bits - 1)
+        return code - (2**number.bits if wraps else 0) - number.zero_point
     if isinstance(number, BinaryFormat | OddLevels) or number.bits == 1:
         return 2 * code - (2**number.bits - 1)
     negative = number.signed and code >> (number.bits - 1)

@@ -8,15 +8,20 @@ from math import ceil, floor, frexp, inf
 
 import numpy as np
 
-from qsim.formats import FixedPoint, Format, Hwgq
+from qsim.formats import FixedPoint, Format, Hwgq, Quant
 from qsim.formats.binary import BinaryFormat
 from qsim.formats.unit_interval import UnitInterval
 from qsim.values import Element
 from qsim.verify import onnx_runtime
 
 
-def level_of_real(x: float, number: Format, scale: float) -> int:
+def level_of_real(x: float, number: Format, scale: float, requantize: str = "onnx") -> int:
     """The level of a real value, as an input or a float layer makes it."""
+    if requantize == "onnxruntime":
+        beyond = np.float32(2.0**100)  # of any level
+        with np.errstate(over="ignore"):
+            quotient = np.clip(np.float32(x) / np.float32(scale), -beyond, beyond)
+        return _decide(Fraction(float(quotient)), number)
     if isinstance(number, UnitInterval):
         n = 2**number.bits - 1
         return round(float(np.float32(n) * np.float32(min(max(x, 0.0), 1.0))))
@@ -114,6 +119,10 @@ def _decide(x: Fraction, number: Format) -> int:
         return 0 if x <= 0 else min(max(ceil(x - Fraction(1, 2)), 1), 2**number.bits - 1)
     if isinstance(number, FixedPoint):
         return _held(_rounded(x, number.rounding), number)
+    if isinstance(number, Quant):
+        word = _rounded(x + number.zero_point, number.rounding)
+        least, most = _words(number)
+        return min(max(word, least), most) - number.zero_point
     return min(max(round(x), number.min_level), number.max_level)  # a half to the even integer
 
 
@@ -122,8 +131,16 @@ def _rounded(x: Fraction, rounding: str) -> int:
     away = floor(abs(x) + half) * (1 if x >= 0 else -1)
     towards = floor(x) if x >= 0 else ceil(x)
     others = {"floor": floor(x), "ceil": ceil(x), "half_up": floor(x + half)}
+    others["half_toward"] = ceil(abs(x) - half) * (1 if x >= 0 else -1)
+    others["away"] = ceil(x) if x >= 0 else floor(x)
     named = {"half_even": round(x), "half_away": away, "toward_zero": towards, **others}
     return named[rounding]
+
+
+def _words(number: Quant) -> tuple[int, int]:
+    """The least and the largest word."""
+    count, narrow = 2**number.bits, int(number.narrow)
+    return (narrow - count // 2, count // 2 - 1) if number.signed else (0, count - 1 - narrow)
 
 
 def _held(level: int, number: FixedPoint) -> int:

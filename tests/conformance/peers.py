@@ -60,6 +60,11 @@ class Record:
 
     def compare(self, peer: Peer, subject: str, got, expected) -> None:
         """Count a case, then fail unless arrays (or tuples of them) have equal shapes and values."""
+        differing, total = self.count(peer, subject, got, expected)
+        assert differing == 0, f"{differing} of {total} values differ: {got} is not {expected}"
+
+    def count(self, peer: Peer, subject: str, got, expected) -> tuple[int, int]:
+        """Count a case of arrays of equal shapes; how many values differ, and how many there are."""
         got, expected = ((v if isinstance(v, tuple) else (v,)) for v in (got, expected))
         pairs = [tuple(map(np.asarray, pair)) for pair in zip(got, expected, strict=True)]
         assert all(ours.shape == theirs.shape for ours, theirs in pairs)
@@ -68,7 +73,7 @@ class Record:
         self.cases[peer.distribution, subject] += 1
         self.values[peer.distribution, subject] += total
         self.differing[peer.distribution, subject] += differing
-        assert differing == 0, f"{differing} of {total} values differ: {got} is not {expected}"
+        return differing, total
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row of text for each peer and subject, in the order of their names."""

@@ -56,6 +56,15 @@ PARAMETERS = {
         {"bits": bits(1, 16)}, optional={"alpha": st.one_of(st.none(), POSITIVE)}
     ),
     "power_of_two": st.fixed_dictionaries({"bits": bits(2, 6)}),
+    "quant": st.fixed_dictionaries(
+        {"bits": bits(2, 16)},
+        optional={
+            "signed": st.booleans(),
+            "narrow": st.booleans(),
+            "zero_point": bits(-128, 128),
+            "rounding": st.sampled_from(["half_even", "half_away", "floor", "away"]),
+        },
+    ),
     "sp2": st.fixed_dictionaries({"bits": bits(3, 8)}),
     "ttq": st.fixed_dictionaries(
         {},
