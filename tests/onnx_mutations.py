@@ -151,7 +151,7 @@ def _operator(rng: np.random.Generator, model: Any) -> None:
     """A node of another operator."""
     kinds = sorted({schema.name for schema in onnx.defs.get_all_schemas()})
     used = [node.op_type for node in model.graph.node]
-    known = used if rng.random() < 0.5 else kinds
+    known = used if used and rng.random() < 0.5 else kinds
     _node(rng, model).op_type = known[int(rng.integers(len(known)))]
 
 
@@ -222,7 +222,8 @@ def _elsewhere(rng: np.random.Generator, model: Any) -> None:
 
 
 def _opset(rng: np.random.Generator, model: Any) -> None:
-    model.opset_import[0].version = int(rng.integers(9, onnx.defs.onnx_opset_version() + 2))
+    entry = model.opset_import[0] if model.opset_import else model.opset_import.add()
+    entry.version = int(rng.integers(9, onnx.defs.onnx_opset_version() + 2))
 
 
 def _node(rng: np.random.Generator, model: Any) -> Any:

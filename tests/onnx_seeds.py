@@ -116,9 +116,10 @@ def functions():
 def quantized():
     """A convolution and a product between quantized tensors."""
     g = Graph(17, (2, 5, 5), 6)
-    scale, zero = np.float32(0.05), np.uint8(128)
+    scale = np.float32(0.05)
 
-    def rounded(x):
+    def rounded(x, zero=128):
+        zero = np.uint8(zero)
         return g.op("DequantizeLinear", g.op("QuantizeLinear", x, scale, zero), scale, zero)
 
     def weights(*shape):
@@ -127,8 +128,10 @@ def quantized():
                     np.zeros(shape[0], np.int8), axis=0)  # fmt: skip
 
     x = g.op("Relu", g.op("Conv", rounded("x"), weights(3, 2, 3, 3)))
-    x = g.op("Flatten", g.op("GlobalAveragePool", rounded(x)))
-    return g.model(rounded(g.op("Gemm", rounded(x), weights(4, 3), transB=1))).SerializeToString()
+    x = g.op("Flatten", g.op("GlobalAveragePool", rounded(x, 0)))
+    return g.model(
+        rounded(g.op("Gemm", rounded(x, 0), weights(4, 3), transB=1))
+    ).SerializeToString()
 
 
 SEEDS = {each.__name__: each for each in (images, shapes, tokens, sequences, functions, quantized)}

@@ -1,6 +1,7 @@
 """ONNX files as checked messages. Nothing in a file is executed, and what it claims is compared
 with what it holds before memory is taken for it."""
 
+import re
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ LARGEST_TENSOR_VALUES = 2**31
 OLDEST_PACKAGE = (1, 19)
 WIDEST_VALUE_BYTES = 16
 OLDEST_OPSET = 11
+NAMING = ("name", "op_type", "domain", "input", "output", "dim_param")  # fields of names
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 STANDARD = ("", "ai.onnx")  # names of the domain of ONNX's own operators
 
 
@@ -103,7 +106,8 @@ def _read_bytes(path: Path, largest_bytes: int) -> bytes:
 
 
 def _check_text(path: Path, model: Any) -> None:
-    """Refuse names and other texts that are not UTF-8, which protobuf hands over as bytes."""
+    """Refuse texts that are not UTF-8, which protobuf hands over as bytes, and names of more than a
+    line."""
     waiting = [model]
     while waiting:
         message = waiting.pop()
@@ -112,9 +116,11 @@ def _check_text(path: Path, model: Any) -> None:
                 waiting.extend([value] if hasattr(value, "ListFields") else value)
             if field.type != field.TYPE_STRING or field.name == "doc_string":
                 continue
-            texts = [value] if isinstance(value, str | bytes) else value
-            if any(isinstance(text, bytes) for text in texts):
-                raise QsimError(f"{path}: holds a {field.name} that is not text in UTF-8")
+            for text in [value] if isinstance(value, str | bytes) else value:
+                if isinstance(text, bytes):
+                    raise QsimError(f"{path}: holds a {field.name} that is not text in UTF-8")
+                if field.name in NAMING and CONTROL.search(text):
+                    raise QsimError(f"{path}: holds a {field.name} with unprintable characters")
 
 
 def _check_opsets(path: Path, model: Any, newest: int) -> None:

@@ -115,6 +115,9 @@ REFUSED = {
         lambda g: g.op("Div", "x", np.float32(1e-42)), (4,), "its weight would be no finite float32",
     ),
     "a division by 0": (lambda g: g.op("Div", "x", np.float32(0)), (4,), "it divides by 0"),
+    "an infinite power": (
+        lambda g: g.op("LRN", "x", size=3, beta=float("inf")), (3, 2, 2), "are not all finite",
+    ),
     "an infinite factor": (
         lambda g: g.op("Gemm", "x", g.reals(4, 3), alpha=float("inf")), (4,), "no finite float32",
     ),

@@ -90,6 +90,7 @@ def test_names_that_are_not_text_are_refused(tmp_path):
         written(tmp_path, data.replace(b"Relu", b"Re\xffu")), "holds a op_type that is not"
     )
     assert_refused(written(tmp_path, data.replace(b"\x01x", b"\x01\xff")), "is not text in UTF-8")
+    assert_refused(written(tmp_path, data.replace(b"Relu", b"Re\nu")), "op_type with unprintable")
 
 
 def test_what_is_no_file_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 import pytest
+from conformance.generators import WEIGHT_LIMIT
 from onnx_mutations import mutated
 from onnx_seeds import SEEDS
 from onnx_verdicts import computed, verdict
@@ -11,11 +12,12 @@ PARTS, CASES, SEED = 4, 100, 20  # thousands, of other seeds: bench/fuzz_onnx.py
 RUN = computed if find_spec("onnxruntime") else None
 
 
-@pytest.mark.parametrize("name", sorted(SEEDS.keys() - {"quantized"}))
+@pytest.mark.parametrize("name", SEEDS)
 def test_what_is_changed_is_valid(name, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(SEEDS[name]())
-    assert verdict(path, RUN) == ("equal" if RUN else "read")
+    exact = name != "quantized" or WEIGHT_LIMIT == 127  # else the runtime's own sums saturate
+    assert verdict(path, RUN) == ("equal" if RUN and exact else "read")
 
 
 @pytest.mark.parametrize("part", range(PARTS))
