@@ -48,9 +48,11 @@ def read_value(text: str, *, where: str) -> object:
 
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_DOCUMENT_BYTES:
+        with path.open("rb") as file:
+            content = file.read(MAX_DOCUMENT_BYTES + 1)
+        if len(content) > MAX_DOCUMENT_BYTES:
             raise InputError(f"{path}: larger than 16 MiB, which no document of qsim is")
-        return path.read_text(encoding="utf-8")
+        return content.decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:

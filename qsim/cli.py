@@ -289,9 +289,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     exporting.add_argument("workload", help=MODEL)
     exporting.add_argument(
-        "--to", required=True, choices=("qdq", "qoperator", "qonnx", "npz"),
-        help="ONNX with QuantizeLinear and DequantizeLinear, with quantized operators, QONNX, or"
-        " the integers themselves",
+        "--to", required=True, choices=("qdq", "qoperator", "qonnx", "qonnx-thresholds", "npz"),
+        help="ONNX with QuantizeLinear and DequantizeLinear, with quantized operators, QONNX,"
+        " QONNX of integers and thresholds, or the integers themselves as arrays",
     )  # fmt: skip
     exporting.add_argument("--out", required=True, type=Path, metavar="FILE")
     exporting.add_argument("--images", metavar="DATA", help=argparse.SUPPRESS)
@@ -318,7 +318,9 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--requantize", metavar="MODE", help="whose arithmetic rounds sums (onnx); see the README"
     )
-    parser.add_argument("--weights", metavar="FILE.npz", help="trained weights")
+    parser.add_argument(
+        "--weights", metavar="FILE.npz", help="trained weights, or the name of shipped ones"
+    )
     parser.add_argument(
         "--calibrate", metavar="DATA", help="images that set the ranges of activations"
     )

@@ -10,7 +10,7 @@ from hwmodels.documents import nearest
 from qsim import shipped
 from qsim.arrays import read_arrays
 from qsim.errors import QsimError
-from qsim.stored_images import StoredImages, open_folder
+from qsim.stored_images import StoredImages, open_files, open_folder
 
 DIGITS_WHITE = 16  # the brightest pixel of the digits
 
@@ -41,8 +41,8 @@ DATASETS = {"digits": digits}
 
 def load(name: str, folder: Path, shape: Sequence[int]) -> Dataset:
     """The shipped dataset ``name``, or that of a path relative to ``folder``: an ``.npz`` file with
-    arrays ``images`` and, if it has them, ``labels`` and ``calibration``, no others; or a folder of
-    ``.npy`` files, each an image of ``shape`` or a batch of them.
+    arrays ``images`` and, if it has them, ``labels`` and ``calibration``, no others; or a ``.npy``
+    file or a folder of them, each an image of ``shape`` or a batch of them.
 
     Raises QsimError when there is no such dataset or the files do not hold one.
     """
@@ -51,9 +51,12 @@ def load(name: str, folder: Path, shape: Sequence[int]) -> Dataset:
     path = folder / name
     if path.is_dir():
         return Dataset(open_folder(path, shape), None, None)
+    if name.endswith(".npy"):
+        return Dataset(open_files([path], shape), None, None)
     if not name.endswith(".npz"):
         raise QsimError(
-            f"unknown dataset {name!r}, nor an .npz file or a folder; {nearest(name, DATASETS)}"
+            f"unknown dataset {name!r}, nor an .npz or .npy file or a folder;"
+            f" {nearest(name, DATASETS)}"
         )
     return _checked(path, read_arrays(path))
 

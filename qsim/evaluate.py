@@ -147,6 +147,7 @@ def _named(workload: Workload, step: Callable[[], T]) -> T:
     try:
         return step()
     except QsimError as error:
-        if any(f"{suffix}:" in str(error) for suffix in (".yaml", ".npz", ".npy", ".onnx")):
+        named = any(f"{suffix}:" in str(error) for suffix in (".yaml", ".npz", ".npy", ".onnx"))
+        if named or str(error).startswith(f"{workload.path}:"):
             raise
         raise type(error)(f"{workload.path}: {error}") from None

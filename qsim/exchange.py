@@ -14,7 +14,7 @@ from qsim.network.table import write_network
 from qsim.program import Program
 from qsim.workload import Workload, workload_of
 
-Form = Literal["qdq", "qoperator", "qonnx", "npz"]
+Form = Literal["qdq", "qoperator", "qonnx", "qonnx-thresholds", "npz"]
 OF_RUNTIMES = ("qdq", "qoperator")  # forms whose arithmetic is ONNX Runtime's
 
 
@@ -75,10 +75,13 @@ def _write_npz(program: Program, path: Path) -> None:
     write_program(program, path)
 
 
-def _write_qonnx(program: Program, path: Path) -> None:
-    from qsim.onnx_writer import write_qonnx
+def _qonnx_writer(form: str) -> Callable[[Program, Path], None]:
+    def write(program: Program, path: Path) -> None:
+        from qsim.onnx_writer import write_qonnx
 
-    write_qonnx(program, path)
+        write_qonnx(program, path, form)
+
+    return write
 
 
 def _writer(form: str) -> Callable[[Program, Path], None]:
@@ -94,7 +97,8 @@ WRITERS: dict[str, Callable[[Program, Path], None]] = {
     "npz": _write_npz,
     "qdq": _writer("qdq"),
     "qoperator": _writer("qoperator"),
-    "qonnx": _write_qonnx,
+    "qonnx": _qonnx_writer("quant"),
+    "qonnx-thresholds": _qonnx_writer("thresholds"),
 }
 
 

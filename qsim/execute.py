@@ -117,8 +117,8 @@ def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
             return _normed(program, node, x)
         case Multiply():
             return _multiplied(*inputs)
-        case Scale():
-            return Levels(x.levels, program.scales[node.name])
+        case Scale(factor=factor):
+            return Levels(x.levels, x.scale * np.float32(factor))
         case Identity():
             return x
         case MultiThreshold() | Truncate():

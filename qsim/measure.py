@@ -40,7 +40,9 @@ class LayerSums:
 
 @dataclass(frozen=True)
 class Execution:
-    """What running the integer program showed. Accuracies are shares of 1, None without labels."""
+    """What running the integer program showed. Accuracies are shares of 1, None without labels;
+    there is none in float of a model that was quantized already, of which no float network is left.
+    """
 
     images: int
     weights_source: str
@@ -77,11 +79,14 @@ def measure(
     dataset = _dataset(workload, workload.network)
     program = builder(dataset.calibration, progress)
     network = program.network
-    float_network = stand_in(network, program.formats)
+    float_network = None
+    if dataset.labels is not None and workload.model.program is None:
+        float_network = stand_in(network, program.formats)
     seen = _run(program, dataset, document, float_network, progress, on_steps)
     accuracy = float_accuracy = None
     if dataset.labels is not None:
         accuracy = _accuracy(seen.outputs, dataset.labels)
+    if seen.float_outputs:
         float_accuracy = _accuracy(seen.float_outputs, dataset.labels)
     return Execution(
         images=len(dataset.images),
@@ -119,7 +124,7 @@ def _run(
     program: Program,
     dataset: datasets.Dataset,
     document: ExecuteDocument,
-    float_network: tuple[dict[str, TensorFunction], LayerFunction],
+    float_network: tuple[dict[str, TensorFunction], LayerFunction] | None,
     progress: Progress,
     on_steps: OnSteps,
 ) -> _Seen:
@@ -142,7 +147,7 @@ def _run(
         seen.differences += differences
         seen.outputs.append(real(steps[network.output].value))
         _stretch(seen.extremes, program, steps)
-        if dataset.labels is not None:
+        if float_network is not None:
             tensors = run_float(network, program.real, images[batch], *float_network)
             seen.float_outputs.append(tensors[network.output])
     return seen
@@ -191,9 +196,9 @@ def _loaded(workload: Workload, key: str, network: Network) -> datasets.Dataset:
         dataset = datasets.load(name, workload.folder, network.input_shape)
     except QsimError as error:
         raise QsimError(f"{where}: {error}") from None
-    for images in (dataset.images, dataset.calibration):
-        if images is not None:
-            _check_shape(images, network, where)
+    _check_shape(dataset.images, network, where)
+    if dataset.calibration is not None:
+        _check_shape(dataset.calibration, network, f"{where}: array 'calibration'")
     return dataset
 
 

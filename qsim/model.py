@@ -22,11 +22,13 @@ class Model:
     network   batch norms not folded
     weights   its float32 arrays; None: none came with it
     program   its integers, where it is quantized already
+    notes     of these, a sentence for each thing that their runtime may compute otherwise
     """
 
     network: Network
     weights: Weights | None = None
     program: Program | None = None
+    notes: tuple[str, ...] = ()
 
 
 def load_model(document: ModelDocument, folder: Path, *, where: str) -> Model:
@@ -47,4 +49,4 @@ def _of_onnx(path: Path, given: dict[str, Any], where: str) -> Model:
     if not path.exists():
         raise WorkloadError(f"{where}: {path}: no such file")
     read = read_onnx(path, convert(given, OnnxOptions, where=f"{where}.{path.name}"))
-    return Model(read.network, read.weights, read.program)
+    return Model(read.network, read.weights, read.program, read.notes)

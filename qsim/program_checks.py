@@ -7,8 +7,9 @@ import numpy as np
 from qsim.errors import WorkloadError
 from qsim.formats import Float
 from qsim.kernels.accumulator import magnitude
+from qsim.network.fold import normalisation
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import Clipping, Flatten, Linear, MatMul, MaxPool, Relu
+from qsim.network.layers import BatchNorm, Clipping, Flatten, Linear, MatMul, MaxPool, Relu
 from qsim.network.pointwise import FloatStep
 from qsim.program import Program
 from qsim.requantize import REQUANTIZERS
@@ -27,7 +28,8 @@ def check_accumulator(program: Program, node: Node) -> None:
 
 
 def check_powers_of_two(program: Program) -> None:
-    """Refuse what ``shift`` cannot rescale: a format whose scale is no power of two."""
+    """Refuse what ``shift`` cannot rescale: a format whose scale, or a batch norm of its own whose
+    factor, is no power of two."""
     if not program.arithmetic.requantizer.powers_of_two:
         return
     for name, terms in program.terms.items():
@@ -44,6 +46,15 @@ def check_powers_of_two(program: Program) -> None:
                 f" two, which {program.arithmetic.requantize} needs; choose another requantize, or"
                 " a format whose scale is found from data"
             )
+    for node in program.network.nodes.values():
+        if isinstance(node.layer, BatchNorm) and node.inputs[0] in program.scales:
+            factor, _ = normalisation(node, program.real)
+            if not np.isin(np.frexp(factor)[0], (-0.5, 0, 0.5)).all():
+                raise WorkloadError(
+                    f"execute.requantize: batch_norm {node.name!r} follows no layer that it could"
+                    " be folded into, and its factors are no powers of two, which"
+                    f" {program.arithmetic.requantize} needs; choose another requantize"
+                )
 
 
 def check_integer_only(program: Program) -> None:

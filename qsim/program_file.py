@@ -12,7 +12,9 @@ Of a layer with products (of a recurrent layer: of each of its two), by its name
 ``LAYER.bias``          int64 (rows,): then added to the sums of the first term
 ``LAYER.offset``        float32 (rows,): a real bias, added to the scaled sums
 ``LAYER.hidden_scale``  float32 (), of the hidden state within a recurrent layer
-``LAYER.weight``, ...   float32, of a layer that is computed in floating point, as in its weights
+``LAYER.weight``, ...   float32, of a layer that is computed in floating point, or of one without
+                        products that has arrays (a batch norm of its own, thresholds), as in its
+                        weights
 
 Of a tensor that is rounded, by the name of the layer that makes it, or ``input``:
 
@@ -56,6 +58,9 @@ def program_arrays(program: Program) -> dict[str, np.ndarray]:
     arrays = {TEXT: np.array(json.dumps(_text(program), indent=1))}
     for name in program.weights:
         arrays |= _layer_arrays(program, name)
+    for node in program.network.nodes.values():
+        if node.name not in program.weights:
+            arrays |= {key: program.real[key] for key in node.arrays}
     for name, recurrence in program.recurrences.items():
         for product in recurrence.products.weights:
             arrays |= _layer_arrays(recurrence.products, product)

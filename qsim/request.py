@@ -25,7 +25,7 @@ class Options:
 
     precision      as ``precision_of`` reads it
     requantize     the arithmetic that brings sums back to levels
-    weights        an .npz file
+    weights        an .npz file, or shipped ones by their name
     images         a dataset to run, and to calibrate on where nothing else is named
     calibration    a dataset to calibrate on
     parameters     of the model
@@ -66,6 +66,8 @@ def _is_workload(name: str) -> bool:
     if path.suffix in zoo.TABLES:
         return "layers" not in read_yaml(path)
     if path.suffix == ".onnx":
+        if not exists:
+            raise WorkloadError(f"{name}: no such file")
         return False
     if exists:
         return True
@@ -95,7 +97,8 @@ def _with_options(path: Path, document: WorkloadDocument, options: Options) -> W
     if options.precision is not None:
         changes["precision"] = precision_of(options.precision)
     if options.weights is not None:
-        changes["weights"] = str(Path(options.weights).absolute())
+        shipped_ones = options.weights in shipped.weights()
+        changes["weights"] = options.weights if shipped_ones else _absolute(options.weights)
     if options.requantize is not None:
         if options.requantize not in REQUANTIZERS:
             raise WorkloadError(
@@ -113,4 +116,8 @@ def _with_options(path: Path, document: WorkloadDocument, options: Options) -> W
 
 def _place(dataset: str) -> str:
     """A dataset as a workload at any place names it."""
-    return dataset if dataset in DATASETS else str(Path(dataset).absolute())
+    return dataset if dataset in DATASETS else _absolute(dataset)
+
+
+def _absolute(name: str) -> str:
+    return str(Path(name).absolute())

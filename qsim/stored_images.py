@@ -62,6 +62,11 @@ def open_folder(folder: Path, shape: Sequence[int]) -> StoredImages:
         raise QsimError(f"{folder}: cannot be listed: {error.strerror}") from None
     if not paths:
         raise QsimError(f"{folder}: has no .npy files; write each image or batch with numpy.save")
+    return open_files(paths, shape)
+
+
+def open_files(paths: Sequence[Path], shape: Sequence[int]) -> StoredImages:
+    """The images of ``.npy`` files one after another, as ``open_folder`` has them."""
     files = tuple((path, _images_in(path, tuple(shape))) for path in paths)
     return StoredImages(files, (sum(count for _, count in files), *shape))
 

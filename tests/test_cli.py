@@ -15,7 +15,10 @@ import yaml
 
 from qsim import __version__, catalogue, cli, shipped
 from qsim.formats import FORMATS
+from qsim.network.reference import run_float
+from qsim.network.weights import read_weights
 from qsim.workload import load_workload
+from qsim.zoo import find_network
 
 ROOT = Path(__file__).parent.parent
 
@@ -274,7 +277,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed(("execute", "images"), 451), "execute.images: 451 images asked for, the dataset has"),
         (changed(("execute", "images"), 0), "execute.images: expected int >= 1"),
         (changed(("execute", "seed"), -1), "execute.seed: expected int >= 0"),
-        (changed(("execute", "dataset"), "digit"), "unknown dataset 'digit', nor an .npz file or a folder; did"),
+        (changed(("execute", "dataset"), "digit"), "unknown dataset 'digit', nor an .npz or .npy file or a folder; did"),
         (changed(("execute", "requantize"), "tf"), "execute.requantize: unknown value 'tf'; known are: onnx, onnxruntime, shift, tflite"),
         (changed(("execute", "accumulator"), {"bits": 10}),
          "execute.accumulator: layer 'conv1': 9 products of up to 15 x 8 can overflow an exact"
@@ -360,6 +363,9 @@ def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, prob
         (["evaluate", "digits-msq", "--out", __file__], "cannot be written"),
         (["evaluate", "digits-msq", "--out", ""], "--out needs the name of a folder"),
         (["evaluate", "x" * 5000], "no such file, nor a workload or a network"),
+        (["evaluate", "digits-cnn", "--weights", "digits-cmm"], "qsim: digits-cnn: weights: "),
+        (["evaluate", "digits-cnn", "--images", "none.npy"], "none.npy: no such file"),
+        (["show", "network", "yolo-v3(size=320)", "--set", "size=416"], "has parameters in its name, and others"),
     ],
 )  # fmt: skip
 def test_a_mistaken_command_line_is_one_sentence_and_status_2(capsys, argv, problem):
@@ -377,6 +383,9 @@ DATASETS = {
     "holds values that are no finite float32": {"images": np.full((2, 1, 8, 8), 1e300)},
     "2 images of shape (1, 7, 7) do not fit": {"images": np.zeros((2, 1, 7, 7))},
     "0 images of shape (1, 8, 8) do not fit": {"images": np.zeros((0, 1, 8, 8))},
+    "array 'calibration': 2 images of shape (1, 7, 7) do not fit": {
+        "calibration": np.zeros((2, 1, 7, 7))
+    },
     "unknown array 'label'; did you mean 'labels'": {"label": np.array([0, 1])},
     "tensor 'input' of network digits-cnn can be negative": {"images": np.full((2, 1, 8, 8), -1.0)},
     "the images have negative values": {
@@ -396,6 +405,27 @@ def test_images_that_do_not_fit_are_refused_by_array(capsys, tmp_path, problem):
     assert (status, out) == (2, "")
     assert problem in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_a_model_runs_on_images_of_a_file_with_shipped_weights(capsys, tmp_path, suffix):
+    images = np.random.default_rng(0).random((3, 1, 8, 8), np.float32)
+    if suffix == "npy":
+        np.save(tmp_path / "x.npy", images)
+    else:
+        np.savez(tmp_path / "x.npz", images=images)
+    status, out, err = qsim(
+        capsys, "run", "digits-cnn", "--input", tmp_path / f"x.{suffix}", "--output",
+        tmp_path / "y.npz", "--weights", "digits-cnn", "--precision", "w32a32",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "3 images" in out
+    assert "weights: digits-cnn" in out
+    network = find_network("digits-cnn", where="network")
+    held = read_weights(shipped.DATA / "digits-cnn.npz", network)
+    wanted = run_float(network, held, images)[network.output]
+    got = np.load(tmp_path / "y.npz")["output"]
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
 
 
 def own_network(folder, layers, **document):

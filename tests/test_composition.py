@@ -27,7 +27,9 @@ from qsim.network.layers import (
     MaxPool,
     Relu,
     Relu6,
+    Sigmoid,
 )
+from qsim.network.pointwise import HardSwish, LeakyRelu, Scale, Silu
 from qsim.network.reference import float_layer
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
@@ -55,6 +57,44 @@ def assert_every_layer_is_its_float_function(program, steps, atol=1e-3):
             allowed += program.accumulator_scales(node)[0].max() / 2
         got = real(steps[node.name].unrounded)
         np.testing.assert_allclose(got, wanted, atol=allowed, err_msg=node.name)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_scaled_tensor_can_be_the_result(moved):
+    layers = [
+        Conv(name="a", out_channels=2, kernel=1),
+        BatchNorm(name="n", inputs=("a",)),
+        Sigmoid(name="s"),
+        Scale(name="half", factor=0.3),
+    ]
+    if moved:
+        layers.append(Flatten(name="flat"))
+    network = Network("n", (2, 3, 3), tuple(layers))
+    program, images = program_for(network, {"fixed": {"bits": 8}}, activations=A8)
+    steps = execute(program, images)
+    assert count_checked(program, steps, 20)[1] == []
+    assert_every_layer_is_its_float_function(program, steps, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "activations", [{"fixed": {"bits": 16}}, {"affine": {"bits": 12}}], ids=str
+)
+@pytest.mark.parametrize(
+    "curve", [LeakyRelu(name="c", slope=0.5), Silu(name="c"), HardSwish(name="c")], ids=str
+)
+def test_a_curve_of_many_levels_holds_up_to_the_highest(curve, activations):
+    """Where table entries stand for several levels, the last one lies beyond the highest."""
+    network = Network("n", (4,), (curve,))
+    program, _ = program_for(network, "bwn", activations=activations)
+    top = program.formats["input"].max_level * float(program.scales["input"])
+    images = np.linspace(-0.9 * top, top, 400).astype(np.float32).reshape(-1, 4)
+    if not program.formats["input"].min_level:
+        images = np.abs(images)
+    steps = execute(program, images)
+    assert count_checked(program, steps, 400)[1] == []
+    read = real(steps["input"].value).astype(np.float32)
+    wanted = float_layer(network.nodes["c"], {}, [read])
+    np.testing.assert_allclose(real(steps["c"].unrounded), wanted, atol=1e-4 * top)
 
 
 @pytest.mark.parametrize("weights", ["bwn", {"fixed": {"bits": 8}}], ids=str)

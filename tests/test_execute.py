@@ -15,7 +15,17 @@ from qsim.errors import QsimError, WeightsError, WorkloadError
 from qsim.execute import execute
 from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.network.graph import Network
-from qsim.network.layers import Add, AveragePool, Conv, Flatten, HardTanh, Linear, MaxPool, Relu
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    Conv,
+    Flatten,
+    HardTanh,
+    Linear,
+    MaxPool,
+    Relu,
+)
 from qsim.network.reference import run_float
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
@@ -532,3 +542,26 @@ def test_multipliers_and_shifts_are_ratios_of_scales():
     np.testing.assert_array_equal(shifts(scale, np.float32(2)), [2, 3])
     with pytest.raises(ValueError, match="powers of two"):
         shifts(np.array([0.3], np.float32), np.float32(1))
+
+
+def test_a_batch_norm_of_its_own_is_not_shifted_unless_by_powers_of_two():
+    layers = (Relu(name="relu"), BatchNorm(name="norm"), Linear(name="fc", out_features=2))
+    network = Network("n", (4,), layers)
+    with pytest.raises(
+        WorkloadError, match=r"batch_norm 'norm' follows no layer .* no powers of two"
+    ):
+        program_for(network, {"fixed": {"bits": 4}}, activations=8, signed=True, requantize="shift")
+    layers = (Relu(name="relu"), BatchNorm(name="norm", epsilon=0), layers[2])
+    values = seeded_weights(network, 0) | {
+        "norm.weight": np.float32([0.5, -2, 0, 1]),
+        "norm.running_var": np.ones(4, np.float32),
+    }
+    program, images = program_for(
+        Network("n", (4,), layers),
+        {"fixed": {"bits": 4}},
+        activations=8,
+        signed=True,
+        requantize="shift",
+        values=values,
+    )
+    assert count_checked(program, execute(program, images), EVERYTHING)[1] == []

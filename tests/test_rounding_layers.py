@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import EVERYTHING
+from programs import EVERYTHING, program_for
 
 from qsim import execute as run
 from qsim.errors import NetworkError, QsimError
 from qsim.execute import execute
 from qsim.formats import Float, Quant, Quantized
 from qsim.network.graph import INPUT, Network
-from qsim.network.layers import AveragePool, Conv, Flatten, Relu
+from qsim.network.layers import AveragePool, Conv, Flatten, Linear, Relu
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.program import Arithmetic, Program
+from qsim.program_file import program_arrays
 from qsim.values import Sums
 from qsim.verify import count_checked
 
@@ -208,3 +209,51 @@ def test_thresholds_are_of_the_channels():
     assert shared.parameters((3, 5, 5)) == {"thresholds": (1, 4)}
     with pytest.raises(NetworkError, match="reads 1 tensor, not 2"):
         layer.output_shape((1,), (1,))
+
+
+def spoiled(step):
+    """The step of a layer with its last integer off by one."""
+    [(levels, scale)] = step.unrounded.terms
+    levels = levels.copy()
+    levels.flat[-1] += 1
+    return replace(step, unrounded=replace(step.unrounded, terms=((levels, scale),)))
+
+
+def test_the_check_notices_one_wrong_integer():
+    layers = (
+        MultiThreshold(name="t", steps=3),
+        Truncate(name="cut", scale=1.0, dropped_bits=1, out_scale=1.0),
+    )
+    scales = {"t": np.float32(1), "cut": np.float32(1)}
+    real = {"t.thresholds": np.float32([[-1, 0, 1]] * CHANNELS)}
+    program = program_of(layers, {"t": Quant(3), "cut": Quant(3)}, scales, real)
+    made = execute(program, images(3))
+    assert count_checked(program, made, EVERYTHING)[1] == []
+    for name in ("t", "cut"):
+        wrong = count_checked(program, made | {name: spoiled(made[name])}, EVERYTHING)[1]
+        assert any(f"layer {name!r}" in sentence for sentence in wrong)
+
+
+def test_a_layer_table_can_have_them():
+    """Formats and scales are found as of any network; the integers are confirmed."""
+    layers = (
+        Conv(name="conv", out_channels=3, kernel=1),
+        MultiThreshold(name="t", steps=3, out_bias=-1.0),
+        Identity(name="again"),
+        AveragePool(name="mean", kernel=2),
+        Truncate(name="cut", scale=0.25, dropped_bits=1, out_scale=0.5),
+        Flatten(name="flat"),
+        Linear(name="fc", out_features=2),
+    )
+    network = Network("table", (2, 4, 4), layers)
+    program, x = program_for(network, {"fixed": {"bits": 4}}, signed=True)
+    assert {"t", "again", "cut"} <= program.formats.keys()
+    made = execute(program, x)
+    assert count_checked(program, made, EVERYTHING)[1] == []
+
+
+def test_their_arrays_are_in_the_file_of_a_program():
+    real = {"t.thresholds": np.float32([[-1, 0, 1]] * CHANNELS)}
+    layers = (MultiThreshold(name="t", steps=3),)
+    program = program_of(layers, {"t": Quant(3)}, {"t": np.float32(1)}, real)
+    np.testing.assert_array_equal(program_arrays(program)["t.thresholds"], real["t.thresholds"])

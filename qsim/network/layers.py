@@ -197,7 +197,9 @@ class MatMul(Layer, tag="matmul", frozen=True, kw_only=True):
         if len(shapes) != 2:
             raise NetworkError("multiplies two tensors: list their names under inputs")
         x, y = shapes
-        depth, columns = (y[-1], y[-2]) if self.transposed else (y[-2:] if len(y) > 1 else (0, 0))
+        depth, columns = y[-2:] if len(y) > 1 else (0, 0)
+        if self.transposed:
+            depth, columns = columns, depth
         if not 2 <= len(x) == len(y) <= 3 or x[:-2] != y[:-2] or x[-1] != depth:
             how = "by the transpose of" if self.transposed else "by"
             raise NetworkError(f"cannot multiply {shape_text(x)} {how} {shape_text(y)}")

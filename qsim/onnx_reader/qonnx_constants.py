@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qsim.errors import QsimError
 from qsim.onnx_reader.folding import fold
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.qonnx_quantizers import (
     DOMAINS,
     QUANTIZERS,
     Constant,
+    Reason,
     quantize_constant,
     quantizer_of,
 )
@@ -22,12 +22,12 @@ PASSED_ON = ("Cast", "Dropout")  # of real numbers, they change none
 def folded(node: OnnxNode, inputs: Sequence[Constant | None]) -> Constant:
     """The constant that a node of constants makes; what only moves values moves integers too.
 
-    Raises QsimError where it is not known how.
+    Raises Reason where it is not known how.
     """
     arrays = [None if constant is None else constant.real for constant in inputs]
     if node.domain in DOMAINS:
         if node.kind not in QUANTIZERS:
-            raise QsimError("reads constants alone, of which only quantizers are read")
+            raise Reason("reads constants alone, of which only quantizers are read")
         return quantize_constant(quantizer_of(node, arrays), arrays[0])
     first = inputs[0] if inputs else None
     if first is not None and first.levels is not None and node.kind in PASSED_ON:
@@ -36,7 +36,7 @@ def folded(node: OnnxNode, inputs: Sequence[Constant | None]) -> Constant:
         return first.moved(lambda array: _moved(node, array, arrays[1:]))
     made = fold(node, arrays)
     if made is None:
-        raise QsimError("reads constants alone, and is no operator that is computed while reading")
+        raise Reason("reads constants alone, and is no operator that is computed while reading")
     return Constant(made)
 
 

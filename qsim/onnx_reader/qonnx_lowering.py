@@ -28,6 +28,7 @@ from qsim.onnx_reader.qonnx_quantizers import (
     QUANTIZERS,
     Constant,
     Quantizer,
+    Reason,
     quantizer_of,
     rounding_of,
 )
@@ -77,8 +78,10 @@ class _Reading:
         ]
         try:
             constant = folded(node, known)
-        except QsimError as error:
-            raise self.low.refusal(node, str(error)) from None
+        except Reason as reason:
+            raise self.low.refusal(node, str(reason)) from None
+        except QsimError as error:  # it names the node
+            raise QsimError(f"{self.low.graph.path}: {error}") from None
         except MISFITS as error:
             raise self.low.refusal(node, f"it is not well made: {error}") from None
         self.low.spend(node, constant.real)
@@ -91,10 +94,8 @@ class _Reading:
             quantize = _OF_QONNX[node.kind]
             try:
                 return quantize(self, node, self.low.value(node))
-            except QsimError as error:
-                text = str(error)
-                known = text.startswith(str(self.low.graph.path))
-                raise error if known else self.low.refusal(node, text) from None
+            except Reason as reason:
+                raise self.low.refusal(node, str(reason)) from None
         scaled = self._scaled(node)
         if scaled is not None:
             return scaled
@@ -185,10 +186,10 @@ class _Reading:
         """Trunc of either version, told apart by its inputs."""
         numbers = [self._number(node, place) for place in range(1, len(node.inputs))]
         if len(numbers) not in (4, 5):
-            raise QsimError(f"has {len(node.inputs)} inputs, of which a Trunc has 5 or 6")
+            raise Reason(f"has {len(node.inputs)} inputs, of which a Trunc has 5 or 6")
         scale, zero_point, in_bits, *rest = numbers
         if zero_point:
-            raise QsimError("it has a zero point, and bits are dropped of integers without one")
+            raise Reason("it has a zero point, and bits are dropped of integers without one")
         if len(rest) == 1:
             dropped, out_scale, bounds = in_bits - rest[0], scale, (None, None)
         else:
@@ -212,7 +213,7 @@ class _Reading:
     def _number(self, node: OnnxNode, place: int) -> float:
         array = self.low.reals(node, place)
         if array.size != 1:
-            raise QsimError(f"its input {place} is not one number")
+            raise Reason(f"its input {place} is not one number")
         return float(array.reshape(-1)[0])
 
     def _times(self, node: OnnxNode, x: Value) -> tuple[int, Value]:
@@ -234,7 +235,7 @@ class _Reading:
             tensor = source.inputs[0]
         number = self.draft.formats.get(tensor)
         if number is None:
-            raise QsimError("it drops bits of what is not rounded before")
+            raise Reason("it drops bits of what is not rounded before")
         per_level = Fraction(float(self.draft.scales[tensor])) * times
         per_level /= Fraction(layer.scale) * 2**layer.dropped_bits
         return floor(number.min_level * per_level), ceil(number.max_level * per_level)
@@ -243,7 +244,7 @@ class _Reading:
         """MultiThreshold."""
         thresholds = self.low.reals(node, 1)
         if thresholds.ndim != 2 or not thresholds.size:
-            raise QsimError("its thresholds are not of shape (channels, steps)")
+            raise Reason("its thresholds are not of shape (channels, steps)")
         x = self.low.with_batch(node, x)
         layer = MultiThreshold(
             name=self.low.name_for(node), inputs=(x.layer,), steps=thresholds.shape[1],
@@ -268,16 +269,16 @@ def _check_channels(node: OnnxNode, layer: MultiThreshold, channels: int, own: S
     layout = _attribute(node, "data_layout", "") or RANK_LAYOUTS.get(len(own), "NC")
     axis = layout.index("C") if "C" in layout else 1
     if axis != layer.axis(own) or axis > len(own):
-        raise QsimError(f"its channels are axis {axis} of {layout}, where a network has others")
+        raise Reason(f"its channels are axis {axis} of {layout}, where a network has others")
     if channels != own[axis - 1]:
-        raise QsimError(f"it has thresholds of {channels} channels, and reads {own[axis - 1]}")
+        raise Reason(f"it has thresholds of {channels} channels, and reads {own[axis - 1]}")
 
 
 def _attribute(node: OnnxNode, key: str, default: Any) -> Any:
-    """An attribute, of the type of its default. Raises QsimError where it is of another."""
+    """An attribute, of the type of its default. Raises Reason where it is of another."""
     value = node.attributes.get(key, default)
     if type(value) is not type(default):
-        raise QsimError(f"its attribute {key!r} is {value!r}, no {type(default).__name__}")
+        raise Reason(f"its attribute {key!r} is {value!r}, no {type(default).__name__}")
     return value
 
 
@@ -287,5 +288,5 @@ def _rows(array: np.ndarray, rows: int) -> np.ndarray:
 
 def _whole(number: float) -> int:
     if number != int(number):
-        raise QsimError(f"{number:g} bits are no whole number")
+        raise Reason(f"{number:g} bits are no whole number")
     return int(number)

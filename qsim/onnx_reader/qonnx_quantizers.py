@@ -29,6 +29,10 @@ MOST_BIAS_BITS = 32
 FARTHEST_ZERO = 2**20
 
 
+class Reason(QsimError):
+    """Why a node is not read; whoever knows the node says its place."""
+
+
 @dataclass(frozen=True)
 class Quantizer:
     """What a node rounds to.
@@ -58,24 +62,24 @@ class Quantizer:
         return 0, 2**self.bits - 1 - self.narrow
 
     def activations(self) -> Format:
-        """The format of a tensor that is rounded so. Raises QsimError with the reason."""
+        """The format of a tensor that is rounded so. Raises Reason where there is none."""
         if self.scale.size != 1 or self.zero_point.size != 1:
-            raise QsimError(
+            raise Reason(
                 "it has a scale or a zero point per channel, and a tensor that layers read has one"
             )
         if self.is_bipolar:
             if self.zero_point.any():
-                raise QsimError("the signs have no zero point")
+                raise Reason("the signs have no zero point")
             return BinaryActivations()
         return self._format(int(self.zero_point.reshape(-1)[0]))
 
     def _format(self, zero_point: int) -> Quant:
         if self.bits > MOST_BITS:
-            raise QsimError(f"it has {self.bits} bits, and a format {MOST_BITS} at most")
+            raise Reason(f"it has {self.bits} bits, and a format {MOST_BITS} at most")
         try:
             return Quant(self.bits, self.signed, self.narrow, zero_point, self.rounding)
         except ValueError as error:
-            raise QsimError(str(error)) from None
+            raise Reason(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,11 @@ class Constant:
         return replace(self, real=move(self.real), **arrays)
 
     def weights(self) -> Quantized:
-        """Quantized weights (rows, ...). Raises QsimError with the reason where there is no such
-        format."""
+        """Quantized weights (rows, ...). Raises Reason where there is no such format."""
         quantizer = self.quantizer
         rows = self.scale.reshape(len(self.scale), -1)
         if rows.size and (rows != rows[:, :1]).any():
-            raise QsimError("the scale of its weights changes within an output channel")
+            raise Reason("the scale of its weights changes within an output channel")
         scale = np.ascontiguousarray(rows[:, :1]).reshape(-1, *(1,) * (self.levels.ndim - 1))
         if quantizer.scale.size == 1:
             scale = scale[:1].reshape(())
@@ -128,27 +131,27 @@ def quantizer_of(node: OnnxNode, arrays: Sequence[np.ndarray | None]) -> Quantiz
     """What a Quant, IntQuant or BipolarQuant says; ``arrays`` are its inputs, None where one is no
     constant.
 
-    Raises QsimError with the reason where it is no quantizer of integers.
+    Raises Reason where it is no quantizer of integers.
     """
     names = ("scale",) if node.kind == "BipolarQuant" else ("scale", "zero point", "bit width")
     given = [*arrays[1:], *[None] * len(names)][: len(names)]
     for name, value in zip(names, given, strict=True):
         if value is None or not value.size:
-            raise QsimError(f"its {name} is no constant")
+            raise Reason(f"its {name} is no constant")
     scale, *others = (value.astype(np.float32) for value in given)
     if not (np.isfinite(scale) & (scale >= np.finfo(np.float32).tiny)).all():
-        raise QsimError("its scale is not positive and finite")
+        raise Reason("its scale is not positive and finite")
     if node.kind == "BipolarQuant":
         return Quantizer(scale, np.zeros((), np.float32), 1, True, False, "half_even")
     zero_point, bits = others
     width = float(bits.reshape(-1)[0])
     if bits.size != 1 or width != np.rint(width) or not 1 <= width <= MOST_BIAS_BITS:
-        raise QsimError(
+        raise Reason(
             f"its bit width {bits.reshape(-1)[:3].tolist()} is not one whole number of 1 to"
             f" {MOST_BIAS_BITS}"
         )
     if not (np.rint(zero_point) == zero_point).all() or np.abs(zero_point).max() > FARTHEST_ZERO:
-        raise QsimError(f"its zero point is no whole number within {FARTHEST_ZERO:,} of 0")
+        raise Reason(f"its zero point is no whole number within {FARTHEST_ZERO:,} of 0")
     words, mode = _words(node.attributes), rounding_of(node.attributes, "ROUND")
     return Quantizer(scale, zero_point, int(width), *words, mode)
 
@@ -157,7 +160,7 @@ def _words(attributes: dict[str, Any]) -> tuple[bool, bool]:
     """Whether the words are signed, and narrow."""
     for key in ("signed", "narrow"):
         if type(attributes.get(key)) is not int or attributes[key] not in (0, 1):
-            raise QsimError(f"its attribute {key!r} is {attributes.get(key)!r}, and must be 0 or 1")
+            raise Reason(f"its attribute {key!r} is {attributes.get(key)!r}, and must be 0 or 1")
     return bool(attributes["signed"]), bool(attributes["narrow"])
 
 
@@ -165,7 +168,7 @@ def rounding_of(attributes: dict[str, Any], default: str) -> str:
     """Our name of a node's rounding mode."""
     mode = str(attributes.get("rounding_mode", default)).upper()
     if mode not in ROUNDINGS:
-        raise QsimError(f"its rounding mode {mode!r} is none of {', '.join(ROUNDINGS)}")
+        raise Reason(f"its rounding mode {mode!r} is none of {', '.join(ROUNDINGS)}")
     return ROUNDINGS[mode]
 
 
@@ -173,7 +176,7 @@ def quantize_constant(quantizer: Quantizer, real: np.ndarray) -> Constant:
     """The constant that a quantizer makes of ``real``, float32, by the steps of QONNX's executor:
     each rounded to float32, HALF_UP and HALF_DOWN by adding and subtracting a half.
 
-    Raises QsimError where a scale or zero point does not fit the tensor.
+    Raises Reason where a scale or zero point does not fit the tensor.
     """
     real = np.asarray(real, np.float32)
     try:
@@ -181,12 +184,12 @@ def quantize_constant(quantizer: Quantizer, real: np.ndarray) -> Constant:
             np.broadcast_to(array, real.shape) for array in (quantizer.scale, quantizer.zero_point)
         )
     except ValueError:
-        raise QsimError(
+        raise Reason(
             f"its scale or zero point of shape {quantizer.scale.shape} and"
             f" {quantizer.zero_point.shape} does not fit a tensor of shape {real.shape}"
         ) from None
     if not np.isfinite(real).all():
-        raise QsimError("it quantizes a constant that is NaN or infinite")
+        raise Reason("it quantizes a constant that is NaN or infinite")
     with np.errstate(over="ignore"):  # an infinite quotient is clipped
         words = real / scale + zero_point
     if quantizer.is_bipolar:

@@ -10,7 +10,9 @@ from qsim.network.graph import INPUT, Network
 from qsim.onnx_reader.files import STANDARD
 from qsim.onnx_reader.graph import MOST_SHOWN, OnnxGraph, OnnxNode
 from qsim.onnx_reader.inputs import Fed
-from qsim.onnx_reader.quantized_operators import HANDLERS, MICROSOFT
+from qsim.onnx_reader.quantized_handlers import MICROSOFT
+from qsim.onnx_reader.quantized_moves import MOVES
+from qsim.onnx_reader.quantized_operators import OPERATORS
 from qsim.onnx_reader.quantized_reading import Reading
 from qsim.onnx_reader.quantized_tensors import Activation, Draft, Parameter
 from qsim.program import Arithmetic, Program
@@ -18,6 +20,7 @@ from qsim.program_checks import check_accumulator
 
 ARITHMETIC = "onnxruntime"
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "QGemm")
+HANDLERS = OPERATORS | MOVES
 DOMAINS = (*STANDARD, MICROSOFT)
 
 

@@ -38,6 +38,8 @@ def quantize(reading: Reading, node: OnnxNode, x: Activation, grid: Grid) -> Non
             if x.grid is None:
                 draft.formats.setdefault(layer, Float())
             layer = draft.identity(base_name(node.outputs[0]), layer)
+        elif draft.keeps_levels(layer):  # of real numbers, which it moves
+            layer = draft.identity(base_name(node.outputs[0]), layer)
         elif layer in draft.formats:
             raise reading.refusal(node, "it rounds a tensor that is rounded in another way too")
         _round(reading, node, layer, grid)
@@ -163,7 +165,8 @@ def move(reading: Reading, node: OnnxNode, kind: type[Layer], **fields: Any) -> 
     elif x.exact and kind not in OF_SUMS:
         draft.formats[x.layer] = Float()
         x = replace(x, exact=False)
-    made = draft.add(kind, reading.name_of(node), [x.layer], **fields)
+    source = _real_layer(reading, node, x) if x.grid is None and not x.exact else x.layer
+    made = draft.add(kind, reading.name_of(node), [source], **fields)
     if x.grid is not None:
         draft.formats[made] = draft.formats[x.layer]
         draft.scales[made] = draft.scales[x.layer]

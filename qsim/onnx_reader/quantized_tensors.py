@@ -8,6 +8,7 @@ import numpy as np
 from qsim.errors import NetworkError, QsimError
 from qsim.formats import Affine, AffineGrid, Fixed, Float, Format, Quantized, QuantizedAffine
 from qsim.network.graph import INPUT
+from qsim.network.kinds import KeepsLevels
 from qsim.network.layers import Clip, Layer, Shape
 from qsim.network.weights import Weights
 
@@ -131,6 +132,10 @@ class Draft:
         """Round what a layer makes."""
         self.formats[layer] = grid.number
         self.scales[layer] = np.float32(grid.scale)
+
+    def keeps_levels(self, layer: str) -> bool:
+        """Whether a layer makes the very levels that it reads, where it reads some."""
+        return any(each.name == layer and isinstance(each, KeepsLevels) for each in self.layers)
 
     def hold(self, layer: str, weight: Parameter, bias: np.ndarray, grid: Grid) -> None:
         """Give the last layer, of integer products, which reads a tensor of ``grid``, its weights

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from qsim.onnx_writer.graph import import_onnx, save
+from qsim.onnx_reader.files import onnx_package
+from qsim.onnx_writer.graph import save
 from qsim.onnx_writer.plan import Plan
 from qsim.onnx_writer.qdq import QdqWriter
 from qsim.onnx_writer.qonnx import QonnxWriter
@@ -27,7 +28,7 @@ def onnx_model(program: Program, form: Form) -> Any:
     Raises QsimError where onnx is not installed, or naming the layer and what of it ONNX cannot
     express.
     """
-    import_onnx()
+    onnx_package()
     check_expressible(program, form)
     return FORMS[form](Plan(program)).model()
 
@@ -54,7 +55,7 @@ def qonnx_model(program: Program, form: QonnxForm = "quant") -> Any:
 
     Raises QsimError where onnx is not installed, or naming what the form cannot express.
     """
-    import_onnx()
+    onnx_package()
     if form == "thresholds":
         from qsim.onnx_writer.qonnx_thresholds import ThresholdWriter
 

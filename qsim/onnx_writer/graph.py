@@ -9,6 +9,7 @@ import numpy as np
 
 import qsim
 from qsim.errors import QsimError
+from qsim.onnx_reader.files import onnx_package
 
 OPSET = 21
 IR_VERSION = 10  # the oldest with this opset
@@ -30,7 +31,7 @@ class GraphBuilder:
     """Nodes and constants of a graph; names of tensors are what its methods return."""
 
     def __init__(self, name: str, *, batch: str | int = BATCH, versions: Versions = Versions()):
-        self.onnx = import_onnx()
+        self.onnx = onnx_package()
         self.name = name
         self._batch, self._versions = batch, versions
         self._nodes: list[Any] = []
@@ -100,22 +101,6 @@ class GraphBuilder:
     def _tensor(self, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Any:
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(dtype)
         return self.onnx.helper.make_tensor_value_info(name, kind, [self._batch, *shape])
-
-
-def import_onnx() -> Any:
-    """The package onnx. Raises QsimError where it is not installed."""
-    try:
-        import onnx
-        import onnx.checker
-        import onnx.helper
-        import onnx.numpy_helper
-    except ModuleNotFoundError as error:
-        if error.name != "onnx":
-            raise
-        raise QsimError(
-            "ONNX files need the package onnx, which is not installed; install qsim[onnx]"
-        ) from None
-    return onnx
 
 
 def save(model: Any, path: Path) -> None:

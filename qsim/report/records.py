@@ -32,6 +32,7 @@ def document(evaluation: Evaluation) -> Record:
             "macs_per_image": network.macs,
             "parameters": network.parameter_count,
             "precision": precision_rows(evaluation),
+            "notes": list(evaluation.workload.model.notes) or None,
             "execution": evaluation.execution and _execution(evaluation),
             "hardware": [_hardware(pricing) for pricing in evaluation.pricings],
         }

@@ -51,6 +51,8 @@ def _head(evaluation: Evaluation) -> Table:
         table.add_row(label, Text(text))
     for label, text in _execution_lines(evaluation):
         table.add_row(label, Text(text))
+    for note in workload.model.notes:
+        table.add_row("note", Text(note))
     return table
 
 
@@ -88,8 +90,8 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         ),
         (
             "arithmetic",
-            f"{_registers(arithmetic.accumulator)}; requantize: {arithmetic.requantize}; range:"
-            f" {arithmetic.range}; calibration: {describe_method(arithmetic.calibration_method)}"
+            f"{_registers(arithmetic.accumulator)}; requantize: {arithmetic.requantize}; "
+            + _ranges(evaluation)
             + ("; integers only" if arithmetic.integer_only else ""),
         ),
     ]
@@ -101,10 +103,19 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         checked = "nothing to check: every layer is computed in floating point"
     lines.append(("check", f"bit-exact: {verdict[execution.bit_exact]} ({checked})"))
     if execution.accuracy is not None:
-        lines.append(
-            ("accuracy", f"{execution.accuracy:.2%} (in float {execution.float_accuracy:.2%})")
-        )
+        in_float = execution.float_accuracy
+        beside = "" if in_float is None else f" (in float {in_float:.2%})"
+        lines.append(("accuracy", f"{execution.accuracy:.2%}{beside}"))
     return lines
+
+
+def _ranges(evaluation: Evaluation) -> str:
+    """Where the scales come from."""
+    if evaluation.workload.model.program is not None:
+        return "scales as the model has them"
+    arithmetic = evaluation.execution.program.arithmetic
+    method = describe_method(arithmetic.calibration_method)
+    return f"range: {arithmetic.range}; calibration: {method}"
 
 
 def _registers(accumulator: Accumulator) -> str:

@@ -78,7 +78,13 @@ def named(document: str | dict, where: str) -> tuple[str, dict]:
     """
     if isinstance(document, str) and not document.endswith((".onnx", *TABLES)):
         return parse_call(document, what=where, example=EXAMPLE)
-    return split_call(document, where, "one network such as {yolo-v3: {size: 608}}")
+    name, given = split_call(document, where, "one network such as {yolo-v3: {size: 608}}")
+    if "(" in name and name.partition("(")[0].strip() in names():
+        raise NetworkError(
+            f"{where}: {name!r} has parameters in its name, and others beside it; give all of them"
+            " in one place"
+        )
+    return name, given
 
 
 def find_network(document: str | dict, *, where: str, folder: Path = Path()) -> Network:

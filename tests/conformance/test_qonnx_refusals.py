@@ -64,7 +64,15 @@ def unknown():
     return sketch.model(sketch.add("FloatQuant", sketch.add("Erf", x), domain=models.GENERAL))
 
 
+def unfolded():
+    """Weights shaped as they cannot be."""
+    sketch = models.Sketch((3,))
+    held = sketch.reshape(sketch.quant(WEIGHT, 4, 0.25), (4, 2))
+    return sketch.model(sketch.add("Gemm", sketch.quant("in", 4, 0.5), held, transB=1))
+
+
 READ = [
+    (unfolded, "Reshape_1.* cannot be computed from its constants: "),
     (unknown, r"operators that are not read, by node: Erf: Erf_1, Erf_3; qonnx.custom_op.general."
               r"Im2Col: Im2Col_2; .*FloatQuant \(its levels are floating point.*\): FloatQuant_4$"),
     (lambda: quantizer(bits=5.3), r"Quant 'Quant_0': its bit width \[5.3.*\] is not one whole number"),

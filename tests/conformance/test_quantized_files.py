@@ -152,7 +152,7 @@ def test_a_convolution_with_a_bias_of_another_scale_is_computed_in_float32():
     theirs, ran = run_graph(model, {"input0": IMAGES})
     assert not ran["QLinearConv"]
     [theirs] = theirs.values()
-    ours = real(execute(held.program, IMAGES)[held.program.network.output].value)
+    ours = real_result(held)
     np.testing.assert_allclose(ours, theirs, atol=0.0021)
 
 
@@ -174,6 +174,29 @@ def test_moves_between_quantize_and_dequantize_keep_integers():
     _, x = graph.rounded(graph.node("Squeeze", x, graph.constant(np.array([1]))), SCALE, 120)
     _, x = graph.rounded(graph.node("Flatten", x), 0.07, 100)  # with another scale: rounded again
     compare(graph.ending(x), "moves")
+
+
+def test_an_image_may_be_moved_before_it_is_quantized():
+    graph = Small()
+    x = graph.node("Transpose", graph.image, perm=[0, 2, 3, 1])
+    x = graph.node("Relu", graph.rounded(x, 0.03)[1])
+    held, _, _ = compare(graph.ending(graph.rounded(x, 0.03, 0)[1]), "an image moved")
+    assert isinstance(held.program.formats["input"], Float)
+
+
+def test_real_numbers_may_be_moved_before_they_are_quantized():
+    graph = Small()
+    x = graph.node("Softmax", graph.node("Relu", graph.image))
+    made = graph.rounded(graph.node("Flatten", x), 0.01)[1]
+    held = read(graph.ending(made))
+    assert len(held.notes) == 1
+    theirs, _ = run_graph(graph.model(), {"input0": IMAGES})
+    ours = real_result(held)
+    np.testing.assert_allclose(ours, theirs[made], atol=0.0101)
+
+
+def real_result(held):
+    return real(execute(held.program, IMAGES)[held.program.network.output].value)
 
 
 def test_bounds_of_integers_narrow_their_format():
@@ -326,7 +349,7 @@ def test_a_mean_over_the_image_is_near_and_noted(kept):
     held = read(model)
     theirs, _ = run_graph(model, {"input0": IMAGES})
     [theirs] = theirs.values()
-    ours = real(execute(held.program, IMAGES)[held.program.network.output].value)
+    ours = real_result(held)
     np.testing.assert_allclose(ours, theirs, atol=0.0101)
     assert ours.shape == theirs.shape and len(held.notes) == 1
 

@@ -272,7 +272,7 @@ REFUSED = {
     scales_of_blocks: "DequantizeLinear '.*': scales of blocks are not read; a row has one scale",
     groups_that_do_not_fit: r"Conv '.*': weights of shape \(4, 3, 1, 1\) in 2 groups do not fit",
     convolution_of_one_side: "Conv '.*': only convolutions of images, with two sides, are read",
-    weights_that_are_no_integers: "DequantizeLinear '.*': constants are integers, and zero poi",
+    weights_that_are_no_integers: "DequantizeLinear '.*': constants are integers, and their zero",
     weights_beyond_float32: "Conv '.*': it is not well made: its weights or its bias are no finite",
     features_that_do_not_fit: "Gemm '.*': its weights are for 7 features, and it reads 108",
     transposed_input: "Gemm '.*': transA must be 0, alpha and beta 1",

@@ -1,4 +1,5 @@
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -93,6 +94,11 @@ def test_a_huge_file_is_refused_unread(tmp_path):
         file.truncate(2**24 + 1)
     with pytest.raises(InputError, match="larger than 16 MiB"):
         read_yaml(path)
+
+
+def test_a_file_without_an_end_is_refused():
+    with pytest.raises(InputError, match="/dev/zero: larger than 16 MiB"):
+        read_yaml(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,17 @@ import pytest
 
 from qsim.errors import NetworkError
 from qsim.network.graph import Network
-from qsim.network.layers import Add, AveragePool, BatchNorm, Conv, Flatten, Linear, MaxPool, Relu
+from qsim.network.layers import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    Conv,
+    Flatten,
+    Linear,
+    MatMul,
+    MaxPool,
+    Relu,
+)
 from qsim.zoo import find_network
 
 
@@ -72,6 +82,10 @@ RELU = Relu(name="relu")
         ((Conv(name="c", out_channels=2**20, kernel=1, padding=99),), "more than 4,294,967,296"),
         ((Add(name="a"),), "adds two tensors or more"),
         ((Relu(name="r", inputs=("input", "input")),), "reads 1 tensor, not 2"),
+        (
+            (Flatten(name="f"), MatMul(name="m", inputs=("f", "f"), transposed=True)),
+            "cannot multiply 192 by the transpose of 192",
+        ),
         (
             (MaxPool(name="p", kernel=2), Add(name="a", inputs=("p", "input"))),
             "cannot add tensors of different shapes: 3x4x4 and 3x8x8",
