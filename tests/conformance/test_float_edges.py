@@ -38,7 +38,8 @@ EQUAL = {
     ),
     "limited silu": (limited_silu, (40,), 17),
     "limited gate": (limited_gate, (40,), 17),
-    "old normalisation": (lambda g: g.op("Relu", g.op("Flatten", "x", axis=-3)), (2, 3, 4), 17),
+    "swish": (lambda g: g.op("Swish", "x"), (4,), 24),
+    "an axis from the last": (lambda g: g.op("Relu", g.op("Flatten", "x", axis=-3)), (2, 3, 4), 17),
 }  # fmt: skip
 
 
@@ -214,6 +215,7 @@ REFUSED = {
         lambda g: normalised(g, np.float32(2), g.op("Reshape", g.op("Cast", "x", to=7), g.ints(-1))),
          (1,), "operators that are not read: Pow 'n4', Sqrt",
     ),
+    "bounds that differ": (lambda g: g.op("Max", "x", g.reals(4)), (4,), "is no single number"),
     "a constant first": (lambda g: g.op("MatMul", g.reals(4, 4), "x"), (4, 4), "the constant comes second"),
 }  # fmt: skip
 
@@ -234,10 +236,10 @@ def test_all_operators_that_are_not_read_are_named_at_once(tmp_path):
     load(ONNX)
     graph = Graph(17, (4,))
     numbers = graph.op("Sqrt", ONE)  # of constants, which is read
-    x = graph.op("Mul", graph.op("Softplus", graph.op("Neg", "x")), numbers)
+    x = graph.op("Mul", graph.op("Softplus", graph.op("Sqrt", "x")), numbers)
     model = graph.model(graph.op("Elu", x))
     with pytest.raises(
-        QsimError, match="operators that are not read: Neg 'n1', Softplus 'n2', Elu 'n4'"
+        QsimError, match="operators that are not read: Sqrt 'n1', Softplus 'n2', Elu 'n4'"
     ):
         ours(tmp_path, model, np.zeros((1, 4), np.float32))
 
