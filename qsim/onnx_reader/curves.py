@@ -31,10 +31,38 @@ def of_each_value(kind, **fields):
 
 def clip(low: Lowering, node: OnnxNode) -> Value:
     """Clip by constants."""
-    x = low.value(node)
     given = node.attributes
     low_end = float(low.constant(node, 1, given.get("min", -WIDEST)).reshape(()))
     high_end = float(low.constant(node, 2, given.get("max", WIDEST)).reshape(()))
+    return _bounded(low, node, low.value(node), low_end, high_end)
+
+
+def largest(low: Lowering, node: OnnxNode) -> Value:
+    """Max of a tensor and a number."""
+    x, number = _beside_number(low, node)
+    return _bounded(low, node, x, number, WIDEST)
+
+
+def smallest(low: Lowering, node: OnnxNode) -> Value:
+    """Min of a tensor and a number."""
+    x, number = _beside_number(low, node)
+    return _bounded(low, node, x, -WIDEST, number)
+
+
+def _beside_number(low: Lowering, node: OnnxNode) -> tuple[Value, float]:
+    """The tensor and the number that a node reads, in either order."""
+    if len(node.inputs) != 2:
+        raise low.refusal(
+            node, f"it reads {len(node.inputs)} tensors; a tensor and a number are read"
+        )
+    place = 0 if isinstance(low.tensor(node, 0), Value) else 1
+    x, number = low.value(node, place), low.reals(node, 1 - place)
+    if number.size != 1 or number.ndim > len(x.shape):
+        raise low.refusal(node, f"a constant of shape {number.shape} is no single number")
+    return x, float(number.reshape(()))
+
+
+def _bounded(low: Lowering, node: OnnxNode, x: Value, low_end: float, high_end: float) -> Value:
     bounds = max(low_end, -WIDEST), min(high_end, WIDEST)
     if not bounds[0] < bounds[1]:
         raise low.refusal(node, f"its bounds {bounds} leave no values")
@@ -81,6 +109,13 @@ def gelu(low: Lowering, node: OnnxNode) -> Value:
     if how not in ("none", "tanh"):
         raise low.refusal(node, f"approximation {how!r} is not known; none and tanh are")
     return of_each_value(Gelu, approximation=how)(low, node)
+
+
+def swish(low: Lowering, node: OnnxNode) -> Value:
+    """x * sigmoid(x)."""
+    if node.attributes["alpha"] != 1:
+        raise low.refusal(node, "x * sigmoid(alpha * x) is read where alpha is 1")
+    return of_each_value(Silu)(low, node)
 
 
 def softmax(low: Lowering, node: OnnxNode) -> Value:
@@ -139,10 +174,13 @@ CURVES = {
     "LRN": local_response_norm,
     "LayerNormalization": layer_norm,
     "LeakyRelu": leaky_relu,
+    "Max": largest,
+    "Min": smallest,
     "PRelu": prelu,
     "Relu": of_each_value(Relu),
     "Sigmoid": of_each_value(Sigmoid),
     "Silu": of_each_value(Silu),
     "Softmax": softmax,
+    "Swish": swish,
     "Tanh": of_each_value(Tanh),
 }

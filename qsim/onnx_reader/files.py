@@ -1,6 +1,7 @@
 """ONNX files as checked messages. Nothing in a file is executed, and what it claims is compared
 with what it holds before memory is taken for it."""
 
+import re
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,27 @@ from qsim.onnx_reader.functions import check_functions
 
 LARGEST_FILE_BYTES = 2**31 - 1  # protobuf holds no larger message
 LARGEST_TENSOR_VALUES = 2**31
+OLDEST_PACKAGE = (1, 19)
 WIDEST_VALUE_BYTES = 16
 OLDEST_OPSET = 11
+NAMING = ("name", "op_type", "domain", "input", "output", "dim_param")  # fields of names
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 STANDARD = ("", "ai.onnx")  # names of the domain of ONNX's own operators
 
 
 def onnx_package() -> Any:
-    """The onnx package. Raises QsimError where it is not installed."""
+    """The onnx package. Raises QsimError where it is not installed, or too old."""
     try:
         import onnx
     except ImportError:
         raise QsimError(
             "reading or writing ONNX files needs the package onnx; install qsim[onnx]"
         ) from None
+    if tuple(int(part) for part in onnx.__version__.split(".")[:2]) < OLDEST_PACKAGE:
+        raise QsimError(
+            f"the package onnx is {onnx.__version__}, which reads bfloat16 as other numbers;"
+            " install qsim[onnx] to have 1.19 or newer"
+        )
     return onnx
 
 
@@ -41,6 +50,7 @@ def read_message(path: Path, largest_bytes: int = LARGEST_FILE_BYTES) -> Any:
         model.ParseFromString(data)
     except Exception:  # protobuf's implementations raise errors of their own
         raise QsimError(f"{path}: not an ONNX model, or cut short") from None
+    _check_text(path, model)
     if not model.ir_version or not model.HasField("graph") or not model.graph.node:
         raise QsimError(f"{path}: not an ONNX model with a graph of nodes")
     _check_opsets(path, model, onnx.defs.onnx_opset_version())
@@ -93,6 +103,24 @@ def _read_bytes(path: Path, largest_bytes: int) -> bytes:
     if not data:
         raise QsimError(f"{path}: is empty")
     return data
+
+
+def _check_text(path: Path, model: Any) -> None:
+    """Refuse texts that are not UTF-8, which protobuf hands over as bytes, and names of more than a
+    line."""
+    waiting = [model]
+    while waiting:
+        message = waiting.pop()
+        for field, value in message.ListFields():
+            if field.type == field.TYPE_MESSAGE:
+                waiting.extend([value] if hasattr(value, "ListFields") else value)
+            if field.type != field.TYPE_STRING or field.name == "doc_string":
+                continue
+            for text in [value] if isinstance(value, str | bytes) else value:
+                if isinstance(text, bytes):
+                    raise QsimError(f"{path}: holds a {field.name} that is not text in UTF-8")
+                if field.name in NAMING and CONTROL.search(text):
+                    raise QsimError(f"{path}: holds a {field.name} with unprintable characters")
 
 
 def _check_opsets(path: Path, model: Any, newest: int) -> None:

@@ -32,7 +32,9 @@ HANDLERS: dict[str, Handler] = {
     "Gemm": products.gemm,
     "MatMul": products.matmul,
     "Mul": products.multiply,
+    "Neg": products.negate,
     "Sub": products.subtract,
+    "Sum": products.total,
     **CURVES,
     **POOLS,
     **RECURRENT,
@@ -77,9 +79,10 @@ def check_operators(graph: OnnxGraph, known: Container[str], fed: set[str]) -> N
             computed.update(filter(None, node.outputs))
         readable = node.kind in folding.FOLDS if of_constants else node.kind in known
         if node.domain or not readable:
-            strange.append(node)
+            alone = of_constants and node.kind in known
+            strange.append(f"{node.label} (of constants alone)" if alone else node.label)
     if strange:
-        shown = ", ".join(node.label for node in strange[:MOST_SHOWN])
+        shown = ", ".join(strange[:MOST_SHOWN])
         more = f" and {len(strange) - MOST_SHOWN} more" if len(strange) > MOST_SHOWN else ""
         raise QsimError(f"{graph.path}: operators that are not read: {shown}{more}")
 

@@ -72,7 +72,6 @@ def read_graph(path: Path, model: Any) -> OnnxGraph:
     graph = model.graph
     if len(graph.node) > MOST_NODES:
         raise QsimError(f"{path}: has {len(graph.node):,} nodes; up to {MOST_NODES:,} are read")
-    _check_names(path, graph)
     if graph.sparse_initializer:
         name = graph.sparse_initializer[0].values.name
         raise QsimError(f"{path}: tensor {name!r} is sparse, which is not read")
@@ -95,13 +94,6 @@ def read_graph(path: Path, model: Any) -> OnnxGraph:
         raise QsimError(f"{path}: has no inputs or no outputs")
     integers = frozenset(value.name for value in graph.input if _is_integer(value))
     return OnnxGraph(path, tuple(ordered), inputs, outputs, constants, opset, integers)
-
-
-def _check_names(path: Path, graph: Any) -> None:
-    """Refuse names of tensors that are not in UTF-8, which come as bytes."""
-    for value in (*graph.input, *graph.output, *graph.initializer):
-        if isinstance(value.name, bytes):
-            raise QsimError(f"{path}: a tensor has a name that is no text, {value.name[:50]!r}")
 
 
 def _constants(path: Path, graph: Any) -> dict[str, np.ndarray]:
@@ -143,9 +135,6 @@ def _is_integer(value: Any) -> bool:
 
 
 def _node(path: Path, node: Any, opset: int) -> OnnxNode:
-    texts = (node.op_type, node.domain, node.name, *node.input, *node.output)
-    if not all(isinstance(text, str) for text in texts):  # else bytes that are no UTF-8
-        raise QsimError(f"{path}: a node has a name that is no text, {texts[:3]}")
     domain = "" if node.domain in STANDARD else node.domain
     where = f"{path}: node {node.name or node.op_type!r}"
     attributes: dict[str, Any] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from qsim.errors import NetworkError, QsimError
@@ -151,6 +152,9 @@ class Lowering:
 
     def add(self, node: OnnxNode, layer: Layer, arrays: dict[str, Any] | None = None) -> Shape:
         """Take in a layer with its weights, and say what shape it makes of one image's tensor."""
+        numbers = [value for value in msgspec.structs.astuple(layer) if isinstance(value, float)]
+        if not np.isfinite(numbers).all():
+            raise self.refusal(node, f"{numbers} are not all finite")
         try:
             made = layer.output_shape(*(self.shapes[name] for name in layer.inputs))
         except (NetworkError, ValueError) as error:

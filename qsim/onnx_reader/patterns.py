@@ -85,6 +85,12 @@ class _Index:
             if node is not None and not (node.kind == "Constant" and node.domain == ""):
                 yield node
 
+    def unused(self, name: str) -> str:
+        """A name of a tensor that there is not, much as ``name``."""
+        while name in self.constants or name in self.makers or name in self.readers:
+            name = f"_{name}"
+        return name
+
     def inner(self, name: str, group: list[OnnxNode]) -> bool:
         """Whether nothing outside a group reads a tensor."""
         inside = all(any(reader is node for node in group) for reader in self.readers[name])
@@ -240,7 +246,7 @@ def _try_layer_norm(index: _Index, div: OnnxNode) -> None:
         index.inner(node.outputs[0], group) for node in group[:-1]
     ):
         return
-    names = (f"{div.outputs[0]}.weight", f"{div.outputs[0]}.bias")
+    names = tuple(index.unused(f"{div.outputs[0]}.{key}") for key in ("weight", "bias"))
     index.constants[names[0]] = np.ones(1, np.float32) if weight is None else weight
     index.constants[names[1]] = np.zeros(1, np.float32) if bias is None else bias
     attributes = {"axis": -1, "epsilon": float(epsilon.reshape(()))}
@@ -267,13 +273,20 @@ def _is_square(index: _Index, node: OnnxNode | None, name: str) -> bool:
     if node.kind == "Mul":
         return tuple(node.inputs) == (name, name)
     power = index.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
-    return node.kind == "Pow" and node.inputs[0] == name and power is not None and power == 2
+    return (
+        node.kind == "Pow"
+        and node.inputs[0] == name
+        and power is not None
+        and power.size == 1
+        and power.reshape(()) == 2
+    )
 
 
 def _over_last(index: _Index, node: OnnxNode) -> bool:
     axes = node.attributes.get("axes")
     if axes is None and len(node.inputs) > 1:
-        axes = folding.whole(index.constants.get(node.inputs[1]))
+        given = index.constants.get(node.inputs[1])
+        axes = folding.whole(given) if given is not None and given.dtype.kind in "iu" else None
     return tuple(axes or ()) == (-1,) and bool(node.attributes.get("keepdims", 1))
 
 

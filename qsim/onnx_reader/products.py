@@ -103,6 +103,23 @@ def add(low: Lowering, node: OnnxNode, sign: int = 1) -> Value:
     return shifted(low, node, low.value(node, 0), sign * low.reals(node, 1))
 
 
+def total(low: Lowering, node: OnnxNode) -> Value:
+    """Sum of tensors of one shape."""
+    values = [low.value(node, place) for place in range(len(node.inputs))]
+    first = values[0]
+    if any((value.shape, value.batch) != (first.shape, first.batch) for value in values):
+        raise low.refusal(node, "a sum of tensors of different shapes is not read")
+    if len(values) == 1:
+        return first
+    sources = tuple(value.layer for value in values)
+    return low.make(node, Add(name=low.name_for(node), inputs=sources), first)
+
+
+def negate(low: Lowering, node: OnnxNode) -> Value:
+    """Every value with the other sign."""
+    return scaled(low, node, low.value(node), np.float32(-1))
+
+
 def subtract(low: Lowering, node: OnnxNode) -> Value:
     """A difference, as a sum."""
     return add(low, node, -1)

@@ -266,6 +266,21 @@ def curve(draw, opset):
     return graph, graph.op(kind, "x", **given)
 
 
+def bounded(draw, opset):
+    graph = Graph(opset, draw(st.sampled_from([(5,), (2, 3, 4)])))
+    kind = draw(st.sampled_from(["Max", "Min", "Neg"]))
+    if kind == "Neg":
+        return graph, graph.op(kind, "x")
+    number = graph.constant(np.float32(draw(st.sampled_from([-0.5, 0.0, 1.0]))))
+    return graph, graph.op(kind, *draw(st.permutations(["x", number])))
+
+
+def sum_of_many(draw, opset):
+    graph = Graph(opset, (2, 3))
+    others = [graph.op(kind, "x") for kind in ("Tanh", "Relu", "Sigmoid")]
+    return graph, graph.op("Sum", "x", *others[: draw(st.integers(1, 3))])
+
+
 def softmax(draw, opset):
     shape = draw(st.sampled_from([(5,), (2, 3), (2, 3, 4)]))
     graph = Graph(opset, shape)
@@ -531,9 +546,9 @@ def by_shape(draw, opset):
 CASES = {
     case.__name__: case
     for case in (
-        attention, batch_norm, by_shape, conv, conv_1d, curve, cut, even_split, gelu, gemm,
+        attention, batch_norm, bounded, by_shape, conv, conv_1d, curve, cut, even_split, gelu, gemm,
         hard_swish, layer_norm, linear, moved, of_two, padded_conv, pool, recurrent, resized,
-        response_norm, silu, softmax, whole_image, with_constant,
+        response_norm, silu, softmax, sum_of_many, whole_image, with_constant,
     )
 }  # fmt: skip
 

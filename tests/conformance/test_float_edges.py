@@ -38,7 +38,8 @@ EQUAL = {
     ),
     "limited silu": (limited_silu, (40,), 17),
     "limited gate": (limited_gate, (40,), 17),
-    "old normalisation": (lambda g: g.op("Relu", g.op("Flatten", "x", axis=-3)), (2, 3, 4), 17),
+    "swish": (lambda g: g.op("Swish", "x"), (4,), 24),
+    "an axis from the last": (lambda g: g.op("Relu", g.op("Flatten", "x", axis=-3)), (2, 3, 4), 17),
 }  # fmt: skip
 
 
@@ -71,6 +72,13 @@ def sized(g, *sides, **given):
 
 def scaled(g, scale, **given):
     return g.op("Resize", "x", None, np.array([1, 1, scale, scale], np.float32), **given)
+
+
+def normalised(g, power, axes=None):
+    axes = g.ints(-1) if axes is None else axes
+    centred = g.op("Sub", "x", g.op("ReduceMean", "x", axes))
+    spread = g.op("ReduceMean", g.op("Pow", centred, power), axes)
+    return g.op("Div", centred, g.op("Sqrt", g.op("Add", spread, ONE / 8)))
 
 
 NEAREST = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -108,6 +116,9 @@ REFUSED = {
         lambda g: g.op("Div", "x", np.float32(1e-42)), (4,), "its weight would be no finite float32",
     ),
     "a division by 0": (lambda g: g.op("Div", "x", np.float32(0)), (4,), "it divides by 0"),
+    "an infinite power": (
+        lambda g: g.op("LRN", "x", size=3, beta=float("inf")), (3, 2, 2), "are not all finite",
+    ),
     "an infinite factor": (
         lambda g: g.op("Gemm", "x", g.reals(4, 3), alpha=float("inf")), (4,), "no finite float32",
     ),
@@ -194,6 +205,17 @@ REFUSED = {
         lambda g: g.op("Conv", "x", g.op("Reshape", "x", g.ints(1, 3, 4, 4))), (3, 4, 4),
         "its input 1 must be a constant of the file",
     ),
+    "a square of each by its own power": (
+        lambda g: normalised(g, np.full(4, 2, np.float32)), (3, 4), "operators that are not read: Pow",
+    ),
+    "a normalisation along another axis": (
+        lambda g: normalised(g, np.float32(2), g.ints(1)), (3, 4), "operators that are not read: Pow",
+    ),
+    "a normalisation along an axis that is computed": (
+        lambda g: normalised(g, np.float32(2), g.op("Reshape", g.op("Cast", "x", to=7), g.ints(-1))),
+         (1,), "operators that are not read: Pow 'n4', Sqrt",
+    ),
+    "bounds that differ": (lambda g: g.op("Max", "x", g.reals(4)), (4,), "is no single number"),
     "a constant first": (lambda g: g.op("MatMul", g.reals(4, 4), "x"), (4, 4), "the constant comes second"),
 }  # fmt: skip
 
@@ -214,10 +236,10 @@ def test_all_operators_that_are_not_read_are_named_at_once(tmp_path):
     load(ONNX)
     graph = Graph(17, (4,))
     numbers = graph.op("Sqrt", ONE)  # of constants, which is read
-    x = graph.op("Mul", graph.op("Softplus", graph.op("Neg", "x")), numbers)
+    x = graph.op("Mul", graph.op("Softplus", graph.op("Sqrt", "x")), numbers)
     model = graph.model(graph.op("Elu", x))
     with pytest.raises(
-        QsimError, match="operators that are not read: Neg 'n1', Softplus 'n2', Elu 'n4'"
+        QsimError, match="operators that are not read: Sqrt 'n1', Softplus 'n2', Elu 'n4'"
     ):
         ours(tmp_path, model, np.zeros((1, 4), np.float32))
 
