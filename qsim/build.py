@@ -22,7 +22,13 @@ from qsim.network.weights import Weights
 from qsim.parameters import bias_levels, quantize_weights, raise_low_scales
 from qsim.precision import Precision, keeps_levels
 from qsim.program import Arithmetic, Program, Recurrence, stands_for
-from qsim.program_checks import check_accumulator, check_integer_only, check_powers_of_two
+from qsim.program_checks import (
+    check_accumulator,
+    check_curves,
+    check_integer_only,
+    check_powers_of_two,
+    check_softmax,
+)
 from qsim.recurrent_layers import Operand, make_cell
 from qsim.stand_in import stand_in
 
@@ -79,6 +85,8 @@ def build(
     program = replace(draft, biases=biases, recurrences=recurrences)
     for node in network.nodes.values():
         check_accumulator(program, node)
+    check_curves(program)
+    check_softmax(program)
     check_powers_of_two(program)
     if arithmetic.integer_only:
         check_integer_only(program)

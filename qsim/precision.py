@@ -13,7 +13,7 @@ from qsim.formats import FORMATS, Facts, Float, Ttq, from_document, name_of
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.kinds import KeepsLevels, MakesLevels, ReadsLevels
 from qsim.network.layers import Add, AveragePool, Clipping, Flatten, Linear, MaxPool, Relu
-from qsim.network.pointwise import Embedding, FloatStep
+from qsim.network.pointwise import FloatStep
 from qsim.network.roundings import RoundingRow
 
 FormatDocument = str | dict[str, Any]
@@ -373,7 +373,7 @@ def _tensor_formats(
         if name != INPUT and keeps_levels(network.nodes[name], rounded):
             formats[name] = formats[network.nodes[name].inputs[0]]
             continue
-        if any(isinstance(reader.layer, Embedding) for reader in network.readers[name]):
+        if network.row_counts(name):
             formats[name] = Float()  # the numbers of rows are no quantities
             continue
         demanding = _demanding(network, name, chosen)

@@ -7,12 +7,15 @@ import numpy as np
 from qsim.errors import WorkloadError
 from qsim.formats import Float
 from qsim.kernels.accumulator import magnitude
+from qsim.kernels.level_grid import INT32_MAX
+from qsim.kernels.softmax import SUM_BITS
 from qsim.network.fold import normalisation
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import BatchNorm, Clipping, Flatten, Linear, MatMul, MaxPool, Relu
-from qsim.network.pointwise import FloatStep
+from qsim.network.layers import BatchNorm, Clipping, Flatten, Linear, MatMul, MaxPool, Relu, Softmax
+from qsim.network.pointwise import Curve, FloatStep
 from qsim.program import Program
 from qsim.requantize import REQUANTIZERS
+from qsim.table_layers import highest_result
 
 
 def check_accumulator(program: Program, node: Node) -> None:
@@ -25,6 +28,38 @@ def check_accumulator(program: Program, node: Node) -> None:
                 f"execute.accumulator: layer {node.name!r}: {error}; give it more bits, or mode"
                 " wrap or saturate"
             ) from None
+
+
+def check_curves(program: Program) -> None:
+    """Refuse a curve whose results are finer than 32 bits hold."""
+    for node in program.network.nodes.values():
+        source = node.inputs[0]
+        if not isinstance(node.layer, Curve) or source not in program.scales:
+            continue
+        number = program.formats[source]
+        highest = highest_result(node.layer, number.min_level, number.max_level)
+        if highest > INT32_MAX and not program.has_runtime_curve(node):
+            excess = highest.bit_length() - INT32_MAX.bit_length()
+            raise WorkloadError(
+                f"network {program.network.name}: layer {node.name!r} makes results of more than 32"
+                f" bits; give it at most {node.layer.extra_bits - excess} extra_bits, or read fewer"
+                " activation bits"
+            )
+
+
+def check_softmax(program: Program) -> None:
+    """Refuse a softmax whose row of exponentials could overflow the register of their sum."""
+    for node in program.network.nodes.values():
+        source = node.inputs[0]
+        if not isinstance(node.layer, Softmax) or source not in program.scales:
+            continue
+        length = node.output_shape[-1]
+        most = SUM_BITS - length.bit_length()  # length * 2**most is less than 2**SUM_BITS
+        if node.layer.fraction_bits > most and not program.has_runtime_curve(node):
+            raise WorkloadError(
+                f"network {program.network.name}: layer {node.name!r} adds {length:,} exponentials"
+                f" in {SUM_BITS} bits; give it at most {most} fraction_bits"
+            )
 
 
 def check_powers_of_two(program: Program) -> None:

@@ -6,10 +6,18 @@ from functools import lru_cache
 from qsim.kernels import real_functions
 from qsim.kernels.level_grid import LevelGrid
 from qsim.kernels.softmax import exponentials
-from qsim.kernels.tables import Table, entry_count, make_table
+from qsim.kernels.tables import Table, make_table
 from qsim.network.kinds import ByTable
 from qsim.network.layers import Sigmoid, Softmax
 from qsim.network.pointwise import Curve, Gelu, HardSwish, LeakyRelu
+
+
+def highest_result(layer: Curve, low: int, high: int) -> int:
+    """The largest magnitude that the table of a curve over levels ``low .. high`` can give."""
+    step_bits = step_bits_of(low, high)
+    entries = -(-(high - low) >> step_bits)
+    last = low + (entries << step_bits)  # at high or beyond
+    return max(last, -low) << layer.extra_bits
 
 
 @lru_cache(maxsize=64)
@@ -25,8 +33,7 @@ def table_of(layer: ByTable, low: int, high: int, scale: float) -> Table:
         case Softmax():
             return exponentials(levels, layer.fraction_bits, step_bits)
         case Curve():
-            last = low + (entry_count(levels, step_bits) - 1 << step_bits)  # at high or beyond
-            farthest = max(last, -low) << layer.extra_bits
+            farthest = highest_result(layer, low, high)
             results = LevelGrid(-farthest, farthest, levels.scale / 2**layer.extra_bits)
             return make_table(_function(layer), levels, results, step_bits)
         case Sigmoid():

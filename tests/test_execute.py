@@ -1,5 +1,6 @@
 """Integer programs: against a composition of naive layers, and against their own check."""
 
+import re
 from fractions import Fraction
 
 import naive
@@ -25,7 +26,10 @@ from qsim.network.layers import (
     Linear,
     MaxPool,
     Relu,
+    Softmax,
 )
+from qsim.network.moves import Reshape, Slice
+from qsim.network.pointwise import Embedding, Gelu
 from qsim.network.reference import run_float
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
@@ -565,3 +569,58 @@ def test_a_batch_norm_of_its_own_is_not_shifted_unless_by_powers_of_two():
         values=values,
     )
     assert count_checked(program, execute(program, images), EVERYTHING)[1] == []
+
+
+def test_a_curve_of_more_than_32_bits_is_refused_with_what_would_fit():
+    def program(extra_bits, activations):
+        layers = (Gelu(name="g", extra_bits=extra_bits), Linear(name="fc", out_features=2))
+        fixed = {"fixed": {"bits": 8}}
+        return program_for(
+            Network("n", (4,), layers),
+            fixed,
+            layers={"g": {"activations": activations}},
+            activations={"affine": {"bits": 8}},
+        )
+
+    for number in ({"affine": {"bits": 16}}, {"fixed": {"bits": 16}}):
+        with pytest.raises(WorkloadError, match=r"layer 'g' .* at most") as caught:
+            program(16, number)
+        fits = int(re.search("at most ([0-9]+)", str(caught.value))[1])
+        built, images = program(fits, number)
+        assert count_checked(built, execute(built, images), EVERYTHING)[1] == []
+        with pytest.raises(WorkloadError, match=f"at most {fits} extra_bits"):
+            program(fits + 1, number)
+
+
+def test_numbers_of_rows_stay_whole_where_they_are_moved_before_they_are_read():
+    layers = (
+        Reshape(name="row", shape=(-1,)),
+        Slice(name="first", start=1, stop=4),
+        Embedding(name="e", entries=900, features=3),
+        Linear(name="fc", out_features=2),
+    )
+    network = Network("n", (2, 3), layers)
+    assert network.rows_read == 900
+    document = {
+        "default": {"weights": {"fixed": {"bits": 8}}, "activations": {"affine": {"bits": 8}}}
+    }
+    precision = resolve(convert(document, PrecisionDocument, where="w"), network, where="w")
+    images = np.float32([[[3, 899, 0], [511, 7, 2]]])
+    weights = seeded_weights(network, 0)
+    program = build(network, weights, precision, images, Arithmetic())
+    steps = execute(program, images)
+    np.testing.assert_array_equal(real(steps["first"].value), [[899, 0, 511]])
+    np.testing.assert_array_equal(real(steps["e"].unrounded)[0], weights["e.weight"][[899, 0, 511]])
+
+
+def test_a_softmax_whose_sum_could_overflow_is_refused_with_what_would_fit():
+    def program(fraction_bits):
+        layers = (Softmax(name="s", fraction_bits=fraction_bits), Linear(name="fc", out_features=2))
+        affine = {"affine": {"bits": 8}}
+        return program_for(Network("n", (2, 8), layers), {"fixed": {"bits": 8}}, activations=affine)
+
+    with pytest.raises(WorkloadError, match=r"adds 8 exponentials in 32 bits; .* at most 28"):
+        program(29)
+    built, _ = program(28)
+    steps = execute(built, np.zeros((1, 2, 8), np.float32))  # every exponential is 1
+    np.testing.assert_array_equal(real(steps["s"].unrounded), np.full((1, 2, 8), 1 / 8))

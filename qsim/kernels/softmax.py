@@ -15,6 +15,7 @@ from qsim.kernels.real_functions import falling_exp
 from qsim.kernels.tables import Table, make_table
 
 MAX_BITS = 30
+SUM_BITS = 32  # of the register of a sum, where nothing else is said
 
 
 def exponentials(levels: LevelGrid, fraction_bits: int, step_bits: int = 0) -> Table:
@@ -30,7 +31,7 @@ def exponentials(levels: LevelGrid, fraction_bits: int, step_bits: int = 0) -> T
     return make_table(falling_exp, distances, to_one, step_bits)
 
 
-def softmax(levels: np.ndarray, table: Table, bits: int, *, sum_bits: int = 32) -> np.ndarray:
+def softmax(levels: np.ndarray, table: Table, bits: int, *, sum_bits: int = SUM_BITS) -> np.ndarray:
     """The softmax along the last axis, as unsigned levels of ``bits`` bits and scale 2**-bits.
 
     A term is the table's at the row's largest level minus the level. A level of the result is

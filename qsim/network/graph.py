@@ -7,6 +7,7 @@ from math import prod
 
 from hwmodels.documents import nearest
 from qsim.errors import NetworkError
+from qsim.network.kinds import Moves
 from qsim.network.layers import LARGEST_SIDE, Conv, Layer, Linear, MatMul, Shape, shape_text
 from qsim.network.pointwise import Embedding
 from qsim.network.recurrent import Recurrent
@@ -115,10 +116,18 @@ class Network:
     @property
     def rows_read(self) -> int | None:
         """How many rows the table has whose numbers are the input; None: the input is no such."""
-        counts = [
-            node.layer.entries for node in self.readers[INPUT] if isinstance(node.layer, Embedding)
-        ]
-        return min(counts, default=None)
+        return min(self.row_counts(INPUT), default=None)
+
+    def row_counts(self, tensor: str) -> list[int]:
+        """How many rows each table has whose numbers the tensor holds, where it is read as it is or
+        moved."""
+        counts = []
+        for node in self.readers[tensor]:
+            if isinstance(node.layer, Embedding):
+                counts.append(node.layer.entries)
+            elif isinstance(node.layer, Moves):
+                counts += self.row_counts(node.name)
+        return counts
 
     @property
     def output(self) -> str:
