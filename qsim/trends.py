@@ -1,13 +1,16 @@
 """Post-training quantization of the shipped digits network: what bits, granularity and mode cost.
 
-``python -m qsim.trends`` prints accuracies on the 450 test images: of weights of 8 to 3 bits, per
+``python -m qsim.trends`` prints accuracies on the 450 test images (with an ONNX file after it, of
+that float network): of weights of 8 to 3 bits, per
 layer and per channel, asymmetric and symmetric; of activations of 8 to 3 bits; and of weights whose
 channels are driven apart without a change of the function (whitepaper, arXiv 1806.08342, tables 2
 to 6 and appendix A).
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +18,9 @@ from hwmodels.documents import convert
 from qsim import shipped
 from qsim.build import build
 from qsim.datasets import Dataset, digits
+from qsim.errors import QsimError
 from qsim.execute import execute
+from qsim.model import load_model
 from qsim.network.fold import fold_network, fold_weights
 from qsim.network.graph import Network
 from qsim.network.reference import run_float
@@ -60,6 +65,15 @@ def digits_cnn() -> Trained:
     network = read_network(shipped.WORKLOADS / "networks" / "digits-cnn.yaml")
     weights = read_weights(shipped.DATA / "digits-cnn.npz", network)
     return Trained(fold_network(network), fold_weights(network, weights), digits())
+
+
+def of_onnx(path: Path) -> Trained:
+    """A float network for the digits in an ONNX file. Raises QsimError where it cannot be read."""
+    model = load_model(str(path), Path(), where="trends")
+    if model.weights is None or model.program is not None:
+        raise QsimError(f"{path}: expected a float network with its weights, an ONNX file")
+    weights = fold_weights(model.network, model.weights)
+    return Trained(fold_network(model.network), weights, digits())
 
 
 def float_accuracy(trained: Trained) -> float:
@@ -135,5 +149,8 @@ def _share(outputs: np.ndarray, labels: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    for line in tables(digits_cnn()):
-        print(line)
+    try:
+        for line in tables(of_onnx(Path(sys.argv[1])) if sys.argv[1:] else digits_cnn()):
+            print(line)
+    except QsimError as error:
+        sys.exit(f"trends: {error}")
