@@ -9,10 +9,10 @@ from programs import EVERYTHING, program_for, residual_network
 from qsim import execute as run
 from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
-from qsim.network.layers import Conv, Flatten, Linear
+from qsim.network.layers import Conv, Flatten, Linear, Softmax
 from qsim.program import Program
 from qsim.values import Levels, Step, Sums
-from qsim.verify import count_checked
+from qsim.verify import count_checked, onnx_runtime, tables
 
 FORMATS = [
     {"fixed": {"bits": 4}},
@@ -130,3 +130,27 @@ def test_as_many_values_are_sampled_as_asked_for():
     assert count_checked(program, steps, 1)[0] == layers + rounded
     assert INPUT in program.formats
     assert count_checked(program, steps, 2)[0] == 2 * (layers + rounded)
+
+
+def test_a_long_softmax_row_is_checked_with_one_exponential_for_each_distance(monkeypatch):
+    asked = []
+    exponential = tables._exp
+    monkeypatch.setattr(tables, "_exp", lambda x: asked.append(x) or exponential(x))
+    row = list(range(-20, 21)) * 100
+    layer = Softmax(name="s", bits=12)
+    got = [tables.softmax_value(layer, row, place, -20, 20, 0.317) for place in range(41)]
+    assert len(asked) == 41
+    shares = np.exp(0.317 * np.arange(-20, 21)) / np.exp(0.317 * np.array(row)).sum()
+    np.testing.assert_allclose(got, shares * 2**12, atol=0.51)
+
+
+def test_a_long_softmax_row_is_read_a_few_times_as_a_runtime_has_it():
+    class Row(list):
+        passes = 0
+
+        def __iter__(self):
+            Row.passes += 1
+            return super().__iter__()
+
+    onnx_runtime.softmax_value(Row(range(-50, 50)), 3, 0.25)
+    assert Row.passes <= 2

@@ -103,7 +103,8 @@ def curve_value(layer: Layer, level: int, scale: float) -> Element:
 def softmax_value(row: list[int], place: int, scale: float) -> Element:
     """The exponential at ``place`` of a row of levels of ``scale``, over the sum of all, added in
     order."""
-    terms = [_exponential(level - max(row), scale, len(row)) for level in row]
+    largest = max(row)
+    terms = [_exponential(level - largest, scale, len(row)) for level in row]
     total = Fraction(0)
     for term in terms:
         total = nearest(total + term)

@@ -2,6 +2,7 @@
 
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
+from functools import lru_cache
 
 from qsim.network.kinds import ByTable
 from qsim.network.layers import Sigmoid, Softmax, Tabled
@@ -31,12 +32,18 @@ def softmax_value(
     """The level at ``place`` of the softmax of a row of levels of ``low .. high`` at ``scale``."""
 
     def entry(distance: int) -> int:
-        return _nearest(_exp(-Fraction(scale) * distance), layer.fraction_bits)
+        return _exponential(scale, distance, layer.fraction_bits)
 
     largest = max(row)
     terms = [on_a_line(entry, largest - level, 0, high - low) for level in row]
     share = round(Fraction(terms[place] * 2**layer.bits, sum(terms)))
     return min(share, 2**layer.bits - 1)
+
+
+@lru_cache(maxsize=2**17)
+def _exponential(scale: float, distance: int, fraction_bits: int) -> int:
+    """The nearest integer to e**-(scale * distance); held, as long rows have few distances."""
+    return _nearest(_exp(-Fraction(scale) * distance), fraction_bits)
 
 
 def on_a_line(entry, at: int, low: int, high: int) -> int:
