@@ -16,8 +16,9 @@ from qsim.formats.base import Found
 from qsim.network.fold import Unfolded
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.kinds import KeepsLevels, ReadsLevels
-from qsim.network.layers import Add, AveragePool, Clipping, Concat, Relu, Sigmoid, Softmax
+from qsim.network.layers import Add, Clipping, Concat, Relu, Sigmoid, Softmax
 from qsim.network.pointwise import Multiply, Scale
+from qsim.network.pools import AveragePool
 from qsim.network.weights import Weights
 from qsim.parameters import bias_levels, quantize_weights, raise_low_scales
 from qsim.precision import Precision, keeps_levels

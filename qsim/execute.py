@@ -18,7 +18,6 @@ from qsim.network.graph import INPUT, Node
 from qsim.network.kinds import Moves
 from qsim.network.layers import (
     Add,
-    AveragePool,
     BatchNorm,
     Clip,
     Concat,
@@ -27,7 +26,6 @@ from qsim.network.layers import (
     HardTanh,
     Linear,
     MatMul,
-    MaxPool,
     Relu,
     Relu6,
     Sigmoid,
@@ -38,6 +36,7 @@ from qsim.network.layers import (
 )
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import Curve, Multiply, Scale
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.recurrent import Gru, Lstm
 from qsim.network.reference import float_layer, moved
 from qsim.network.roundings import Identity, MultiThreshold, Truncate

@@ -12,8 +12,9 @@ from qsim.errors import WorkloadError
 from qsim.formats import FORMATS, Facts, Float, Ttq, from_document, name_of
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.kinds import KeepsLevels, MakesLevels, ReadsLevels
-from qsim.network.layers import Add, AveragePool, Clipping, Flatten, Linear, MaxPool, Relu
+from qsim.network.layers import Add, Clipping, Flatten, Linear, Relu
 from qsim.network.pointwise import FloatStep
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.roundings import RoundingRow
 
 FormatDocument = str | dict[str, Any]

@@ -11,8 +11,9 @@ from qsim.kernels.level_grid import INT32_MAX
 from qsim.kernels.softmax import SUM_BITS
 from qsim.network.fold import normalisation
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import BatchNorm, Clipping, Flatten, Linear, MatMul, MaxPool, Relu, Softmax
+from qsim.network.layers import BatchNorm, Clipping, Flatten, Linear, MatMul, Relu, Softmax
 from qsim.network.pointwise import Curve, FloatStep
+from qsim.network.pools import MaxPool
 from qsim.program import Program
 from qsim.requantize import REQUANTIZERS
 from qsim.table_layers import highest_result

@@ -7,7 +7,6 @@ from qsim.build import build
 from qsim.network.graph import Network
 from qsim.network.layers import (
     Add,
-    AveragePool,
     Clip,
     Concat,
     Conv,
@@ -15,13 +14,13 @@ from qsim.network.layers import (
     HardTanh,
     Linear,
     MatMul,
-    MaxPool,
     Relu,
     Relu6,
     Sigmoid,
     Softmax,
     Tanh,
 )
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
 from qsim.program import Arithmetic

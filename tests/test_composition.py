@@ -24,12 +24,12 @@ from qsim.network.layers import (
     Conv,
     Flatten,
     Linear,
-    MaxPool,
     Relu,
     Relu6,
     Sigmoid,
 )
 from qsim.network.pointwise import HardSwish, LeakyRelu, Scale, Silu
+from qsim.network.pools import MaxPool
 from qsim.network.reference import float_layer
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve

@@ -16,20 +16,10 @@ from qsim.errors import QsimError, WeightsError, WorkloadError
 from qsim.execute import execute
 from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.network.graph import Network
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Flatten,
-    HardTanh,
-    Linear,
-    MaxPool,
-    Relu,
-    Softmax,
-)
+from qsim.network.layers import Add, BatchNorm, Conv, Flatten, HardTanh, Linear, Relu, Softmax
 from qsim.network.moves import Reshape, Slice
 from qsim.network.pointwise import Embedding, Gelu
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.reference import run_float
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve

@@ -6,7 +6,8 @@ from qsim import shipped
 from qsim.formats import Fixed, Float, Msq
 from qsim.network.fold import fold_network
 from qsim.network.graph import Network
-from qsim.network.layers import Add, AveragePool, Conv, Flatten, Linear, MaxPool, Relu
+from qsim.network.layers import Add, Conv, Flatten, Linear, Relu
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.table import read_network
 from qsim.precision import PrecisionDocument, resolve, rounded_tensors
 

@@ -12,7 +12,6 @@ from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
 from qsim.network.layers import (
     Add,
-    AveragePool,
     BatchNorm,
     Clip,
     Concat,
@@ -21,13 +20,12 @@ from qsim.network.layers import (
     HardTanh,
     Linear,
     MatMul,
-    MaxPool,
     Relu,
     Relu6,
     Sigmoid,
     Softmax,
     Tanh,
-)  # fmt: skip
+)
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import (
     Gelu,
@@ -40,6 +38,7 @@ from qsim.network.pointwise import (
     Scale,
     Silu,
 )
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.verify import count_checked
 
 CHANNELS, SIDE = 2, 4

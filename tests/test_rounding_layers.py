@@ -15,7 +15,8 @@ from qsim.errors import NetworkError, QsimError
 from qsim.execute import execute
 from qsim.formats import Float, Quant, Quantized
 from qsim.network.graph import INPUT, Network
-from qsim.network.layers import AveragePool, Conv, Flatten, Linear, Relu
+from qsim.network.layers import Conv, Flatten, Linear, Relu
+from qsim.network.pools import AveragePool
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.program import Arithmetic, Program
 from qsim.program_file import program_arrays

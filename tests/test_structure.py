@@ -42,6 +42,7 @@ ALLOWED = {
         "qsim.network.layers",
         "qsim.network.moves",
         "qsim.network.pointwise",
+        "qsim.network.pools",
         "qsim.network.recurrent",
         "qsim.network.table",
         "qsim.shipped",

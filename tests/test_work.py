@@ -4,7 +4,8 @@ from programs import program_for, residual_network
 
 from qsim.formats import Fixed, Msq
 from qsim.network.graph import Network
-from qsim.network.layers import Add, Conv, Flatten, Linear, MaxPool, Relu
+from qsim.network.layers import Add, Conv, Flatten, Linear, Relu
+from qsim.network.pools import MaxPool
 from qsim.precision import Granularity, Precision, rounded_tensors
 from qsim.work import work_table
 

@@ -1,16 +1,9 @@
 """Kinds of layer by what a program does with the tensors they read."""
 
-from qsim.network.layers import (
-    AveragePool,
-    BatchNorm,
-    Concat,
-    Flatten,
-    MatMul,
-    MaxPool,
-    Tabled,
-)
+from qsim.network.layers import BatchNorm, Concat, Flatten, MatMul, Tabled
 from qsim.network.moves import Move
 from qsim.network.pointwise import Curve, Multiply, Scale
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.recurrent import Recurrent
 from qsim.network.roundings import RoundingRow
 

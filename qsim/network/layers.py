@@ -9,7 +9,6 @@ from math import prod
 from typing import Annotated
 
 import msgspec
-import numpy as np
 
 from qsim.errors import NetworkError
 
@@ -61,18 +60,20 @@ class Conv(Layer, tag="conv", frozen=True, kw_only=True):
     bias: bool = True
 
     def __post_init__(self):
-        _check_positive(self, "out_channels", "kernel", "stride", "dilation", "groups")
+        check_positive(self, "out_channels", "kernel", "stride", "dilation", "groups")
         if not all(0 <= amount <= LARGEST_SIDE for amount in border(self.padding)):
             raise ValueError(f"padding must be 0 to {LARGEST_SIDE:,}")
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        channels, height, width = _image(shapes)
+        channels, height, width = image_shape(shapes)
         if channels % self.groups or self.out_channels % self.groups:
             raise NetworkError(
                 f"{self.groups} groups do not divide {channels} in- and {self.out_channels}"
                 " out-channels"
             )
-        sides = _windows((height, width), self.kernel, self.stride, self.padding, self.dilation)
+        sides = window_counts(
+            (height, width), self.kernel, self.stride, self.padding, self.dilation
+        )
         return (self.out_channels, *sides)
 
     def parameters(self, shape: Shape) -> dict[str, Shape]:
@@ -88,7 +89,7 @@ class Linear(Layer, tag="linear", frozen=True, kw_only=True):
     bias: bool = True
 
     def __post_init__(self):
-        _check_positive(self, "out_features")
+        check_positive(self, "out_features")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         shape = one_shape(shapes)
@@ -228,71 +229,6 @@ class Concat(Layer, tag="concat", frozen=True, kw_only=True):
         return (*before, sum(shape[self.axis] for shape in shapes), *after)
 
 
-class MaxPool(Layer, tag="max_pool", frozen=True, kw_only=True):
-    """The largest value under each window; the padding does not take part."""
-
-    kernel: Side
-    stride: Side | None = None
-    padding: Border = 0
-
-    def __post_init__(self):
-        _check_positive(self, "kernel", "stride")
-        _check_pool_padding(self)
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        channels, height, width = _image(shapes)
-        sides = _windows((height, width), self.kernel, self.stride or self.kernel, self.padding)
-        return (channels, *sides)
-
-
-class AveragePool(Layer, tag="average_pool", frozen=True, kw_only=True):
-    """The mean under each window; without a kernel, over the whole image.
-
-    padding          of zeros
-    count_padding    whether these count: a window is divided by its whole area, else by the values
-                     of the image that lie under it
-    """
-
-    kernel: Side | None = None
-    stride: Side | None = None
-    padding: Border = 0
-    count_padding: bool = True
-
-    def __post_init__(self):
-        _check_positive(self, "kernel", "stride")
-        if self.kernel is None and (self.stride is not None or self.is_padded):
-            raise ValueError("a stride or a padding needs a kernel")
-        if self.kernel is not None:
-            _check_pool_padding(self)
-
-    @property
-    def is_padded(self) -> bool:
-        """Whether there is any padding."""
-        return any(border(self.padding))
-
-    def window(self, shape: Shape) -> tuple[int, int]:
-        """Height and width of the window over an input of ``shape``."""
-        return pair(self.kernel) if self.kernel is not None else tuple(shape[1:])
-
-    def divisors(self, shape: Shape) -> np.ndarray:
-        """What the sum under each window over an input of ``shape`` is divided by, int64, of shape
-        () where it is one number, else (height, width)."""
-        window = self.window(shape)
-        if self.count_padding or not self.is_padded:
-            return np.array(prod(window))
-        counts = []
-        for axis, side in enumerate(self.output_shape(shape)[1:]):
-            first = np.arange(side) * pair(self.stride or window)[axis] - border(self.padding)[axis]
-            last = np.minimum(first + window[axis], shape[1 + axis])
-            counts.append(last - np.maximum(first, 0))
-        return counts[0][:, None] * counts[1]
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        shape = _image(shapes)
-        window = self.window(shape)
-        return (shape[0], *_windows(shape[1:], window, self.stride or window, self.padding))
-
-
 class Add(Layer, tag="add", frozen=True, kw_only=True):
     """The elementwise sum of two or more tensors of one shape."""
 
@@ -323,8 +259,6 @@ LayerRow = (
     | Sigmoid
     | Tanh
     | Softmax
-    | MaxPool
-    | AveragePool
     | Add
     | Concat
     | MatMul
@@ -360,7 +294,8 @@ def shape_text(shape: Shape) -> str:
     return "x".join(str(side) for side in shape)
 
 
-def _check_positive(layer: Layer, *names: str) -> None:
+def check_positive(layer: Layer, *names: str) -> None:
+    """Raises ValueError where a parameter is given and is no side or sides of 1 or more."""
     for name in names:
         value = getattr(layer, name)
         if value is not None and not all(1 <= side <= LARGEST_SIDE for side in pair(value)):
@@ -373,22 +308,15 @@ def _check_bits(layer: Layer, **ranges: tuple[int, int]) -> None:
             raise ValueError(f"{name} must be {low} to {high}")
 
 
-def _check_pool_padding(layer: "MaxPool | AveragePool") -> None:
-    top, left, bottom, right = border(layer.padding)
-    height, width = pair(layer.kernel)
-    sides = ((top, height), (bottom, height), (left, width), (right, width))
-    if any(not 0 <= amount < side for amount, side in sides):
-        raise ValueError("padding must not be negative and must be less than the kernel")
-
-
-def _image(shapes: tuple[Shape, ...]) -> Shape:
+def image_shape(shapes: tuple[Shape, ...]) -> Shape:
+    """The one shape read, of an image. Raises NetworkError on another."""
     shape = one_shape(shapes)
     if len(shape) != 3:
         raise NetworkError(f"reads an image of channels, height and width, not {shape_text(shape)}")
     return shape
 
 
-def _windows(
+def window_counts(
     sides: Shape, kernel: Side, stride: Side, padding: Border, dilation: Side = 1
 ) -> Shape:
     """Positions of a window along height and width."""

@@ -17,7 +17,6 @@ from qsim.network.float_functions import sigmoid, tanh
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.layers import (
     Add,
-    AveragePool,
     BatchNorm,
     Clip,
     Concat,
@@ -26,7 +25,6 @@ from qsim.network.layers import (
     HardTanh,
     Linear,
     MatMul,
-    MaxPool,
     Relu,
     Relu6,
     Sigmoid,
@@ -46,6 +44,7 @@ from qsim.network.pointwise import (
     Resize,
     Scale,
 )
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.recurrent import Gru, Lstm, Recurrent
 from qsim.network.roundings import Identity, MultiThreshold, Truncate, reached, truncated
 from qsim.network.weights import Weights

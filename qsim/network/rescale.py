@@ -13,7 +13,8 @@ import numpy as np
 
 from qsim.errors import NetworkError, WeightsError
 from qsim.network.graph import Network, Node
-from qsim.network.layers import AveragePool, Conv, Flatten, MaxPool, Relu
+from qsim.network.layers import Conv, Flatten, Relu
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.weights import Weights
 
 PASSED = Relu | MaxPool | AveragePool | Flatten  # f(s * x) = s * f(x) for s > 0, by channel

@@ -13,6 +13,7 @@ from qsim.network.graph import INPUT, Network
 from qsim.network.layers import Layer, LayerRow
 from qsim.network.moves import Move
 from qsim.network.pointwise import PointwiseRow
+from qsim.network.pools import Pool
 from qsim.network.recurrent import Gru, Lstm
 from qsim.network.roundings import RoundingRow
 
@@ -26,7 +27,7 @@ class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     input: tuple[int, ...]
-    layers: tuple[LayerRow | Move | PointwiseRow | RoundingRow | Lstm | Gru, ...]
+    layers: tuple[LayerRow | Move | PointwiseRow | Pool | RoundingRow | Lstm | Gru, ...]
     source: str = ""
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from qsim.network.layers import LARGEST_SIDE, AveragePool, MaxPool
+from qsim.network.layers import LARGEST_SIDE
 from qsim.network.moves import Upsample
 from qsim.network.pointwise import Resize
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.onnx_reader.folding import axes_of, whole
 from qsim.onnx_reader.geometry import up_to_the_end, window
 from qsim.onnx_reader.graph import OnnxNode

@@ -13,8 +13,9 @@ import numpy as np
 from qsim.errors import QsimError
 from qsim.formats import BinaryActivations, Facts
 from qsim.network.graph import INPUT
-from qsim.network.layers import AveragePool, Conv, Layer, Linear, Shape
+from qsim.network.layers import Conv, Layer, Linear, Shape
 from qsim.network.pointwise import Scale
+from qsim.network.pools import AveragePool
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.onnx_reader.float_models import HANDLERS, take_in, tensors_of
 from qsim.onnx_reader.folding import MISFITS

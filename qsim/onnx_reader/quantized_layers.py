@@ -8,8 +8,9 @@ import numpy as np
 
 from qsim.formats import Float
 from qsim.network.graph import INPUT
-from qsim.network.layers import Clip, Conv, Flatten, Layer, Linear, MaxPool
+from qsim.network.layers import Clip, Conv, Flatten, Layer, Linear
 from qsim.network.moves import Reshape
+from qsim.network.pools import MaxPool
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_geometry import conv_fields, reshaped
 from qsim.onnx_reader.quantized_reading import Reading

@@ -1,7 +1,8 @@
 """Operators that move values, of quantized graphs, as layers: integers stay as they are."""
 
-from qsim.network.layers import Flatten, MaxPool
+from qsim.network.layers import Flatten
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
+from qsim.network.pools import MaxPool
 from qsim.onnx_reader import quantized_layers as layers
 from qsim.onnx_reader.graph import OnnxNode
 from qsim.onnx_reader.quantized_handlers import Handlers, window_of

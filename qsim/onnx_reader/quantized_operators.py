@@ -7,7 +7,6 @@ import numpy as np
 
 from qsim.network.layers import (
     Add,
-    AveragePool,
     Clip,
     Concat,
     Conv,
@@ -19,6 +18,7 @@ from qsim.network.layers import (
     Tanh,
 )
 from qsim.network.pointwise import HardSwish, LeakyRelu, Multiply
+from qsim.network.pools import AveragePool
 from qsim.onnx_reader import quantized_layers as layers
 from qsim.onnx_reader import quantized_sums as sums
 from qsim.onnx_reader.graph import OnnxNode

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import Conv, Flatten, Linear, MatMul, MaxPool, Relu
+from qsim.network.layers import Conv, Flatten, Linear, MatMul, Relu
 from qsim.network.moves import Move
+from qsim.network.pools import MaxPool
 from qsim.onnx_writer.graph import GraphBuilder
 from qsim.onnx_writer.operators import Operator, operator
 from qsim.onnx_writer.plan import Bound, Codes, Plan, Step

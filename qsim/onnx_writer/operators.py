@@ -9,14 +9,12 @@ import numpy as np
 from qsim.network.graph import Node
 from qsim.network.layers import (
     Add,
-    AveragePool,
     Concat,
     Conv,
     Flatten,
     Layer,
     Linear,
     MatMul,
-    MaxPool,
     Sigmoid,
     Softmax,
     Tanh,
@@ -25,6 +23,7 @@ from qsim.network.layers import (
 )
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import HardSwish, LeakyRelu, Multiply
+from qsim.network.pools import AveragePool, MaxPool
 
 
 @dataclass(frozen=True)

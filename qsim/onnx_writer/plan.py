@@ -12,8 +12,9 @@ import numpy as np
 
 from qsim.formats import Format
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import Clipping, Flatten, MaxPool, Relu
+from qsim.network.layers import Clipping, Flatten, Relu
 from qsim.network.moves import Move
+from qsim.network.pools import MaxPool
 from qsim.onnx_runtime import zero_point_of
 from qsim.program import Program
 

@@ -7,18 +7,9 @@ import numpy as np
 from qsim.formats import Float, Quant, Quantized
 from qsim.network.fold import normalisation
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import (
-    AveragePool,
-    BatchNorm,
-    Clip,
-    Conv,
-    HardTanh,
-    Linear,
-    MatMul,
-    Relu,
-    Relu6,
-)
+from qsim.network.layers import BatchNorm, Clip, Conv, HardTanh, Linear, MatMul, Relu, Relu6
 from qsim.network.pointwise import Offset, Scale
+from qsim.network.pools import AveragePool
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.onnx_writer import qonnx_special as special
 from qsim.onnx_writer.graph import GraphBuilder, Versions

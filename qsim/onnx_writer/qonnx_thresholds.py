@@ -14,21 +14,10 @@ from qsim.errors import QsimError
 from qsim.execute import execute
 from qsim.kernels.pool import divide_half_away, divide_half_even
 from qsim.network.graph import INPUT, Node
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    Clipping,
-    Concat,
-    Conv,
-    Flatten,
-    Linear,
-    MaxPool,
-    Relu,
-    border,
-    pair,
-)
+from qsim.network.layers import Add, Clipping, Concat, Conv, Flatten, Linear, Relu, border, pair
 from qsim.network.moves import Move
 from qsim.network.pointwise import Scale
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.roundings import Identity
 from qsim.onnx_writer.graph import GraphBuilder, Versions
 from qsim.onnx_writer.operators import operator

@@ -6,9 +6,10 @@ from qsim.errors import QsimError
 from qsim.formats import Float
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.network.graph import Node
-from qsim.network.layers import Add, AveragePool, Concat, Conv, Flatten, Linear, MatMul, MaxPool
+from qsim.network.layers import Add, Concat, Conv, Flatten, Linear, MatMul
 from qsim.network.moves import Move
 from qsim.network.pointwise import Multiply
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.onnx_writer.plan import Bound, displacement, settled, signed_levels
 from qsim.program import Program
 from qsim.program_checks import largest_operands

@@ -8,7 +8,6 @@ import numpy as np
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     Add,
-    AveragePool,
     BatchNorm,
     Clip,
     Concat,
@@ -17,7 +16,6 @@ from qsim.network.layers import (
     HardTanh,
     Linear,
     MatMul,
-    MaxPool,
     Relu,
     Relu6,
     Sigmoid,
@@ -26,6 +24,7 @@ from qsim.network.layers import (
 )
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import Curve, Multiply, Scale
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.recurrent import Gru, Lstm
 from qsim.network.roundings import Identity, MultiThreshold, Truncate
 from qsim.program import Program

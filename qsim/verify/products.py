@@ -11,8 +11,9 @@ from qsim.formats.dorefa import OddLevels
 from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.network.graph import Node
 from qsim.network.kinds import Moves
-from qsim.network.layers import Concat, Conv, Flatten, Linear, MaxPool, border, pair
+from qsim.network.layers import Concat, Conv, Flatten, Linear, border, pair
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
+from qsim.network.pools import MaxPool
 from qsim.program import Program
 from qsim.values import Element, Step, real
 from qsim.verify.places import places_under, source_of

@@ -6,18 +6,17 @@ from qsim.errors import NetworkError
 from qsim.network.graph import INPUT
 from qsim.network.layers import (
     Add,
-    AveragePool,
     BatchNorm,
     Concat,
     Conv,
     Flatten,
     Layer,
     Linear,
-    MaxPool,
     Relu,
     Shape,
     pair,
 )
+from qsim.network.pools import AveragePool, MaxPool
 
 
 @dataclass

@@ -16,14 +16,12 @@ from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
 from qsim.network.layers import (
     Add,
-    AveragePool,
     Clip,
     Concat,
     Conv,
     Flatten,
     Linear,
     MatMul,
-    MaxPool,
     Relu,
     Relu6,
     Sigmoid,
@@ -31,6 +29,7 @@ from qsim.network.layers import (
     Tanh,
 )
 from qsim.network.pointwise import HardSwish, LeakyRelu, Multiply
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.onnx_runtime import zero_point_of
 from qsim.verify import count_checked
 

@@ -22,17 +22,8 @@ from qsim.errors import QsimError, WorkloadError
 from qsim.evaluate import make_program
 from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    Clip,
-    Concat,
-    Conv,
-    Flatten,
-    Linear,
-    MaxPool,
-    Relu,
-)
+from qsim.network.layers import Add, Clip, Concat, Conv, Flatten, Linear, Relu
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.weights import seeded_weights
 from qsim.onnx_writer import qonnx_model
 from qsim.values import Levels, real

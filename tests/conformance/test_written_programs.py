@@ -16,20 +16,10 @@ from programs import program_for, residual_network
 from qsim.errors import QsimError, WorkloadError
 from qsim.execute import execute
 from qsim.network.graph import INPUT, Network
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    Clip,
-    Concat,
-    Conv,
-    Flatten,
-    Linear,
-    MaxPool,
-    Relu,
-    Sigmoid,
-)
+from qsim.network.layers import Add, Clip, Concat, Conv, Flatten, Linear, Relu, Sigmoid
 from qsim.network.moves import Reshape, Slice, Transpose, Upsample
 from qsim.network.pointwise import HardSwish, LeakyRelu, Multiply
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.onnx_writer import onnx_model
 from qsim.onnx_writer.plan import Plan
 from qsim.values import Sums, by_channel, real

@@ -4,17 +4,8 @@ import pytest
 
 from qsim.errors import NetworkError
 from qsim.network.graph import Network
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Flatten,
-    Linear,
-    MatMul,
-    MaxPool,
-    Relu,
-)
+from qsim.network.layers import Add, BatchNorm, Conv, Flatten, Linear, MatMul, Relu
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.zoo import find_network
 
 

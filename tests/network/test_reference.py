@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from qsim.network.fold import fold_network, fold_weights
 from qsim.network.graph import Network
-from qsim.network.layers import AveragePool, BatchNorm, Conv, Linear, MaxPool
+from qsim.network.layers import BatchNorm, Conv, Linear
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.reference import run_float
 from qsim.network.weights import seeded_weights
 

@@ -5,19 +5,8 @@ from hypothesis import strategies as st
 
 from qsim.errors import NetworkError, WeightsError
 from qsim.network.graph import Network
-from qsim.network.layers import (
-    Add,
-    AveragePool,
-    Clip,
-    Conv,
-    Flatten,
-    HardTanh,
-    Linear,
-    MaxPool,
-    Relu,
-    Relu6,
-    Sigmoid,
-)
+from qsim.network.layers import Add, Clip, Conv, Flatten, HardTanh, Linear, Relu, Relu6, Sigmoid
+from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.reference import run_float
 from qsim.network.rescale import readers_of, rescaled, spread
 from qsim.network.weights import seeded_weights
