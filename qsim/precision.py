@@ -237,7 +237,8 @@ def _check_default_scale(
             f"{where}.default.weight_scale: no layer has a format that can have a scale"
             f" {default.weight_scale.replace('_', ' ')}; leave it out"
         )
-    if default.group_size is not None and "per_group" not in kinds:
+    grouped = default.weight_scale == "per_group" or "per_group" in kinds
+    if default.group_size is not None and not grouped:
         raise WorkloadError(
             f"{where}.default.group_size: has no effect; it needs weight_scale: per_group"
         )

@@ -120,4 +120,6 @@ def _place(dataset: str) -> str:
 
 
 def _absolute(name: str) -> str:
+    if not name:
+        raise WorkloadError("an empty name is neither a dataset nor a file of weights")
     return str(Path(name).absolute())

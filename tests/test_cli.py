@@ -364,6 +364,7 @@ def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path, document, prob
         (["evaluate", "digits-msq", "--out", ""], "--out needs the name of a folder"),
         (["evaluate", "x" * 5000], "no such file, nor a workload or a network"),
         (["evaluate", "digits-cnn", "--weights", "digits-cmm"], "qsim: digits-cnn: weights: "),
+        (["evaluate", "digits-cnn", "--images", ""], "an empty name is neither a dataset nor"),
         (["evaluate", "digits-cnn", "--images", "none.npy"], "none.npy: no such file"),
         (["show", "network", "yolo-v3(size=320)", "--set", "size=416"], "has parameters in its name, and others"),
     ],

@@ -197,3 +197,15 @@ def test_ends_that_cannot_hold_are_refused():
 def test_what_cannot_be_meant_is_refused_by_key(layers, default, problem):
     with pytest.raises(InputError, match=problem):
         resolved(digits(), layers, **default)
+
+
+def test_a_default_scale_per_group_holds_where_no_layer_has_weights():
+    network = Network("n", (4,), (Relu(name="r"),))
+    default = {
+        "weights": {"fixed": {"bits": 4}},
+        "activations": {"fixed": {"bits": 4}},
+        "weight_scale": "per_group",
+        "group_size": 2,
+    }
+    document = convert({"default": default}, PrecisionDocument, where="w")
+    assert resolve(document, network, where="w").weights == {}
