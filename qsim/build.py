@@ -21,7 +21,7 @@ from qsim.network.pointwise import Multiply, Scale
 from qsim.network.pools import AveragePool
 from qsim.network.weights import Weights
 from qsim.parameters import bias_levels, quantize_weights, raise_low_scales
-from qsim.precision import Precision, keeps_levels
+from qsim.precision import Precision
 from qsim.program import Arithmetic, Program, Recurrence, stands_for
 from qsim.program_checks import (
     check_accumulator,
@@ -31,6 +31,7 @@ from qsim.program_checks import (
     check_softmax,
 )
 from qsim.recurrent_layers import Operand, make_cell
+from qsim.rounded_tensors import keeps_levels
 from qsim.stand_in import stand_in
 
 

@@ -26,8 +26,9 @@ from qsim.network.layers import MatMul
 from qsim.network.pointwise import FloatStep
 from qsim.network.weights import Weights
 from qsim.onnx_runtime import zero_point_of
-from qsim.precision import Granularity, Precision, keeps_levels
+from qsim.precision import Granularity, Precision
 from qsim.requantize import REQUANTIZERS, Name, Requantizer
+from qsim.rounded_tensors import keeps_levels
 from qsim.runtime_curves import is_runtime_curve
 
 

@@ -9,7 +9,8 @@ from qsim.network.graph import Network
 from qsim.network.layers import Add, Conv, Flatten, Linear, Relu
 from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.table import read_network
-from qsim.precision import PrecisionDocument, resolve, rounded_tensors
+from qsim.precision import PrecisionDocument, resolve
+from qsim.rounded_tensors import rounded_tensors
 
 WEIGHTS, ACTIVATIONS = {"fixed": {"bits": 4}}, {"fixed": {"bits": 4, "signed": False}}
 

@@ -82,7 +82,10 @@ def test_imports_point_one_way(path):
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("import qsim.cli; qsim.cli._parser()", ["numpy", "numba", "pandas", "matplotlib", "rich"]),
+        (
+            "import qsim.cli; qsim.cli.make_parser()",
+            ["numpy", "numba", "pandas", "matplotlib", "rich"],
+        ),
         ("import qsim.catalogue", ["pandas", "matplotlib"]),
         ("import qsim.evaluate, qsim.report.tables", ["pandas", "matplotlib"]),
         ("import hwmodels.fpga", ["qsim", "numba", "pandas", "matplotlib"]),

@@ -6,7 +6,8 @@ from qsim.formats import Fixed, Msq
 from qsim.network.graph import Network
 from qsim.network.layers import Add, Conv, Flatten, Linear, Relu
 from qsim.network.pools import MaxPool
-from qsim.precision import Granularity, Precision, rounded_tensors
+from qsim.precision import Granularity, Precision
+from qsim.rounded_tensors import rounded_tensors
 from qsim.work import work_table
 
 FOUR, EIGHT = Fixed(4), Fixed(8, signed=False)

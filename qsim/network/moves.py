@@ -6,7 +6,16 @@ Axes and shapes are those of one image's tensor, without the batch.
 from math import prod
 
 from qsim.errors import NetworkError
-from qsim.network.layers import LARGEST_SIDE, Layer, Shape, Side, one_shape, pair, shape_text
+from qsim.network.layers import (
+    LARGEST_SIDE,
+    Layer,
+    Shape,
+    Side,
+    image_shape,
+    one_shape,
+    pair,
+    shape_text,
+)
 
 
 class Reshape(Layer, tag="reshape", frozen=True, kw_only=True):
@@ -82,9 +91,7 @@ class Upsample(Layer, tag="upsample", frozen=True, kw_only=True):
             raise ValueError(f"factor must be 1 to {LARGEST_SIDE:,}")
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        read = one_shape(shapes)
-        if len(read) != 3:
-            raise NetworkError(f"reads an image of channels, height, width, not {shape_text(read)}")
+        read = image_shape(shapes)
         height, width = pair(self.factor)
         return (read[0], read[1] * height, read[2] * width)
 

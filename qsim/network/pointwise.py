@@ -9,7 +9,16 @@ from typing import Literal
 import numpy as np
 
 from qsim.errors import NetworkError
-from qsim.network.layers import LARGEST_SIDE, Layer, Shape, Side, one_shape, pair, shape_text
+from qsim.network.layers import (
+    LARGEST_SIDE,
+    Layer,
+    Shape,
+    Side,
+    image_shape,
+    one_shape,
+    pair,
+    shape_text,
+)
 
 
 class Curve(Layer, frozen=True, kw_only=True):
@@ -159,10 +168,7 @@ class Resize(FloatStep, tag="resize", frozen=True, kw_only=True):
             raise ValueError(f"size must be 1 to {LARGEST_SIDE:,}")
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        read = one_shape(shapes)
-        if len(read) != 3:
-            raise NetworkError(f"reads an image of channels, height, width, not {shape_text(read)}")
-        return (read[0], *pair(self.size))
+        return (image_shape(shapes)[0], *pair(self.size))
 
 
 PointwiseRow = (

@@ -16,7 +16,7 @@ from qsim.network.moves import Upsample
 from qsim.network.pointwise import Scale
 from qsim.network.roundings import Identity
 from qsim.onnx_reader.qonnx_draft import Draft, Product
-from qsim.precision import rounded_tensors
+from qsim.rounded_tensors import rounded_tensors
 
 Held = tuple  # the format of a tensor and its scale, None where it is float
 
