@@ -63,6 +63,7 @@ class Lowering:
         self.weights: Weights = {}
         self._reads: dict[str, int] = {}
         self._made = 0
+        self._numbers: dict[str, int] = {}
         self._names: dict[str, list[str]] = {}
         for name in (*graph.outputs, *(name for node in graph.nodes for name in node.inputs)):
             self._reads[name] = self._reads.get(name, 0) + 1
@@ -144,10 +145,9 @@ class Lowering:
         path = stored.removesuffix(".weight") if stored.endswith(".weight") else _path_of(node)
         clean = re.sub(r"[\s\x00-\x1f\x7f]", "_", path)[:LONGEST_NAME].strip(".") or node.kind
         first = clean = clean + suffix
-        number = 1
         while clean in self.layers or clean == INPUT:
-            number += 1
-            clean = f"{first}_{number}"
+            self._numbers[first] = self._numbers.get(first, 1) + 1
+            clean = f"{first}_{self._numbers[first]}"
         return clean
 
     def add(self, node: OnnxNode, layer: Layer, arrays: dict[str, Any] | None = None) -> Shape:

@@ -31,6 +31,8 @@ FUNCTIONS: list[tuple[str, dict, Callable]] = [
     ("Silu", {}, lambda x: x / (1 + np.exp(-x))),
     ("HardSwish", {}, lambda x: x * np.clip(x + 3, 0, 6) / 6),
 ]
+with np.errstate(over="ignore"):
+    WANTED = [(kind, attributes, function(POINTS)) for kind, attributes, function in FUNCTIONS]
 OF_VALUES: dict[str, Callable] = {
     "Add": np.add,
     "Clip": lambda x, low=-np.inf, high=np.inf: np.clip(x, low, high),
@@ -123,6 +125,8 @@ def _try_functions(index: _Index, anchor: OnnxNode) -> None:
             break
         roots.append(following)
     for source in _sources(index, anchor):
+        if len(index.readers.get(source, ())) < 2:  # each of the functions is x times one of x
+            continue
         for root in reversed(roots):
             group = _group(index, root, source)
             if (
@@ -213,8 +217,7 @@ def _named(index: _Index, group: list[OnnxNode], source: str) -> tuple[str, dict
                 given += [node.attributes["alpha"], node.attributes["beta"]]
             values[node.outputs[0]] = np.asarray(OF_VALUES[node.kind](*given), np.float64)
         made = np.broadcast_to(values[group[-1].outputs[0]], POINTS.shape)
-        for kind, attributes, function in FUNCTIONS:
-            wanted = function(POINTS)
+        for kind, attributes, wanted in WANTED:
             if (np.abs(made - wanted) <= NEAR * np.maximum(1.0, np.abs(wanted))).all():
                 return kind, attributes
     return None

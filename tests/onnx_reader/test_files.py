@@ -1,5 +1,8 @@
 """Files that hold no model, or claim what they do not hold: one sentence each."""
 
+from itertools import pairwise
+from time import perf_counter
+
 import numpy as np
 import onnx
 import pytest
@@ -342,6 +345,26 @@ W = numpy_helper.from_array(np.ones(2, np.float32), "w")
 )  # fmt: skip
 def test_a_graph_that_is_not_well_made_is_refused(made, tensors, reason, tmp_path):
     assert_refused(written(tmp_path, model_of(made, tensors)), reason)
+
+
+def test_many_nodes_of_one_name_are_read_in_seconds(tmp_path):
+    names = ["x", *(f"t{i}" for i in range(2999)), "y"]
+    made = [helper.make_node("Relu", [a], [b], name="relu") for a, b in pairwise(names)]
+    start = perf_counter()
+    layers = read_onnx(written(tmp_path, model_of(made))).network.layers
+    assert perf_counter() - start < 20  # a second; where each anchor is tried on its own, 75
+    assert [layer.name for layer in layers[:3]] == ["relu", "relu_2", "relu_3"]
+    assert len({layer.name for layer in layers}) == 3000
+
+
+def test_constants_without_end_are_refused(tmp_path):
+    """Each of a size that is read, and together more than that."""
+    side = numpy_helper.from_array(np.array([2**13, 2**13]), "s")
+    made = [helper.make_node("Expand", ["w1", "s"], [f"e{i}"], name=f"e{i}") for i in range(100)]
+    made.append(helper.make_node("Sum", ["x", *(f"e{i}" for i in range(100))], ["y"]))
+    one = numpy_helper.from_array(np.ones(1, bool), "w1")
+    reason = "Expand 'e4': the graph makes over 268,435,456 values of its constants"
+    assert_refused(written(tmp_path, model_of(made, [side, one])), reason)
 
 
 def test_graphs_in_graphs_are_refused(tmp_path):
