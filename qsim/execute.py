@@ -268,12 +268,17 @@ def _rounding_layer(program: Program, node: Node, x: Sums) -> Sums:
 
 def _normed(program: Program, node: Node, x: Levels) -> Sums:
     """Levels scaled by a batch norm of its own, its offset added to them; or, where the arithmetic
-    has integer biases alone, as an integer to 2**NORM_BITS times the levels."""
+    has integer biases alone, as an integer to 2**NORM_BITS times the levels. There a factor of less
+    than 2**-24 of the largest counts as 0: no register would hold the offset in its steps."""
     factor, offset = normalisation(node, program.real)
+    integer_offset = program.arithmetic.requantizer.real_bias == "none"
+    if integer_offset:
+        least = np.abs(factor).max(initial=0) * np.float32(2.0**-24)
+        factor = np.where(np.abs(factor) < least, np.float32(0), factor)
     sign, magnitude = np.sign(factor).astype(np.int64), np.abs(factor)
     levels = by_channel(sign, x.levels) * x.levels
     scale = np.float64(x.scale) * np.where(magnitude == 0, np.float32(1), magnitude)
-    if program.arithmetic.requantizer.real_bias != "none":
+    if not integer_offset:
         return Sums(((levels, scale),), offset)
     levels, scale = levels.astype(np.int64) << NORM_BITS, scale / 2**NORM_BITS
     steps = np.rint(offset.astype(np.float64) / scale)

@@ -3,6 +3,8 @@
 The oracle shares no composition of bounds, offsets and terms with the run or its check.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from programs import program_for
@@ -377,3 +379,24 @@ def test_bounds_hold_for_levels_that_round_in_their_own_way():
         levels = execute(program, images)["c"].value.levels
         assert (levels[:, 0] == 2).all()  # 1.2 in steps of 0.5527
         assert (levels[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("requantize", ["onnx", "shift", "tflite", "tflite-builtin"])
+def test_a_pruned_channel_of_a_batch_norm_of_its_own_is_its_offset(requantize):
+    layers = (BatchNorm(name="bn"), Relu(name="r"), Conv(name="c", out_channels=2, kernel=1))
+    network = Network("n", (3, 4, 4), layers)
+    values = seeded_weights(network, 0) | {
+        "bn.weight": np.array([1.0, 2.0**-40, -0.5], np.float32),
+        "bn.running_var": np.full(3, 1, np.float32),
+        "bn.bias": np.array([0.1, 0.75, 0.2], np.float32),
+        "bn.running_mean": np.zeros(3, np.float32),
+    }
+    network = replace(network, layers=(BatchNorm(name="bn", epsilon=0.0), *layers[1:]))
+    program, images = program_for(
+        network, {"fixed": {"bits": 8}}, activations=8, signed=True, values=values,
+        requantize=requantize,
+    )  # fmt: skip
+    steps = execute(program, images)
+    assert count_checked(program, steps, 100)[1] == []
+    assert_every_layer_is_its_float_function(program, steps, atol=0.01)
+    np.testing.assert_allclose(real(steps["bn"].unrounded)[:, 1], 0.75, atol=0.01)

@@ -16,18 +16,19 @@ from qsim.verify.places import levels_under, window_of
 def normed(program: Program, node: Node, x: Levels, at: tuple[int, ...]) -> Element:
     """One value that a batch norm of its own makes."""
     names = ("weight", "bias", "running_mean", "running_var")
-    gamma, beta, mean, variance = (
-        np.float64(program.real[f"{node.name}.{n}"][at[1]]) for n in names
-    )
-    factor = gamma / np.sqrt(variance + node.layer.epsilon)
-    offset, factor = float(np.float32(beta + (0.0 - mean) * factor)), np.float32(factor)
-    level, magnitude = int(x.levels[at]), abs(factor) if factor else np.float32(1)
-    scale = float(np.float64(x.scale) * np.float64(magnitude))
-    total = level * int(np.sign(factor))
-    if program.arithmetic.requantizer.real_bias != "none":
+    held = [program.real[f"{node.name}.{n}"].astype(np.float64) for n in names]
+    factors = held[0] / np.sqrt(held[3] + node.layer.epsilon)
+    _, beta, mean, _ = (array[at[1]] for array in held)
+    offset = float(np.float32(beta + (0.0 - mean) * factors[at[1]]))
+    factor, largest = np.float32(factors[at[1]]), np.abs(factors.astype(np.float32)).max()
+    integer_offset = program.arithmetic.requantizer.real_bias == "none"
+    if integer_offset and float(abs(factor)) < float(largest) / 2**24:
+        factor = np.float32(0)
+    total = int(x.levels[at]) * int(np.sign(factor))
+    scale = float(x.scale) * float(abs(factor) if factor else 1)
+    if not integer_offset:
         return Element(((total, scale),), offset)
-    scale /= 256
-    return Element(((256 * total + round(offset / scale), scale),))
+    return Element(((256 * total + round(offset / (scale / 256)), scale / 256),))
 
 
 def multiplied(inputs: list[Levels], at: tuple[int, ...]) -> Element:
