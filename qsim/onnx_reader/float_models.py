@@ -101,7 +101,10 @@ def tensors_of(low: Lowering, node: OnnxNode) -> list[Value | np.ndarray | None]
     input is left out."""
     tensors = [low.tensors[name] if name else None for name in node.inputs]
     if node.kind in SHAPE_ALONE and isinstance(tensors[0], Value):
-        return [folding.standing_for(tensors[0].shape)]
+        try:
+            return [folding.standing_for(tensors[0].shape)]
+        except folding.MISFITS:
+            raise low.refusal(node, f"it reads a tensor of {tensors[0].shape}, too many") from None
     return tensors
 
 

@@ -357,6 +357,12 @@ def test_many_nodes_of_one_name_are_read_in_seconds(tmp_path):
     assert len({layer.name for layer in layers}) == 3000
 
 
+def test_the_shape_of_a_tensor_without_end_is_refused(tmp_path):
+    made = nodes(("Shape", ["x"], ["s"]), ("Reshape", ["x", "s"], ["y"]))
+    path = written(tmp_path, model_of(made, sides=(1, *[2**20] * 4)))
+    assert_refused(path, "Shape 'shape': it reads a tensor of")
+
+
 def test_constants_without_end_are_refused(tmp_path):
     """Each of a size that is read, and together more than that."""
     side = numpy_helper.from_array(np.array([2**13, 2**13]), "s")
