@@ -236,7 +236,7 @@ def _weights_source(workload: Workload) -> str:
     if workload.document.weights is not None:
         return workload.document.weights
     if workload.model.weights is not None or workload.model.program is not None:
-        return f"of {workload.document.network}"
+        return f"those of {workload.model_name}"
     return f"seeded random weights (seed {workload.document.execute.seed})"
 
 

@@ -111,6 +111,12 @@ class Workload:
         return self.model.network
 
     @property
+    def model_name(self) -> str:
+        """The name of its model, without parameters."""
+        document = self.document.network
+        return document if isinstance(document, str) else next(iter(document))
+
+    @property
     def name(self) -> str:
         """The name of its file, or of its network where it has none."""
         return self.path.stem if self.path.suffix in SUFFIXES else self.path.name

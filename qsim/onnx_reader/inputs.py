@@ -35,7 +35,8 @@ def feeds(graph: OnnxGraph, options: OnnxOptions) -> Fed:
     free = [name for name in graph.inputs if name not in options.constants]
     if len(free) != 1:
         listed = ", ".join(repr(name) for name in free) or "none"
-        others = f"; fix the others, as constants: {{{free[-1]}: 0}}" if free else ""
+        fixed = ", ".join(f"{name}: 0" for name in free[1:])
+        others = f"; fix the others, by --set 'constants={{{fixed}}}'" if free else ""
         raise QsimError(f"{path}: a network has one input, this has {listed}{others}")
     sides = graph.inputs[free[0]]
     if len(sides) < 2:
@@ -65,7 +66,7 @@ def wanted_output(graph: OnnxGraph, options: OnnxOptions) -> str:
     if len(graph.outputs) > 1:
         listed = ", ".join(repr(name) for name in graph.outputs)
         raise QsimError(
-            f"{graph.path}: has the results {listed}; a network has one, choose it by output"
+            f"{graph.path}: has the results {listed}; a network has one, choose it by --set output=NAME"
         )
     return graph.outputs[0]
 
@@ -75,8 +76,8 @@ def _side(graph: OnnxGraph, name: str, side: int | str | None, dims: dict[str, i
     if known is None:
         called = f" {side!r}" if side else ""
         raise QsimError(
-            f"{graph.path}: its input {name!r} leaves a side{called} open; say what it is, as"
-            f" dims: {{{side or 'NAME'}: 128}}"
+            f"{graph.path}: its input {name!r} leaves a side{called} open; say what it is by"
+            f" --set 'dims={{{side or 'NAME'}: 128}}'"
         )
     if not 1 <= known <= LARGEST_SIDE:
         raise QsimError(f"{graph.path}: its input {name!r} has a side of {known}")
