@@ -66,7 +66,8 @@ def wanted_output(graph: OnnxGraph, options: OnnxOptions) -> str:
     if len(graph.outputs) > 1:
         listed = ", ".join(repr(name) for name in graph.outputs)
         raise QsimError(
-            f"{graph.path}: has the results {listed}; a network has one, choose it by --set output=NAME"
+            f"{graph.path}: has the results {listed}; a network has one, choose it by --set"
+            " output=NAME"
         )
     return graph.outputs[0]
 

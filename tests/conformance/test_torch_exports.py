@@ -49,7 +49,7 @@ def test_sides_left_open_are_said_by_name(tmp_path):
     ):
         read_onnx(path)
     with pytest.raises(
-        QsimError, match=r"leaves a side 'sequence' open; .* dims: \{sequence: 128\}"
+        QsimError, match=r"leaves a side 'sequence' open; .* --set 'dims=\{sequence: 128\}'"
     ):
         read_onnx(path, OnnxOptions(constants=constants))
     for length in (1, 3, 6):
