@@ -46,6 +46,8 @@ def test_codes_are_looked_up_from_the_lowest():
     assert look_up(table, np.zeros((0, 2), int), -1).shape == (0, 2)
     with pytest.raises(ValueError, match=r"codes 0 \.\. 2 are not all in -1 \.\. 1"):
         look_up(table, np.array([0, 2]), -1)
+    with pytest.raises(ValueError, match=r"codes -2 \.\. 1 are not all in -1 \.\. 1"):
+        look_up(table, np.array([1, -2]), -1)
 
 
 def test_a_relu_is_a_clip_from_0():
