@@ -41,12 +41,14 @@ class LayerSums:
 @dataclass(frozen=True)
 class Execution:
     """What running the integer program showed. Accuracies are shares of 1, None without labels;
-    there is none in float of a model that was quantized already, of which no float network is left.
+    there is none in float of a model that was quantized already, of which no float network is left,
+    and no images that it was calibrated on.
     """
 
     images: int
     weights_source: str
     images_source: str
+    calibration_source: str | None
     checked_outputs: int
     differences: list[str]
     accuracy: float | None
@@ -92,6 +94,7 @@ def measure(
         images=len(dataset.images),
         weights_source=_weights_source(workload),
         images_source=document.dataset or f"seeded uniform images (seed {document.seed})",
+        calibration_source=_calibration_source(workload, len(dataset.calibration)),
         checked_outputs=seen.checked,
         differences=seen.differences,
         accuracy=accuracy,
@@ -230,6 +233,15 @@ def _check_labels(labels: np.ndarray, network: Network, where: str) -> None:
             f"{where}: label {wrong[0]} is no class of network {network.name}, which has"
             f" {outputs[0]}"
         )
+
+
+def _calibration_source(workload: Workload, count: int) -> str | None:
+    if workload.model.program is not None:
+        return None
+    document = workload.document.execute
+    images = "image" if count == 1 else "images"
+    named = document.calibration_dataset or document.dataset
+    return f"{count:,} {images} of {named}" if named else f"{count:,} other seeded {images}"
 
 
 def _weights_source(workload: Workload) -> str:

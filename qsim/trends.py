@@ -1,10 +1,9 @@
 """Post-training quantization of the shipped digits network: what bits, granularity and mode cost.
 
 ``python -m qsim.trends`` prints accuracies on the 450 test images (with an ONNX file after it, of
-that float network): of weights of 8 to 3 bits, per
-layer and per channel, asymmetric and symmetric; of activations of 8 to 3 bits; and of weights whose
-channels are driven apart without a change of the function (whitepaper, arXiv 1806.08342, tables 2
-to 6 and appendix A).
+that float network): of weights of 8 to 3 bits, per layer and per channel, asymmetric and symmetric;
+of activations of 8 to 3 bits; and of weights whose channels are driven apart without a change of
+the function (whitepaper, arXiv 1806.08342, tables 2 to 6 and appendix A).
 """
 
 import sys

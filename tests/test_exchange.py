@@ -98,6 +98,32 @@ def test_what_is_exported_for_a_runtime_is_read_as_the_same_integers(capsys, tmp
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "source"),
+    [
+        ("digits-cnn", Options(), "1 other seeded image"),
+        ("digits-affine8", Options(), "256 images of digits"),
+        ("digits-cnn", Options(images="x.npy", calibration="digits"), "256 images of digits"),
+        ("digits-cnn", Options(images="x.npy"), "3 images of {}/x.npy"),
+    ],
+)
+def test_a_report_says_what_was_calibrated_on(tmp_path, monkeypatch, name, options, source):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", digits().images[:3])
+    found = evaluate(requested(name, options)).execution.calibration_source
+    assert found == source.format(tmp_path)
+
+
+def test_a_quantized_model_was_calibrated_elsewhere(capsys, tmp_path):
+    path = tmp_path / "d.onnx"
+    qsim(capsys, "export", "digits-cnn", *DIGITS, "--to", "qdq", "--out", path)
+    _, printed, _ = qsim(capsys, "evaluate", path)
+    assert "ranges      scales as the model has them" in printed
+    _, printed, _ = qsim(capsys, "evaluate", path, "--format", "json")
+    execution = json.loads(printed)["execution"]
+    assert execution.keys().isdisjoint({"range", "calibration", "calibration_source"})
+
+
 def test_an_export_keeps_an_arithmetic_that_its_form_has(capsys, tmp_path):
     out = tmp_path / "d.onnx"
     status, _, err = qsim(capsys, "export", "digits-cnn", *DIGITS, "--to", "qonnx", "--out", out)

@@ -114,6 +114,7 @@ def _execution(evaluation: Evaluation) -> Record:
     execution = evaluation.execution
     arithmetic = execution.program.arithmetic
     partial = arithmetic.accumulator.partial
+    calibrated = execution.calibration_source is not None
     return _known(
         {
             "bit_exact": execution.bit_exact,
@@ -124,8 +125,9 @@ def _execution(evaluation: Evaluation) -> Record:
             "accuracy": execution.accuracy,
             "float_accuracy": execution.float_accuracy,
             "requantize": arithmetic.requantize,
-            "range": arithmetic.range,
-            "calibration": describe_method(arithmetic.calibration_method),
+            "range": arithmetic.range if calibrated else None,
+            "calibration": describe_method(arithmetic.calibration_method) if calibrated else None,
+            "calibration_source": execution.calibration_source,
             "accumulator_bits": arithmetic.accumulator.bits,
             "accumulator_mode": arithmetic.accumulator.mode,
             "partial_register": partial and msgspec.structs.asdict(partial),

@@ -9,6 +9,7 @@ from rich.text import Text
 from qsim.calibrate.methods import describe as describe_method
 from qsim.evaluate import Evaluation
 from qsim.kernels.accumulator import Accumulator
+from qsim.measure import Execution
 from qsim.network.graph import summary
 from qsim.price import Comparison, Pricing
 from qsim.report.records import design_row, layer_rows, precision_rows
@@ -90,10 +91,10 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
         ),
         (
             "arithmetic",
-            f"{_registers(arithmetic.accumulator)}; requantize: {arithmetic.requantize}; "
-            + _ranges(evaluation)
+            f"{_registers(arithmetic.accumulator)}; requantize: {arithmetic.requantize}"
             + ("; integers only" if arithmetic.integer_only else ""),
         ),
+        ("ranges", _ranges(execution)),
     ]
     if execution.float_layers:
         lines.append(("in float", _some(execution.float_layers)))
@@ -109,13 +110,13 @@ def _execution_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
     return lines
 
 
-def _ranges(evaluation: Evaluation) -> str:
+def _ranges(execution: Execution) -> str:
     """Where the scales come from."""
-    if evaluation.workload.model.program is not None:
+    if execution.calibration_source is None:
         return "scales as the model has them"
-    arithmetic = evaluation.execution.program.arithmetic
+    arithmetic = execution.program.arithmetic
     method = describe_method(arithmetic.calibration_method)
-    return f"range: {arithmetic.range}; calibration: {method}"
+    return f"weights: {arithmetic.range}; activations: {method} over {execution.calibration_source}"
 
 
 def _registers(accumulator: Accumulator) -> str:
