@@ -6,16 +6,37 @@ from typing import Literal
 import msgspec
 
 Status = Literal[
-    "verified", "derived", "recalled", "quoted", "blog", "abstract", "code", "calibrated", "assumed"
+    "verified",
+    "derived",
+    "digitised",
+    "measured",
+    "synthesised",
+    "recalled",
+    "quoted",
+    "blog",
+    "text",
+    "abstract",
+    "code",
+    "calibrated",
+    "assumed",
+    "unknown",
 ]
+DECIDES_NOTHING = ("recalled", "unknown")  # printed with their mark; no test rests on them
 
 
 class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A number, how far it is to be trusted, and where it is from; its unit is in its key."""
+    """A number, how far it is to be trusted, and where it is from; its unit is in its key.
 
-    value: float
+    value   None: not known; what depends on it is absent, and ``source`` says why
+    """
+
+    value: float | None
     status: Status
     source: str
+
+    def __post_init__(self):
+        if (self.value is None) != (self.status == "unknown"):
+            raise ValueError("a figure without a value has the status unknown, and no other has it")
 
 
 HERE = Path(__file__).parent

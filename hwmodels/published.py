@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from hwmodels.documents import nearest, read_document
-from hwmodels.fpga import GemmDesign
+from hwmodels.fpga.gemm import GemmDesign
 from hwmodels.provenance import Status
 from hwmodels.work import WorkTable
 

@@ -2,26 +2,37 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+
+Kind = Literal["conv", "linear", "matmul", "recurrent"]
+MultiplyScheme = Literal["fixed", "ternary", "binary", "float"]
+ShiftScheme = Literal["sp2", "power_of_two"]
+ActivationScheme = Literal["unsigned", "signed", "plus_minus_one", "float"]
 
 
 @dataclass(frozen=True)
 class LayerWork:
-    """The work of one convolution or linear layer for one image; a linear layer is a convolution
-    of 1 x 1 over 1 x 1.
+    """The products of one layer for one image, as a convolution; a linear layer is a convolution of
+    1 x 1 over 1 x 1, or over as many positions as it has rows to multiply.
 
-    rows_multiply      output channels whose weights are multiplied
+    kind               of a "matmul" the second operand is a tensor, not weights: groups are its
+                       batch, positions the rows of the first operand; of a "recurrent" layer there
+                       are two entries, of its input and of its own state
+    rows_multiply      output channels whose weights are multiplied, selected or counted
     rows_shift_add     output channels whose weights are shifted and added
+    multiplied_as, shifted_as   what the weights of either kind are
     weight_bits, activation_bits   stored width of the operands
+    activation_scheme  what the activations are
     stored_values, stored_bits     of its result, once pooled and rounded
     added_values                   of the other operands of an addition into its result, read at
                                    ``stored_bits``
-    in_float           whether it is computed in floating point
+    sequential         how many of its positions must follow one another: steps of a state, else 1
     """
 
     name: str
-    kind: str
+    kind: Kind
     in_channels: int
     out_channels: int
     kernel_h: int
@@ -38,17 +49,40 @@ class LayerWork:
     stored_values: int
     stored_bits: int
     added_values: int = 0
-    in_float: bool = False
+    multiplied_as: MultiplyScheme = "fixed"
+    shifted_as: ShiftScheme = "sp2"
+    activation_scheme: ActivationScheme = "unsigned"
+    sequential: int = 1
+
+    @property
+    def in_float(self) -> bool:
+        """Whether it is computed in floating point."""
+        return "float" in (self.multiplied_as, self.activation_scheme)
+
+    @property
+    def depth(self) -> int:
+        """Products of one sum: in-channels of a group times the kernel's area."""
+        return self.in_channels // self.groups * self.kernel_h * self.kernel_w
+
+    @property
+    def positions(self) -> int:
+        """Output positions: height times width."""
+        return self.out_h * self.out_w
+
+    @property
+    def operand_values(self) -> int:
+        """Values of the second operand: weights, or a tensor's."""
+        return self.out_channels * self.depth
 
     @property
     def weights(self) -> int:
-        """Weights, without biases."""
-        return self.out_channels * self.in_channels // self.groups * self.kernel_h * self.kernel_w
+        """Weights, without biases; none of a product of two tensors."""
+        return 0 if self.kind == "matmul" else self.operand_values
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates."""
-        return self.weights * self.out_h * self.out_w
+        return self.operand_values * self.positions
 
     @property
     def weight_bytes(self) -> float:
@@ -59,7 +93,8 @@ class LayerWork:
     def input_bytes(self) -> float:
         """Bytes of the packed activations read, each once, with those that are added."""
         read = self.in_channels * self.in_h * self.in_w * self.activation_bits
-        return (read + self.added_values * self.stored_bits) / 8
+        second = (self.operand_values - self.weights) * self.weight_bits
+        return (read + second + self.added_values * self.stored_bits) / 8
 
     @property
     def output_bytes(self) -> float:
@@ -68,10 +103,43 @@ class LayerWork:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One layer of any kind, in the order in which a network is computed, and the tensor that it
+    makes, which has its name.
+
+    kind           the layer's type: "conv", "relu", "add", ..., "input" of the network's input
+    reads          the tensors it reads
+    values, bits   of its tensor for one image, and of each value as it is stored
+    is_stored      whether its tensor goes to memory; else what reads it goes on with it at once
+    parameters     trainable values, with the weights
+    weights, weight_bits   that it multiplies by, and the bits of each as they are stored
+    rows           output channels of its weights: as many scales as a scale per channel needs
+    macs           multiply-accumulates for one image
+    """
+
+    name: str
+    kind: str
+    reads: tuple[str, ...]
+    values: int
+    bits: int
+    is_stored: bool = True
+    parameters: int = 0
+    weights: int = 0
+    weight_bits: int = 32
+    rows: int = 0
+    macs: int = 0
+
+
+@dataclass(frozen=True)
 class WorkTable:
-    """The work of a network: its layers with products, in order."""
+    """The work of a network: its layers with products, in order, and all its steps, in order.
+
+    layers   what products cost
+    steps    batch norms folded, as it is executed: what is stored and when it is last read
+    """
 
     layers: tuple[LayerWork, ...]
+    steps: tuple[Step, ...] = ()
 
     def __iter__(self) -> Iterator[LayerWork]:
         return iter(self.layers)

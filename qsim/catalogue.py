@@ -1,7 +1,7 @@
 """What comes with qsim, as rows of text for `qsim list`."""
 
-from hwmodels import fpga
 from hwmodels.documents import read_document
+from hwmodels.fpga.device import device_names, load_device
 from qsim import shipped, zoo
 from qsim.network.layers import shape_text
 from qsim.report.formats import rows as format_rows
@@ -40,8 +40,8 @@ def formats() -> Rows:
 def devices() -> Rows:
     """The shipped devices with what they have."""
     rows = []
-    for name in fpga.device_names():
-        device = fpga.load_device(name)
+    for name in device_names():
+        device = load_device(name)
         rows.append(
             {
                 "device": name,

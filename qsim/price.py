@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwmodels import fpga
 from hwmodels.documents import nearest
 from hwmodels.errors import InputError
+from hwmodels.fpga import gemm
+from hwmodels.fpga.device import Fpga, load_device
 from hwmodels.published import Cell, PublishedTable, departures, read_published
 from hwmodels.work import WorkTable
 from qsim import shipped
 from qsim.errors import WorkloadError
-from qsim.network.graph import Network
-from qsim.network.layers import MatMul
 from qsim.workload import HardwareDocument, Workload
 
 LABELS = {"lut6": "LUT", "dsp": "DSP", "bram_36kb": "BRAM 36 Kb"}  # resources as they are printed
@@ -37,9 +36,9 @@ class Pricing:
     """A work table on one design. ``fits`` is None where the LUTs are not known."""
 
     document: HardwareDocument
-    device: fpga.Fpga
+    device: Fpga
     work: WorkTable
-    cost: fpga.GemmCost
+    cost: gemm.GemmCost
     efficiency: float
     excess: dict[str, float]
     fits: bool | None
@@ -61,32 +60,20 @@ def price(workload: Workload, index: int, work: WorkTable) -> Pricing:
     """
     document = workload.document.hardware[index]
     where = f"{workload.path}: hardware[{index}]"
-    _check_layers(workload.network, where)
     try:
-        device = fpga.load_device(document.fpga)
+        device = load_device(document.fpga)
     except InputError as error:
         raise WorkloadError(f"{where}.fpga: {error}") from None
     _check_operands(work, document.design, f"{where}.design")
-    efficiency = fpga.load_constants().compute_efficiency.value
-    cost = fpga.evaluate(work, document.design, device, efficiency=efficiency)
+    efficiency = gemm.load_constants().compute_efficiency.value
+    cost = gemm.evaluate(work, document.design, device)
     comparisons = _compare(workload, document, work, cost, where)
-    excess = fpga.excess(cost, device)
+    excess = gemm.excess(cost, device)
     fits = False if excess else None if np.isnan(cost.lut) else True
     return Pricing(document, device, work, cost, efficiency, excess, fits, comparisons)
 
 
-def _check_layers(network: Network, where: str) -> None:
-    """Refuse layers whose products are not in the table of work."""
-    for node in network.nodes.values():
-        if node.is_recurrent or isinstance(node.layer, MatMul):
-            kind = node.layer.__struct_config__.tag
-            raise WorkloadError(
-                f"{where}: layer {node.name!r} is of type {kind}, whose products this model does"
-                " not price; leave out the hardware"
-            )
-
-
-def _check_operands(work: WorkTable, design: fpga.GemmDesign, where: str) -> None:
+def _check_operands(work: WorkTable, design: gemm.GemmDesign, where: str) -> None:
     if not work.layers:
         raise WorkloadError(f"{where}: the network has no convolution or linear layer to price")
     for layer in work:
@@ -112,7 +99,7 @@ def _check_operands(work: WorkTable, design: fpga.GemmDesign, where: str) -> Non
 
 
 def _compare(
-    workload: Workload, document: HardwareDocument, work: WorkTable, cost: fpga.GemmCost, where: str
+    workload: Workload, document: HardwareDocument, work: WorkTable, cost: gemm.GemmCost, where: str
 ) -> list[Comparison]:
     if document.published is None:
         return []
@@ -135,7 +122,7 @@ def _compare(
         "bram_36kb": cost.bram_36kb,
     }
     return [
-        Comparison(cell, float(ours[cell.quantity]), cell.key in fpga.fitted_cells())
+        Comparison(cell, float(ours[cell.quantity]), cell.key in gemm.fitted_cells())
         for cell in table.cells
         if (cell.network, cell.design) == (network.name, document.name)
     ]

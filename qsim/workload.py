@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from hwmodels.documents import nearest, read_document
-from hwmodels.fpga import GemmDesign
+from hwmodels.fpga.gemm import GemmDesign
 from qsim import shipped
 from qsim.errors import NetworkError, WorkloadError
 from qsim.model import SUFFIXES, Model, ModelDocument, load_model

@@ -457,25 +457,28 @@ def test_a_network_without_products_has_nothing_to_price(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "layer", "problem"),
+    ("shape", "layer", "macs"),
     [
-        ([6, 4], {"name": "rnn", "type": "lstm", "hidden": 3}, "'rnn' is of type lstm"),
-        ([6, 4], {"name": "rnn", "type": "gru", "hidden": 3}, "'rnn' is of type gru"),
-        ([6, 6], {"name": "m", "type": "matmul", "inputs": ["input"] * 2}, "'m' is of type matmul"),
+        ([6, 4], {"name": "rnn", "type": "lstm", "hidden": 3}, [6 * 12 * 4, 6 * 12 * 3]),
+        ([6, 4], {"name": "rnn", "type": "gru", "hidden": 3}, [6 * 9 * 4, 6 * 9 * 3]),
+        ([6, 6], {"name": "m", "type": "matmul", "inputs": ["input"] * 2}, [6 * 6 * 6]),
     ],
 )
-def test_a_layer_that_is_not_priced_is_executed_alone(capsys, tmp_path, shape, layer, problem):
-    path = own_network(tmp_path, [], hardware=workload()["hardware"])
-    (tmp_path / "net.yaml").write_text(yaml.safe_dump({"input": shape, "layers": [layer]}))
-    status, _, err = qsim(capsys, "evaluate", path)
-    assert status == 2
-    assert f"hardware[0]: layer {problem}, whose products this model does not price" in err
+def test_products_of_states_and_tensors_are_executed_and_priced(
+    capsys, tmp_path, shape, layer, macs
+):
     eight = {"default": {"weights": {"fixed": {"bits": 8}}, "activations": {"fixed": {"bits": 8}}}}
-    path = own_network(tmp_path, [], execute={"images": 2}, precision=eight)
+    hardware = workload()["hardware"]
+    hardware[0] = {"fpga": "xc7z020", "design": hardware[0]["design"] | {
+        "weight_bits": 8, "activation_bits": 8
+    }}  # fmt: skip
+    path = own_network(tmp_path, [], execute={"images": 2}, precision=eight, hardware=hardware[:1])
     (tmp_path / "net.yaml").write_text(yaml.safe_dump({"input": shape, "layers": [layer]}))
-    status, out, err = qsim(capsys, "evaluate", path)
+    status, out, err = qsim(capsys, "evaluate", path, "--format", "json")
     assert (status, err) == (0, "")
-    assert "bit-exact: yes" in out
+    document = json.loads(out)
+    assert document["execution"]["bit_exact"]
+    assert [row["macs"] for row in document["hardware"][0]["layers"]] == macs
 
 
 def test_a_network_in_floating_point_has_nothing_to_check(capsys, tmp_path):

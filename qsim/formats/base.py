@@ -91,6 +91,8 @@ class Facts:
 
     bits           of a stored value
     roles          what may have it: "weights", "activations", "gradients"
+    scheme         what its weights are to a processing element: "float", "fixed", "ternary" (-1, 0,
+                   +1), "binary" (-1, +1), "sp2" or "power_of_two"
     datapath       how a processing element multiplies by such a weight
     granularities  what may have a scale of its own: "per_channel" (row), "per_tensor", "per_group";
                    the first is the default
@@ -111,6 +113,7 @@ class Facts:
 
     bits: int
     roles: tuple[str, ...] = ("weights",)
+    scheme: str = "fixed"
     datapath: str = "multiply"
     granularities: tuple[str, ...] = ("per_channel", "per_tensor", "per_group")
     folds: bool = True
@@ -161,6 +164,12 @@ class Format(Facts, ABC):
     def levels(self) -> np.ndarray:
         """The distinct integer levels in rising order, int64, in steps of ``unit``."""
         return self._levels.copy()
+
+    @property
+    def scheme(self) -> str:
+        """What its weights are to a processing element: ternary or binary where the levels are."""
+        levels = tuple(self._levels)
+        return {(-1, 0, 1): "ternary", (-1, 1): "binary"}.get(levels, "fixed")
 
     @property
     def max_level(self) -> int:

@@ -19,6 +19,7 @@ class PowerOfTwo(Format):
 
     bits: int
 
+    scheme = "power_of_two"
     datapath = "shift_add"
     rounding_text = "nearest, a tie to the smaller magnitude"
     source = "MSQ (arXiv 2012.04240), its power-of-2 baseline"

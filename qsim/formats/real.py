@@ -13,6 +13,7 @@ class Float(Facts):
 
     example = ""
     bits = 32
+    scheme = "float"
     roles = ("weights", "activations")
     scale_text = "none"
     rounding_text = "none"

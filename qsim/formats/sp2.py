@@ -20,6 +20,7 @@ class Sp2(Format):
 
     bits: int
 
+    scheme = "sp2"
     datapath = "shift_add"
     rounding_text = "nearest, a tie to the smaller magnitude"
     source = "MSQ (arXiv 2012.04240), Eq. 8"

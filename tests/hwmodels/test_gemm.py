@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwmodels import fpga
 from hwmodels.errors import InputError
-from hwmodels.fpga import GemmDesign
+from hwmodels.fpga import gemm
+from hwmodels.fpga.device import device_names, load_device
+from hwmodels.fpga.gemm import GemmDesign
 from hwmodels.published import read_published
 from hwmodels.work import LayerWork, WorkTable
 from qsim import shipped
 from qsim.evaluate import evaluate
 from qsim.workload import load_workload
 
-ZEDBOARD = fpga.load_device("xc7z020")
+ZEDBOARD = load_device("xc7z020")
 FAST_DRAM = msgspec.structs.replace(
     ZEDBOARD, dram_gb_per_s=msgspec.structs.replace(ZEDBOARD.dram_gb_per_s, value=1e9)
 )
@@ -50,12 +51,12 @@ def designs(draw):
 
 
 def cost_of(table, design, device=ZEDBOARD, efficiency=1.0):
-    return fpga.evaluate(table, design, device, efficiency=efficiency)
+    return gemm.evaluate(table, design, device, efficiency=efficiency)
 
 
 @given(tables(), designs())
 def test_tile_cycles_equal_counting_the_tiles(table, design):
-    for layer, cycles in zip(table, fpga.layer_cycles(table, design), strict=True):
+    for layer, cycles in zip(table, gemm.layer_cycles(table, design), strict=True):
         channels = layer.in_channels // layer.groups
         area = layer.kernel_h * layer.kernel_w
         if channels < design.blk_in:
@@ -171,7 +172,7 @@ PUBLISHED = {
 def test_latencies_that_were_not_fitted_are_within_3_percent(resnet18, design):
     cell = PUBLISHED[design, "latency_ms"]
     assert cell.status == "blog"
-    assert cell.key not in fpga.fitted_cells()
+    assert cell.key not in gemm.fitted_cells()
     assert float(resnet18[design].cost.latency_s) * 1e3 == pytest.approx(cell.value, rel=0.03)
 
 
@@ -188,7 +189,7 @@ def test_speedups_are_within_3_percent_without_a_fitted_constant(resnet18, fixed
 def test_luts_of_d1_3_are_within_5_percent_and_dsps_saturate(resnet18):
     cell = PUBLISHED["D1-3", "lut"]
     assert cell.status == "quoted"
-    assert cell.key not in fpga.fitted_cells()
+    assert cell.key not in gemm.fitted_cells()
     assert float(resnet18["D1-3"].cost.lut) == pytest.approx(cell.value, rel=0.05)
     for design, pricing in resnet18.items():
         assert pricing.cost.dsp == pricing.device.dsp.value == PUBLISHED[design, "dsp"].value
@@ -198,39 +199,39 @@ def test_fitted_constants_give_back_what_they_were_fitted_to(resnet18):
     assert float(resnet18["D1-1"].cost.latency_s) * 1e3 == pytest.approx(100.7, rel=1e-4)
     for design in ("D1-1", "D2-1"):
         cell = PUBLISHED[design, "lut"]
-        assert cell.key in fpga.fitted_cells()
+        assert cell.key in gemm.fitted_cells()
         assert float(resnet18[design].cost.lut) == pytest.approx(cell.value, rel=1e-4)
 
 
 def test_every_fitted_cell_is_a_published_one():
     keys = {cell.key for cell in PUBLISHED.values()}
-    assert fpga.fitted_cells() <= keys
+    assert gemm.fitted_cells() <= keys
 
 
 def test_luts_are_unknown_where_nothing_was_calibrated():
     eight = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, weight_bits=8)
-    assert np.isnan(fpga.lut(eight, ZEDBOARD))
+    assert np.isnan(gemm.lut(eight, ZEDBOARD))
     other = msgspec.structs.replace(ZEDBOARD, name="other")
-    assert np.isnan(fpga.lut(GemmDesign(bat=1, blk_in=16, blk_out_fixed=16), other))
+    assert np.isnan(gemm.lut(GemmDesign(bat=1, blk_in=16, blk_out_fixed=16), other))
     widths = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, weight_bits=np.array([4, 8]))
-    assert np.isnan(fpga.lut(widths, ZEDBOARD)).tolist() == [False, True]
+    assert np.isnan(gemm.lut(widths, ZEDBOARD)).tolist() == [False, True]
 
 
 def test_what_does_not_fit_is_told_with_its_excess():
     design = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=64)
     cost = cost_of(WorkTable((_layer(),)), design)
-    over = fpga.excess(cost, ZEDBOARD)
+    over = gemm.excess(cost, ZEDBOARD)
     assert over == {"lut6": pytest.approx(2270 + 38.633 * 256 + 42 * 1024 - 53200)}
 
 
-@pytest.mark.parametrize("name", fpga.device_names())
+@pytest.mark.parametrize("name", device_names())
 def test_device_files_are_named_after_their_device(name):
-    assert fpga.load_device(name).name == name
+    assert load_device(name).name == name
 
 
 def test_an_unknown_device_is_refused_with_the_nearest():
     with pytest.raises(InputError, match="did you mean 'xc7z020'"):
-        fpga.load_device("xc7z02")
+        load_device("xc7z02")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,381 @@
+"""MSQ's FPGA design: two GEMM cores side by side, one of DSPs and one of LUTs.
+
+The DSP core computes the rows of multiplied weights, the LUT core those of shifted and added ones;
+both read the same activations. Every formula takes scalars or numpy arrays that broadcast over
+design parameters: per-layer results have the layers as their last axis.
+
+Source: MSQ, arXiv 2012.04240; the paper does not print the tiling, which is the one that meets its
+published latencies (see hwmodels/calibrated/msq_gemm.yaml for what was fitted).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import msgspec
+import numpy as np
+
+from hwmodels.documents import read_document
+from hwmodels.explain import formula, read, read_figure, reshaped
+from hwmodels.fpga.device import Fpga
+from hwmodels.outputs import Output
+from hwmodels.provenance import HERE, Figure, Status
+from hwmodels.work import WorkTable
+
+BRAM_36KB_BYTES = 36 * 1024 // 8
+
+
+LARGEST = {"hz": 1e12, "bits": 64, "elements": 2**40, "bytes": 2**40}  # of a design's parameters
+
+
+class GemmDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The design: ``bat`` images at a time, ``blk_in`` products per row and cycle, and rows per
+    cycle on either core. Each field may also be an array, all broadcasting together.
+
+    weight_bits, activation_bits   the widest operands the cores take
+    *_buffer_elements   values held on chip; by default those of VTA's stock build for the Zynq-7020
+                        (MSQ's are not published); input and accumulators once for each image of bat
+    """
+
+    bat: int
+    blk_in: int
+    blk_out_fixed: int
+    blk_out_sp2: int = 0
+    clock_hz: float = 100e6
+    weight_bits: int = 4
+    activation_bits: int = 4
+    accumulator_bits: int = 32
+    input_buffer_elements: int = 2**15
+    weight_buffer_elements: int = 2**18
+    accumulator_buffer_elements: int = 2**15
+    instruction_buffer_bytes: int = 2**15
+
+    def __post_init__(self):
+        for name in self.__struct_fields__:
+            low = 0 if name.startswith("blk_out") else 1
+            high = LARGEST[name.rpartition("_")[2]] if name.endswith(tuple(LARGEST)) else 2**16
+            values = np.asarray(getattr(self, name), np.float64)
+            whole = name == "clock_hz" or (np.floor(values) == values).all()
+            if not (whole and ((values >= low) & (values <= high)).all()):
+                kind = "" if name == "clock_hz" else "a whole number from "
+                raise ValueError(f"{name} must be {kind}{low} to {high:,g}")
+        if np.any(np.asarray(self.blk_out_fixed) + np.asarray(self.blk_out_sp2) == 0):
+            raise ValueError("blk_out_fixed and blk_out_sp2 must not both be 0")
+
+
+class FittedFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A calibrated constant, the cells it was fitted to, and how."""
+
+    value: float
+    fitted_to: tuple[str, ...]
+    status: Status
+    source: str
+
+
+class GemmConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The calibrated constants of this model."""
+
+    paper: str
+    compute_efficiency: FittedFigure
+    lut_core_bits: tuple[int, int]
+    lut_base: FittedFigure
+    lut_per_fixed_mac: FittedFigure
+    lut_per_sp2_mac: dict[str, FittedFigure]
+
+
+@dataclass(frozen=True)
+class GemmCost:
+    """What a work table costs on a design: arrays of the designs' shape, or with a last axis of
+    layers where a name begins with ``layer_``. Latencies are per image: the time of a batch over
+    ``bat``. LUT is NaN where no constant was calibrated for the device and the operand widths.
+    """
+
+    layer_cycles: np.ndarray
+    layer_compute_s: np.ndarray
+    layer_dram_s: np.ndarray
+    layer_latency_s: np.ndarray
+    layer_utilization: np.ndarray
+    latency_s: np.ndarray
+    images_per_s: np.ndarray
+    gops: np.ndarray
+    peak_gops: np.ndarray
+    utilization: np.ndarray
+    dsp: np.ndarray
+    lut: np.ndarray
+    bram_36kb: np.ndarray
+    buffer_bytes: np.ndarray
+    dram_bytes: np.ndarray
+
+
+OUTPUTS = {
+    "latency_s": Output(
+        "latency per image", "s", "estimate",
+        ignores="pooling and additions (on the accumulators as they leave), filling the first"
+        " buffers, weights read more than once when they exceed their buffer",
+        validation="-0.6 % to +2.0 % on three published latencies of ResNet-18 that it was not"
+        " fitted to",
+    ),
+    "images_per_s": Output("throughput", "images/s", "estimate"),
+    "gops": Output("effective rate", "GOPS", "estimate"),
+    "peak_gops": Output(
+        "peak rate", "GOPS", "peak", validation="published peaks are 1.6 to 3 % above"
+    ),
+    "utilization": Output("PE utilization", "%", "estimate"),
+    "dsp": Output("DSP", "DSP", "count", of_device="dsp"),
+    "lut": Output(
+        "LUT", "LUT", "estimate", of_device="lut6", ignores="DMA, control, processor system"
+    ),
+    "bram_36kb": Output(
+        "BRAM 36 Kb", "BRAM", "estimate", of_device="bram_36kb",
+        ignores="how buffers split into blocks and ports",
+        validation="+21 % on D1-3; MSQ's buffers are not published, these are VTA's",
+    ),
+    "buffer_bytes": Output("on-chip buffers", "B", "count"),
+    "dram_bytes": Output(
+        "DRAM per image", "B", "count", ignores="pools and additions of what is stored already"
+    ),
+}  # fmt: skip
+
+
+@cache
+def load_constants() -> GemmConstants:
+    """The calibrated constants, from ``calibrated/msq_gemm.yaml``."""
+    return read_document(HERE / "calibrated" / "msq_gemm.yaml", GemmConstants)
+
+
+def evaluate(
+    work: WorkTable, design: GemmDesign, device: Fpga, *, efficiency: float | None = None
+) -> GemmCost:
+    """The cost of ``work`` on ``design`` in ``device``.
+
+    efficiency   share of the tile cycles' rate that is reached; None: the calibrated constant
+
+    A layer with rows for a core that the design lacks has infinite cycles.
+    """
+    rate = compute_efficiency() if efficiency is None else np.asarray(efficiency, np.float64)
+    cycles = layer_cycles(work, design)
+    compute_s = layer_compute_s(cycles, design, rate)
+    moved_bytes = layer_dram_bytes(work, design)
+    dram_s = layer_dram_s(moved_bytes, design, device)
+    by_layer_s = layer_latency_s(compute_s, dram_s)
+    total_s, peak = latency_s(by_layer_s), peak_gops(design)
+    effective = gops(work, total_s)
+    by_layer = {
+        "layer_cycles": cycles,
+        "layer_compute_s": compute_s,
+        "layer_dram_s": dram_s,
+        "layer_latency_s": by_layer_s,
+        "layer_utilization": layer_utilization(work, by_layer_s, peak),
+    }
+    bytes_on_chip = buffer_bytes(design)
+    by_design = {
+        "latency_s": total_s,
+        "images_per_s": images_per_s(total_s),
+        "gops": effective,
+        "peak_gops": peak,
+        "utilization": utilization(effective, peak),
+        "dsp": dsp(design, device),
+        "lut": lut(design, device),
+        "bram_36kb": bram_36kb(bytes_on_chip),
+        "buffer_bytes": bytes_on_chip,
+        "dram_bytes": dram_bytes(moved_bytes, design),
+    }
+    shape = np.broadcast_shapes(*(np.shape(value) for value in msgspec.structs.astuple(design)))
+    layers = (*shape, len(work.layers))
+    return GemmCost(
+        **{name: reshaped(value, layers) for name, value in by_layer.items()},
+        **{name: reshaped(value, shape) for name, value in by_design.items()},
+    )
+
+
+@formula
+def compute_efficiency():
+    """Share of the tile cycles' rate that the design reaches, fitted to one published latency."""
+    return _constant(load_constants().compute_efficiency, "compute_efficiency")
+
+
+@formula
+def layer_cycles(work: WorkTable, design: GemmDesign) -> np.ndarray:
+    """Output positions x input tiles x row tiles, group after group; the slower core decides.
+
+    Tile cycles of each layer for one pass of ``bat`` images. The rows of either core are taken to
+    spread evenly over the groups.
+    """
+    groups = work.column("groups")
+    positions = work.column("out_h") * work.column("out_w")
+    kernel_area = work.column("kernel_h") * work.column("kernel_w")
+    channels = work.column("in_channels") // groups
+    tiles_in = input_tiles(channels, kernel_area, _over_layers(design, "blk_in"))
+    tiles_out = np.maximum(
+        row_tiles(work.column("rows_multiply") / groups, _over_layers(design, "blk_out_fixed")),
+        row_tiles(work.column("rows_shift_add") / groups, _over_layers(design, "blk_out_sp2")),
+    )
+    return positions * groups * tiles_in * tiles_out
+
+
+@formula
+def input_tiles(channels, kernel_area, blk_in):
+    """Tiles of ``blk_in`` products: over the channels of each kernel position, or, where there are
+    fewer channels than that (a first layer), packed along the kernel."""
+    per_position = kernel_area * np.ceil(channels / blk_in)
+    packed = np.ceil(channels * kernel_area / blk_in)
+    return np.where(channels < blk_in, packed, per_position)
+
+
+@formula
+def row_tiles(rows, blk_out):
+    """Tiles of ``blk_out`` rows; infinite when there are rows and no core for them."""
+    tiles = np.ceil(rows / np.maximum(blk_out, 1))
+    return np.where(blk_out > 0, tiles, np.where(rows > 0, np.inf, 0))
+
+
+@formula
+def layer_compute_s(cycles, design: GemmDesign, efficiency):
+    """Cycles / (efficiency x clock) of each layer, for one image of the batch."""
+    rate = efficiency[..., None] * _over_layers(design, "clock_hz")
+    return cycles / rate / _over_layers(design, "bat")
+
+
+@formula
+def layer_dram_bytes(work: WorkTable, design: GemmDesign) -> np.ndarray:
+    """Bytes each layer moves for one pass of ``bat`` images: every weight once, and for each image
+    every activation that it reads, adds or stores once."""
+    per_image = work.column("input_bytes") + work.column("output_bytes")
+    return work.column("weight_bytes") + _over_layers(design, "bat") * per_image
+
+
+@formula
+def layer_dram_s(moved_bytes, design: GemmDesign, device: Fpga):
+    """Bytes / bandwidth of each layer, for one image of the batch."""
+    return moved_bytes / (read(device, "dram_gb_per_s") * 1e9) / _over_layers(design, "bat")
+
+
+@formula
+def layer_latency_s(compute_s, dram_s):
+    """The longer of computing and moving, of each layer."""
+    return np.maximum(compute_s, dram_s)
+
+
+@formula
+def latency_s(by_layer_s):
+    """Sum over the layers, one after the other, per image."""
+    return by_layer_s.sum(axis=-1)
+
+
+@formula
+def images_per_s(total_s):
+    """1 / latency per image."""
+    return 1 / total_s
+
+
+@formula
+def gops(work: WorkTable, total_s):
+    """2 x MACs of one image / latency per image, in 1e9 operations per second."""
+    return 2 * work.macs / total_s / 1e9
+
+
+@formula
+def layer_utilization(work: WorkTable, by_layer_s, peak):
+    """2 x MACs / time of each layer, as a share of the peak rate."""
+    return 2 * work.column("macs") / by_layer_s / 1e9 / peak[..., None]
+
+
+@formula
+def utilization(effective, peak):
+    """Effective rate / peak rate."""
+    return effective / peak
+
+
+@formula
+def dram_bytes(moved_bytes, design: GemmDesign):
+    """Sum over the layers, for one image of the batch."""
+    return moved_bytes.sum(axis=-1) / read(design, "bat")
+
+
+@formula
+def fixed_macs(design: GemmDesign):
+    """bat x blk_in x blk_out_fixed: multiply-accumulates per cycle of the DSP core."""
+    return read(design, "bat") * read(design, "blk_in") * read(design, "blk_out_fixed")
+
+
+@formula
+def sp2_macs(design: GemmDesign):
+    """bat x blk_in x blk_out_sp2: multiply-accumulates per cycle of the LUT core."""
+    return read(design, "bat") * read(design, "blk_in") * read(design, "blk_out_sp2")
+
+
+@formula
+def peak_gops(design: GemmDesign):
+    """2 x MACs per cycle x clock, in 1e9 operations per second."""
+    return 2 * (fixed_macs(design) + sp2_macs(design)) * read(design, "clock_hz") / 1e9
+
+
+@formula
+def dsp(design: GemmDesign, device: Fpga):
+    """DSPs used: one for each MAC of the DSP core, until the device has no more; the other MACs of
+    that core are built from LUTs."""
+    return np.minimum(fixed_macs(design), read(device, "dsp"))
+
+
+@formula
+def lut(design: GemmDesign, device: Fpga):
+    """Base + slope x MACs of either core; not known where the slopes were not calibrated."""
+    constants = load_constants()
+    base = _constant(constants.lut_base, "lut_base")
+    fixed_core = base + _constant(constants.lut_per_fixed_mac, "lut_per_fixed_mac") * fixed_macs(
+        design
+    )
+    uncalibrated = Figure(None, "unknown", "MSQ publishes no LUTs of such a design")
+    slope = constants.lut_per_sp2_mac.get(device.name, uncalibrated)
+    total = fixed_core + _constant(slope, f"lut_per_sp2_mac.{device.name}") * sp2_macs(design)
+    weight_bits, activation_bits = constants.lut_core_bits
+    calibrated = (read(design, "weight_bits") == weight_bits) & (
+        read(design, "activation_bits") == activation_bits
+    )
+    if calibrated.all():
+        return total
+    at_widths = _constant(
+        uncalibrated, f"LUTs at other than {weight_bits} x {activation_bits} bits"
+    )
+    return np.where(calibrated, total, at_widths)
+
+
+@formula
+def buffer_bytes(design: GemmDesign):
+    """Bytes of the on-chip buffers: input and accumulators for each image of ``bat``, weights and
+    instructions once."""
+    per_image = (
+        read(design, "input_buffer_elements") * read(design, "activation_bits")
+        + read(design, "accumulator_buffer_elements") * read(design, "accumulator_bits")
+    ) / 8
+    weights = read(design, "weight_buffer_elements") * read(design, "weight_bits") / 8
+    return read(design, "bat") * per_image + weights + read(design, "instruction_buffer_bytes")
+
+
+@formula
+def bram_36kb(bytes_on_chip):
+    """On-chip bytes in whole blocks of 36 Kb."""
+    return np.ceil(bytes_on_chip / BRAM_36KB_BYTES)
+
+
+def excess(cost: GemmCost, device: Fpga) -> dict[str, float]:
+    """By how much a single design exceeds the device, by resource, as far as it is known."""
+    used = {"lut6": cost.lut, "dsp": cost.dsp, "bram_36kb": cost.bram_36kb}
+    over = {name: float(used[name]) - getattr(device, name).value for name in used}
+    return {name: amount for name, amount in over.items() if amount > 0}  # not where it is NaN
+
+
+def fitted_cells() -> set[str]:
+    """The published cells (network/design/quantity) that any constant was fitted to."""
+    constants = load_constants()
+    figures = [constants.compute_efficiency, constants.lut_base, constants.lut_per_fixed_mac]
+    figures += constants.lut_per_sp2_mac.values()
+    return {cell for figure in figures for cell in figure.fitted_to}
+
+
+def _over_layers(design: GemmDesign, name: str) -> np.ndarray:
+    """A design parameter with a last axis for the layers."""
+    return read(design, name)[..., None]
+
+
+def _constant(figure: FittedFigure | Figure, name: str) -> np.ndarray:
+    return read_figure(figure, name, where="hwmodels/calibrated/msq_gemm.yaml")
