@@ -453,7 +453,7 @@ def test_a_network_without_products_has_nothing_to_price(capsys, tmp_path):
     path = own_network(tmp_path, [{"name": "r", "type": "relu"}], hardware=hardware)
     status, _, err = qsim(capsys, "evaluate", path)
     assert status == 2
-    assert "has no convolution or linear layer to price" in err
+    assert "has no products to price" in err
 
 
 @pytest.mark.parametrize(
