@@ -17,12 +17,18 @@ import numpy as np
 
 from hwmodels.documents import read_document
 from hwmodels.explain import formula, read_figure
+from hwmodels.fpga.device import Fpga, RamKind
 from hwmodels.provenance import HERE, Figure, Status
 
 FILE = "technologies/fpga_memories.yaml"
-Block = Literal["bram_18kb", "uram_288kb", "m20k", "m20k_stratix10", "ebr_18kb"]
+Block = Literal["bram_18kb", "uram_288kb", "m20k_20kb", "ebr_18kb"]
 Use = Literal["ram", "rom", "queue"]
 Style = Literal["auto", "block", "ultra", "luts"]
+BLOCK_OF: dict[RamKind, Block] = {
+    "bram_36kb": "bram_18kb",
+    "m20k_20kb": "m20k_20kb",
+    "ebr_18kb": "ebr_18kb",
+}
 
 
 class BlockMemory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,25 +86,22 @@ class Storage:
         return Storage(self.blocks * count, self.ultra * count, self.luts * count)
 
 
-def stored(
-    depth, width, *, style: Style = "auto", use: Use = "ram", block: Block = "bram_18kb"
-) -> Storage:
-    """What a buffer of ``depth`` words of ``width`` bits needs.
+def stored(depth, width, device: Fpga, *, style: Style = "auto", use: Use = "ram") -> Storage:
+    """What a buffer of ``depth`` words of ``width`` bits needs in ``device``.
 
-    style   where it goes; "auto": to LUTs where it is shallow, else to blocks
+    style   where it goes; "auto": to LUTs where it is shallow and the device has LUTs of 6 inputs,
+            else to its RAM blocks
     use     what it does, which decides what LUTs hold
-    block   the device's block memory
     """
-    nothing = np.zeros(np.broadcast_shapes(np.shape(depth), np.shape(width)))
-    in_luts = lut_memory(depth, width, use)
-    in_blocks = memory_blocks(depth, width, block)
-    if style == "luts":
-        return Storage(nothing, nothing, in_luts)
+    in_blocks = memory_blocks(depth, width, BLOCK_OF[device.ram_kind])
+    nothing = np.zeros(np.shape(in_blocks))
     if style == "ultra":
         return Storage(nothing, memory_blocks(depth, width, "uram_288kb"), nothing)
-    if style == "block":
+    if style == "luts":
+        return Storage(nothing, nothing, lut_memory(depth, width, use))
+    if style == "block" or device.lut_kind != "lut6":
         return Storage(in_blocks, nothing, nothing)
-    shallow = is_shallow(depth)
+    shallow, in_luts = is_shallow(depth), lut_memory(depth, width, use)
     return Storage(np.where(shallow, 0.0, in_blocks), nothing, np.where(shallow, in_luts, 0.0))
 
 
@@ -136,6 +139,6 @@ def is_shallow(depth):
 
 
 @formula
-def sites_36kb(blocks_18kb):
-    """Blocks of 18 Kb / 2, in whole sites of 36 Kb."""
-    return np.ceil(blocks_18kb / 2)
+def ram_blocks(blocks, device: Fpga):
+    """Blocks, of those of 18 Kb two in a site of 36 Kb, in whole blocks that the device counts."""
+    return np.ceil(blocks / 2) if device.ram_kind == "bram_36kb" else np.ceil(blocks)

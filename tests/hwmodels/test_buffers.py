@@ -10,10 +10,12 @@ from hwmodels.fpga.buffers import (
     load_memories,
     lut_memory,
     memory_blocks,
-    sites_36kb,
+    ram_blocks,
     stored,
 )
+from hwmodels.fpga.device import load_device
 
+ZYNQ = load_device("xc7z020")
 BLOCKS = tuple(load_memories().blocks)
 USES = tuple(load_memories().luts)
 depths, widths = st.integers(0, 70_000), st.integers(0, 600)
@@ -61,9 +63,9 @@ def test_a_larger_buffer_never_needs_less(depth, width, use, block):
 @given(st.lists(st.tuples(depths, widths), min_size=1, max_size=5), st.sampled_from(USES))
 def test_arrays_of_buffers_equal_single_ones(sizes, use):
     depth, width = (np.array(column) for column in zip(*sizes, strict=True))
-    together = stored(depth, width, use=use)
+    together = stored(depth, width, ZYNQ, use=use)
     for index, (one_depth, one_width) in enumerate(sizes):
-        alone = stored(one_depth, one_width, use=use)
+        alone = stored(one_depth, one_width, ZYNQ, use=use)
         for name in ("blocks", "ultra", "luts"):
             assert getattr(together, name)[index] == getattr(alone, name)
 
@@ -78,9 +80,8 @@ def test_arrays_of_buffers_equal_single_ones(sizes, use):
         (32768, 1, "bram_18kb", 2),
         (4096, 72, "uram_288kb", 1),
         (4097, 8, "uram_288kb", 2),
-        (512, 40, "m20k", 1),
-        (4096, 5, "m20k", 1),
-        (4096, 5, "m20k_stratix10", 2),
+        (512, 40, "m20k_20kb", 1),
+        (4096, 5, "m20k_20kb", 2),
         (16384, 1, "ebr_18kb", 1),
     ],
 )
@@ -106,16 +107,22 @@ def test_luts_worked_by_hand(depth, width, use, count):
 
 
 def test_shallow_buffers_go_to_luts_and_others_where_they_are_sent():
-    assert stored(64, 8, use="rom") == Storage(0, 0, 8)
-    assert stored(65, 8) == Storage(1, 0, 0)
-    assert stored(64, 8, style="block") == Storage(1, 0, 0)
-    assert stored(64, 8, style="ultra") == Storage(0, 1, 0)
-    assert stored(128, 3, style="luts") == Storage(0, 0, 11)
+    assert stored(64, 8, ZYNQ, use="rom") == Storage(0, 0, 8)
+    assert stored(65, 8, ZYNQ) == Storage(1, 0, 0)
+    assert stored(64, 8, ZYNQ, style="block") == Storage(1, 0, 0)
+    assert stored(64, 8, ZYNQ, style="ultra") == Storage(0, 1, 0)
+    assert stored(128, 3, ZYNQ, style="luts") == Storage(0, 0, 11)
+
+
+def test_logic_that_holds_no_memory_as_known_leaves_shallow_buffers_to_blocks():
+    assert stored(64, 8, load_device("arria10_gx1150"), use="rom") == Storage(1, 0, 0)
 
 
 def test_buffers_add_up():
-    assert (stored(600, 40) + stored(64, 8, use="rom")).times(2) == Storage(2 * 3, 0, 2 * 8)
+    both = stored(600, 40, ZYNQ) + stored(64, 8, ZYNQ, use="rom")
+    assert both.times(2) == Storage(2 * 3, 0, 2 * 8)
 
 
 def test_two_blocks_share_a_site():
-    assert sites_36kb(np.array([0, 1, 2, 3])).tolist() == [0, 1, 1, 2]
+    assert ram_blocks(np.array([0, 1, 2, 3]), ZYNQ).tolist() == [0, 1, 1, 2]
+    assert ram_blocks(np.array([0, 1, 2]), load_device("arria10_gx1150")).tolist() == [0, 1, 2]
