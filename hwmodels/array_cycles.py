@@ -91,15 +91,18 @@ def _known(dataflow: str) -> str:
 
 
 @formula
-def layer_array_cycles(products: MatrixProducts, rows, columns, dataflow: Dataflow):
+def layer_array_cycles(products: MatrixProducts, rows, columns, dataflow: Dataflow, tiles=1.0):
     """Folds x cycles of a fold - 1, of each layer: SCALE-Sim's count of compute cycles.
 
     rows, columns   of the array, broadcasting with (..., layers)
+    tiles           parts that the streamed values of a fold pass in, each with the operand that
+                    stays shifted in anew; SCALE-Sim has one
     """
     cut = folds(products, rows, columns, dataflow)
     count = fold_count(products.repeats, cut.along_rows, cut.along_columns)
-    cycles_of = output_fold_cycles if dataflow == "output_stationary" else stationary_fold_cycles
-    return count * cycles_of(rows, columns, cut.streamed) - 1
+    if dataflow == "output_stationary":
+        return count * output_fold_cycles(rows, columns, cut.streamed) - 1
+    return count * stationary_fold_cycles(rows, columns, cut.streamed, tiles) - 1
 
 
 @formula
@@ -109,11 +112,11 @@ def fold_count(repeats, along_rows, along_columns):
 
 
 @formula
-def stationary_fold_cycles(rows, columns, streamed):
-    """2 x rows + columns + streamed values - 2: the operand that stays is shifted in row by row,
-    then each value of the other takes the rows and columns of the array to reach its last element.
-    """
-    return 2 * rows + columns + streamed - 2
+def stationary_fold_cycles(rows, columns, streamed, tiles):
+    """Tiles x (2 x rows + columns - 2) + streamed values: the operand that stays is shifted in row
+    by row, then each value of the other takes the rows and columns of the array to reach its last
+    element."""
+    return tiles * (2 * rows + columns - 2) + streamed
 
 
 @formula
@@ -121,10 +124,3 @@ def output_fold_cycles(rows, columns, streamed):
     """Rows + columns + streamed values - 2: both operands pass, and the last element of the array
     sees its first after rows + columns - 2 cycles; results leave as they are finished."""
     return rows + columns + streamed - 2
-
-
-@formula
-def layer_array_utilization(work: WorkTable, cycles, rows, columns, images=1):
-    """MACs / (cycles that the layer occupies the array x its elements), of each layer."""
-    macs = work.column("macs") * np.asarray(images, np.float64)[..., None]
-    return macs / ((cycles + 1) * rows * columns)

@@ -16,10 +16,9 @@ from hwmodels.array_cycles import (
     Dataflow,
     MatrixProducts,
     layer_array_cycles,
-    layer_array_utilization,
     matrix_products,
 )
-from hwmodels.array_traffic import Capacities, edge_traffic, memory_passes
+from hwmodels.array_traffic import Capacities, edge_traffic, layer_tiles, memory_passes
 from hwmodels.work import LayerWork, WorkTable
 
 DATAFLOWS = Dataflow.__args__
@@ -124,8 +123,6 @@ def test_no_array_beats_its_elements(rows, depth, channels, positions, dataflow)
     work = WorkTable((layer,))
     cycles = layer_array_cycles(matrix_products(work), rows, rows + 1, dataflow)
     assert (cycles + 1) * rows * (rows + 1) >= layer.macs
-    share = layer_array_utilization(work, cycles, rows, rows + 1)
-    assert share[0] == layer.macs / float((cycles[0] + 1) * rows * (rows + 1))
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.sampled_from(DATAFLOWS))
@@ -144,26 +141,66 @@ def test_an_unknown_dataflow_is_refused():
         layer_array_cycles(products(1, 2, 3, 4), 2, 2, "row")
 
 
-def test_a_value_is_moved_again_for_each_fold_that_finds_it_gone():
-    """12 x 9 products of a sum, 8 channels, 25 positions on 16 x 4: 7 row and 2 column folds."""
+def passes(dataflow, inputs, weights, tiles=1.0):
+    """12 x 9 products of a sum, 8 channels, 25 positions on 16 x 4 elements."""
     work = WorkTable((_layer(),))
-    sizes = matrix_products(work)
+    held = Capacities(inputs, weights)
+    found = memory_passes(work, matrix_products(work), (16, 4), dataflow, held, tiles)
+    return [float(found.inputs[0]), float(found.weights[0])]
 
-    def passes(dataflow, inputs, weights, sums):
-        found = memory_passes(work, sizes, (16, 4), dataflow, Capacities(inputs, weights, sums))
-        return [float(np.max(value)) for value in (found.inputs, found.weights, found.spilled_sums)]
 
-    whole = (12 * 25, 8 * 108)  # inputs and weights of the layer
-    assert passes("weight_stationary", *whole, 25 * 4) == [1, 1, 0]
-    assert passes("weight_stationary", whole[0] - 1, 1, 25 * 4) == [2, 1, 0]
-    assert passes("weight_stationary", *whole, 25 * 4 - 1) == [1, 1, 8 * 25 * 6]
-    # output stationary: 2 folds of the 25 positions, a strip of weights is 108 x 4
-    assert passes("output_stationary", *whole, 0) == [1, 1, 0]
-    assert passes("output_stationary", 1, 108 * 4, 0) == [2, 1, 0]
-    assert passes("output_stationary", 1, 108 * 4 - 1, 0) == [2, 2, 0]
-    # input stationary: 7 folds of the positions along the columns, sums of 8 channels x 4 positions
-    assert passes("input_stationary", 1, whole[1], 32) == [1, 1, 0]
-    assert passes("input_stationary", 1, whole[1] - 1, 31) == [1, 7, 8 * 25 * 6]
+WHOLE = (12 * 25, 8 * 108)  # inputs and weights of the layer
+
+
+@pytest.mark.parametrize(
+    ("dataflow", "inputs", "weights", "tiles", "expected"),
+    [
+        ("weight_stationary", *WHOLE, 1, [1, 1]),
+        ("weight_stationary", WHOLE[0] - 1, 1, 1, [2, 1]),  # two column folds read the inputs
+        ("weight_stationary", *WHOLE, 3, [1, 1]),
+        ("weight_stationary", WHOLE[0], WHOLE[1] - 1, 3, [1, 3]),
+        ("output_stationary", *WHOLE, 1, [1, 1]),
+        ("output_stationary", 1, 108 * 4, 1, [2, 1]),  # a strip of weights serves 2 row folds
+        ("output_stationary", 1, 108 * 4 - 1, 1, [2, 2]),
+        ("input_stationary", 1, WHOLE[1], 1, [1, 1]),
+        ("input_stationary", 1, WHOLE[1] - 1, 1, [1, 7]),  # 7 folds of the positions
+        ("input_stationary", WHOLE[0], 1, 2, [1, 7]),
+        ("input_stationary", WHOLE[0] - 1, 1, 2, [2, 7]),
+    ],
+)
+def test_a_value_is_moved_again_for_each_use_that_finds_it_gone(
+    dataflow, inputs, weights, tiles, expected
+):
+    assert passes(dataflow, inputs, weights, tiles) == expected
+
+
+@pytest.mark.parametrize(
+    ("dataflow", "held", "tiles"),
+    [
+        ("weight_stationary", 25 * 4, 1),  # sums of 25 positions in 4 columns
+        ("weight_stationary", 25 * 4 - 1, 2),
+        ("weight_stationary", 4, 25),
+        ("weight_stationary", 3, np.inf),
+        ("output_stationary", 1, 1),
+        ("input_stationary", 8 * 4, 1),  # sums of 8 channels in 4 columns
+        ("input_stationary", 8 * 4 - 1, 2),
+    ],
+)
+def test_what_streams_is_tiled_so_that_its_sums_are_held(dataflow, held, tiles):
+    sizes = matrix_products(WorkTable((_layer(),)))
+    assert layer_tiles(sizes, 4, dataflow, held) == tiles
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 50), st.integers(1, 50))
+def test_a_tile_is_a_product_of_its_own(rows, columns, depth, channels):
+    """60 positions in 4 tiles are 4 products of 15 positions."""
+    whole, part = products(1, depth, channels, 60), products(4, depth, channels, 15)
+    tiled = layer_array_cycles(whole, rows, columns, "weight_stationary", 4.0)
+    assert tiled == layer_array_cycles(part, rows, columns, "weight_stationary")
+    edges = edge_traffic(whole, rows, columns, "weight_stationary", 4.0)
+    apart = edge_traffic(part, rows, columns, "weight_stationary")
+    for name in ("inputs", "weights", "sums", "partial_sums"):
+        assert getattr(edges, name) == getattr(apart, name)
 
 
 def test_weights_of_a_state_are_moved_again_for_each_step_unless_they_are_held():
@@ -171,6 +208,6 @@ def test_weights_of_a_state_are_moved_again_for_each_step_unless_they_are_held()
     work = WorkTable((replace(state, sequential=6),))
     for held, times in ((96, 1), (95, 6)):
         found = memory_passes(
-            work, matrix_products(work), (4, 4), "weight_stationary", Capacities(1e9, held, 1e9)
+            work, matrix_products(work), (4, 4), "weight_stationary", Capacities(1e9, held)
         )
         assert found.weights.tolist() == [times]
