@@ -8,17 +8,15 @@ either side of it.
 import numpy as np
 
 from hwmodels.fpga.adders import tree_lut
-from hwmodels.fpga.lanes import (
+from hwmodels.fpga.lane_tables import (
     LENGTH,
-    SCHEMES,
-    Cells,
     build_table,
     estimate_lane,
     kept_rows,
     merged_rows,
-    product_bits,
 )
 from hwmodels.fpga.pe import pe_lut
+from hwmodels.fpga.schemes import SCHEMES, Cells, product_bits
 from hwmodels.fpga.synthesis import SynthesisRows, load_rows
 
 

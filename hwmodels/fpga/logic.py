@@ -13,8 +13,8 @@ import numpy as np
 from hwmodels.documents import read_document
 from hwmodels.explain import formula, read_figure
 from hwmodels.fpga.device import LutKind
-from hwmodels.fpga.lanes import Cells
 from hwmodels.fpga.pe import BAND, pe_lut
+from hwmodels.fpga.schemes import Cells
 from hwmodels.provenance import HERE, Figure
 
 Bound = Literal["low", "nominal", "high"]

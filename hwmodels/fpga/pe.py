@@ -18,21 +18,19 @@ from hwmodels.fpga.adders import (
     tree_carry4,
     tree_lut,
 )
-from hwmodels.fpga.lanes import (
-    SCHEMES,
+from hwmodels.fpga.lane_tables import kept_rows
+from hwmodels.fpga.lanes import lane_lut, short_sum_lut
+from hwmodels.fpga.schemes import (
+    PE_SCHEMES,
+    POPCOUNT_SCHEMES,
     Cells,
-    kept_rows,
-    lane_lut,
     product_bits,
     product_size,
-    short_sum_lut,
 )
 from hwmodels.fpga.synthesis import TOOL, WHERE, load_rows
 from hwmodels.provenance import Figure
 
 BAND: dict[str, Cells] = {"low": "packed", "nominal": "kept", "high": "merged"}
-POPCOUNT_SCHEMES = ("xnor", "bit_serial")
-PE_SCHEMES = (*SCHEMES, *POPCOUNT_SCHEMES)
 ACCUMULATOR_BITS = 32  # of every PE that was synthesised
 
 
@@ -48,9 +46,10 @@ def pe_lut(
 ):
     """LUTs of a processing element, the least of what its way to count and those above it give.
 
-    scheme   one of ``PE_SCHEMES``; "binary" is a binary weight by activations of any width, "xnor"
-             a binary weight by +-1, "bit_serial" one binary pass of operands of any width (see
-             ``passes``), which has a shifter before its accumulator
+    scheme   one of ``PE_SCHEMES``; "fixed" has unsigned activations, "fixed_signed" signed ones;
+             "binary" is a binary weight by activations of any width, "xnor" a binary weight by +-1,
+             "bit_serial" one binary pass of operands of any width (see ``passes``), with a shifter
+             before its accumulator
     cells    which cells are counted, see ``BAND``
 
     Raises ValueError on another scheme, and on widths or lengths below 1.

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hwmodels.explain import recording, unknown
 from hwmodels.fpga import adders, lanes, pe
 from hwmodels.fpga.lane_errors import all_held_out_errors, held_out_errors, row_errors
-from hwmodels.fpga.lanes import SCHEMES, product_bits
-from hwmodels.fpga.pe import BAND, PE_SCHEMES, pe_lut
+from hwmodels.fpga.pe import BAND, pe_lut
 from hwmodels.fpga.requantizers import alu_lane_lut
+from hwmodels.fpga.schemes import PE_SCHEMES, SCHEMES, product_bits
 from hwmodels.fpga.synthesis import load_rows
 
 ROWS = load_rows()
