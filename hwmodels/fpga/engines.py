@@ -21,7 +21,7 @@ from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.dsp import Packing
 from hwmodels.fpga.folding import Folding, layer_stream_lanes
 from hwmodels.fpga.pipeline import Queue
-from hwmodels.fpga.units import Logic, constant_bits, element, requantizer, sum_bits
+from hwmodels.fpga.units import Logic, Operands, constant_bits, element, requantizer, sum_bits
 from hwmodels.work import LayerWork, WorkTable
 
 
@@ -54,7 +54,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Unfolded:
-    """One layer's folding, arrays of the designs' shape; ``lanes`` are channels of an input word."""
+    """One layer's folding, arrays of the designs' shape; ``lanes``: channels of an input word."""
 
     simd: np.ndarray
     pe: np.ndarray
@@ -78,8 +78,9 @@ def engine_resources(
 def _engine(
     layer: LayerWork, unfolded: Unfolded, options: EngineOptions, device: Fpga
 ) -> Resources:
-    logic = Logic.of(luts=_entrance_luts(layer, unfolded, options.queue_words))
     storage = _window(layer, unfolded, options, device)
+    storage = storage + _entrance(layer, unfolded, options.queue_words)
+    logic = Logic.of()
     kinds = (
         (layer.rows_multiply, unfolded.pe, False),
         (layer.rows_shift_add, unfolded.pe_shift_add, True),
@@ -116,14 +117,11 @@ def _elements(layer, unfolded, part, options, device) -> Logic:
     """
     elements, shifted, sums = part
     path = path_of(layer, shifted, options.products_in)
-    bits = {
-        "weight": layer.weight_bits,
-        "activation": layer.activation_bits,
-        "accumulator": sums,
-    }
-    one = element(path, unfolded.simd, bits, device, packing=options.dsp_packing)
-    ends = requantizer(sums, layer.stored_bits, device)
-    return (one + ends).times(elements)
+    operands = Operands(
+        layer.weight_bits, layer.activation_bits, sums, layer.activation_scheme != "unsigned"
+    )
+    one = element(path, unfolded.simd, operands, device, packing=options.dsp_packing)
+    return (one + requantizer(sums, layer.stored_bits, device)).times(elements)
 
 
 @formula
@@ -132,8 +130,9 @@ def weight_words(rows, depth, elements, simd):
     return rows * depth / (elements * simd)
 
 
-def _entrance_luts(layer: LayerWork, unfolded: Unfolded, words) -> np.ndarray:
-    return lut_memory(words, unfolded.lanes * layer.activation_bits, "queue")
+def _entrance(layer: LayerWork, unfolded: Unfolded, words) -> Storage:
+    """The queue before the engine."""
+    return Storage(0.0, 0.0, lut_memory(words, unfolded.lanes * layer.activation_bits, "queue"))
 
 
 def _window(layer: LayerWork, unfolded: Unfolded, options, device: Fpga) -> Storage:

@@ -31,6 +31,7 @@ from hwmodels.fpga.folding import (
     layer_input_cycles,
     least_folding,
 )
+from hwmodels.fpga.logic import Bound, luts_per_lut6
 from hwmodels.fpga.parameters import check_numbers, shape_of
 from hwmodels.fpga.pipeline import flow
 from hwmodels.fpga.units import energy_j
@@ -184,7 +185,9 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         "layer_cycles": engine,
         "layer_input_cycles": entering,
         "layer_utilization": layer_utilization(work, folding, rate, design),
-        "layer_luts": _stacked(luts(each.logic.luts, each.storage.luts) for each in engines),
+        "layer_luts": _stacked(
+            luts(each.logic.luts, each.storage.luts, device) for each in engines
+        ),
         "layer_dsp": _stacked(each.logic.dsp for each in engines),
         "layer_ram_blocks": _stacked(ram_blocks(each.storage.blocks, device) for each in engines),
     }
@@ -197,9 +200,9 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         "peak_gops": peak,
         "utilization": utilization(effective, peak),
         "dsp": dsp(whole.logic.dsp),
-        "luts": luts(whole.logic.luts, whole.storage.luts),
-        "luts_low": luts(whole.logic.luts_low, whole.storage.luts),
-        "luts_high": luts(whole.logic.luts_high, whole.storage.luts),
+        "luts": luts(whole.logic.luts, whole.storage.luts, device),
+        "luts_low": luts(whole.logic.luts_low, whole.storage.luts, device, "low"),
+        "luts_high": luts(whole.logic.luts_high, whole.storage.luts, device, "high"),
         "flip_flops": flip_flops(whole.logic.flip_flops),
         "ram_blocks": ram_blocks(whole.storage.blocks, device),
         "uram_288kb": uram_288kb(whole.storage.ultra),
@@ -245,7 +248,7 @@ def fastest_fitting_cycles(work: WorkTable, design: Design, device: Fpga) -> np.
     across = paces.reshape(-1, *(1 for _ in shape))
     _, needs = _resources(work, least_folding(work, across), design, device)
     asked = {
-        "luts": luts(needs.logic.luts, needs.storage.luts),
+        "luts": luts(needs.logic.luts, needs.storage.luts, device),
         "flip_flops": needs.logic.flip_flops,
         "dsp": needs.logic.dsp,
         "ram_blocks": ram_blocks(needs.storage.blocks, device),
@@ -365,9 +368,9 @@ def dsp(of_engines):
 
 
 @formula
-def luts(of_logic, of_memory):
-    """LUTs of logic + LUTs used as memory."""
-    return of_logic + of_memory
+def luts(of_logic, of_memory, device: Fpga, bound: Bound = "nominal"):
+    """LUTs of logic + LUTs used as memory, these in the device's kind."""
+    return of_logic + of_memory * luts_per_lut6(device.lut_kind, bound)
 
 
 @formula

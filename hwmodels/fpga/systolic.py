@@ -22,6 +22,7 @@ from hwmodels.explain import formula, read, reshaped
 from hwmodels.fpga.buffers import ram_blocks
 from hwmodels.fpga.datapaths import common_path, refuse_float, serial_passes
 from hwmodels.fpga.device import Fpga
+from hwmodels.fpga.logic import Bound, luts_per_lut6
 from hwmodels.fpga.parameters import over_layers, shape_of
 from hwmodels.fpga.systolic_design import Design
 from hwmodels.fpga.systolic_parts import array_logic, array_storage, buffer_bytes, elements
@@ -158,9 +159,9 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         "peak_gops": peak,
         "utilization": utilization(effective, peak),
         "dsp": dsp(logic.dsp),
-        "luts": luts(logic.luts, storage.luts),
-        "luts_low": luts(logic.luts_low, storage.luts),
-        "luts_high": luts(logic.luts_high, storage.luts),
+        "luts": luts(logic.luts, storage.luts, device),
+        "luts_low": luts(logic.luts_low, storage.luts, device, "low"),
+        "luts_high": luts(logic.luts_high, storage.luts, device, "high"),
         "flip_flops": flip_flops(logic.flip_flops),
         "ram_blocks": ram_blocks(storage.blocks, device),
         "uram_288kb": uram_288kb(storage.ultra),
@@ -304,9 +305,9 @@ def dsp(of_logic):
 
 
 @formula
-def luts(of_logic, of_memory):
-    """LUTs of logic + LUTs used as memory."""
-    return of_logic + of_memory
+def luts(of_logic, of_memory, device: Fpga, bound: Bound = "nominal"):
+    """LUTs of logic + LUTs used as memory, these in the device's kind."""
+    return of_logic + of_memory * luts_per_lut6(device.lut_kind, bound)
 
 
 @formula

@@ -6,24 +6,32 @@ from hwmodels.explain import formula, read
 from hwmodels.fpga.buffers import Storage, stored
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.systolic_design import Design
-from hwmodels.fpga.units import RAW_BITS, Logic, element, requantizer
+from hwmodels.fpga.units import RAW_BITS, Logic, Operands, element, in_kind_of, requantizer
 from hwmodels.work import WorkTable
 
 
 def array_logic(work: WorkTable, design: Design, path: str, device: Fpga) -> Logic:
     """Elements, their registers, delays at the edges, and the ends of the columns."""
-    bits = {name: read(design, f"{name}_bits") for name in ("weight", "activation", "accumulator")}
     lanes, columns = read(design, "lanes"), read(design, "columns")
-    one = element(path, lanes, bits, device, packing=design.dsp_packing)
-    array = one.times(elements(design))
-    registers = operand_registers(lanes, bits["weight"], bits["activation"])
+    operands = Operands(
+        read(design, "weight_bits"),
+        read(design, "activation_bits"),
+        read(design, "accumulator_bits"),
+        any(layer.activation_scheme != "unsigned" for layer in work),
+    )
+    array = element(path, lanes, operands, device, packing=design.dsp_packing)
+    registers = operand_registers(lanes, operands.weight_bits, operands.activation_bits)
     rounded = [layer.stored_bits for layer in work if layer.stored_bits < RAW_BITS]
-    ends = requantizer(bits["accumulator"], max(rounded, default=RAW_BITS), device).times(columns)
-    parts = [array, Logic.of(flip_flops=registers * elements(design)), ends]
-    parts.append(Logic.of(luts=edge_delay_luts(design, bits)))
+    ends = requantizer(operands.accumulator_bits, max(rounded, default=RAW_BITS), device)
+    beside = edge_delay_luts(design)
     if design.dataflow != "output_stationary":  # sums are added to those of earlier folds
-        parts.append(Logic.of(luts=columns * bits["accumulator"]))
-    return sum(parts[1:], start=parts[0])
+        beside = beside + columns * operands.accumulator_bits
+    return (
+        array.times(elements(design))
+        + Logic.of(flip_flops=registers * elements(design))
+        + ends.times(columns)
+        + Logic(*in_kind_of(device, beside), 0.0, 0.0)
+    )
 
 
 @formula
@@ -39,18 +47,18 @@ def operand_registers(lanes, weight_bits, activation_bits):
 
 
 @formula
-def edge_delay_luts(design: Design, bits: dict[str, np.ndarray]):
+def edge_delay_luts(design: Design):
     """Shift registers, 32 cycles to a LUT: operands enter each row and column a cycle later than
     the one before, and results are brought together again."""
-    lanes = read(design, "lanes")
-    rows, columns = read(design, "rows"), read(design, "columns")
-    streams = {  # bits of a row and of a column that enter, and that leave a column
-        "weight_stationary": (lanes * bits["activation"], 0.0),
-        "input_stationary": (lanes * bits["weight"], 0.0),
-        "output_stationary": (lanes * bits["activation"], lanes * bits["weight"]),
-    }
-    of_row, of_column = streams[design.dataflow]
-    leaving = bits["accumulator"]
+    lanes, rows, columns = (read(design, name) for name in ("lanes", "rows", "columns"))
+    weights = lanes * read(design, "weight_bits")
+    activations = lanes * read(design, "activation_bits")
+    of_row, of_column = {  # bits that enter each row and each column
+        "weight_stationary": (activations, 0.0),
+        "input_stationary": (weights, 0.0),
+        "output_stationary": (activations, weights),
+    }[design.dataflow]
+    leaving = read(design, "accumulator_bits")
     return delay_luts(rows) * of_row + delay_luts(columns) * (of_column + leaving)
 
 

@@ -1,8 +1,8 @@
 """Logic of the parts that architectures are built of: processing elements and requantizers.
 
-Each is priced as it was synthesised (``pe``, ``dsp_pe``, ``requantizers``), with a band of LUTs
-from packed to merged cells; trees of adders have a register after every level. On a device whose
-logic is not of 6-input LUTs, LUTs are not known.
+Each is priced as it was synthesised (``logic``, ``dsp_pe``, ``requantizers``), with a band of LUTs
+from packed to merged cells, in the kind of LUTs that the device has. Trees of adders have a
+register after every level.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,13 @@ from hwmodels.fpga.datapaths import Datapath
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.dsp import DspType, Packing, dsp_per_product, load_dsp_type, products_per_dsp
 from hwmodels.fpga.dsp_pe import cascade_lut, dsp_pe_flip_flops, packed_lut
-from hwmodels.fpga.lanes import product_bits
-from hwmodels.fpga.pe import BAND, pe_flip_flops, pe_lut
+from hwmodels.fpga.logic import Bound, luts_per_lut6, pe_luts
+from hwmodels.fpga.pe import pe_flip_flops
 from hwmodels.fpga.requantizers import requantizer_dsp, requantizer_lut, threshold_lut
+from hwmodels.fpga.schemes import SIGNED, product_bits
 from hwmodels.provenance import Figure
 
+BOUNDS: tuple[Bound, ...] = ("nominal", "low", "high")
 MULTIPLIER_BITS = 16  # of a requantizer that multiplies
 MOST_THRESHOLD_BITS = 4  # of a result, up to which thresholds were synthesised
 LEAST_SUM_BITS = 20  # of a requantizer that was synthesised; narrower sums are taken as this one
@@ -51,61 +53,73 @@ class Logic:
         return Logic(**counted | {"dsp": np.ceil(counted["dsp"])})
 
 
-def element(
-    path: Datapath, lanes, bits: dict[str, np.ndarray], device: Fpga, *, packing: Packing = "one"
-) -> Logic:
-    """A processing element: ``lanes`` products in a cycle, their sum, and its accumulator.
+@dataclass(frozen=True)
+class Operands:
+    """What an element multiplies and sums: bits, and whether activations are signed."""
 
-    bits   of a "weight", an "activation" and the "accumulator"
-    """
-    operands, sums = (bits["weight"], bits["activation"]), bits["accumulator"]
+    weight_bits: np.ndarray | float
+    activation_bits: np.ndarray | float
+    accumulator_bits: np.ndarray | float
+    signed: bool = False
+
+
+def element(
+    path: Datapath, lanes, operands: Operands, device: Fpga, *, packing: Packing = "one"
+) -> Logic:
+    """A processing element: ``lanes`` products in a cycle, their sum, and its accumulator."""
     if path == "dsp":
-        return _dsp_element(lanes, operands, sums, device, packing)
-    sizes = (scheme_of(path), *operands, lanes, sums)
-    counts = (pe_lut(*sizes, cells=BAND[name]) for name in ("nominal", "low", "high"))
-    luts = (of_device(count, device) for count in counts)
+        return _dsp_element(lanes, operands, device, packing)
+    widths = (operands.weight_bits, operands.activation_bits)
+    sizes = (scheme_of(path, operands.signed), *widths, lanes, operands.accumulator_bits)
+    luts = (pe_luts(device.lut_kind, *sizes, bound=bound) for bound in BOUNDS)
     return Logic(*luts, pe_flip_flops(*sizes, pipelined=True), 0.0)
 
 
-def scheme_of(path: Datapath) -> str:
+def scheme_of(path: Datapath, signed: bool = False) -> str:
     """What synthesis calls the products of a datapath."""
-    return "fixed" if path in ("dsp", "lut") else path
+    if path in ("dsp", "lut"):
+        return SIGNED if signed else "fixed"
+    return path
 
 
-def _dsp_element(lanes, operands, sums, device: Fpga, packing: Packing) -> Logic:
-    dsp = load_dsp_type(device.dsp_type)
-    packed = packed_products(*operands, dsp, packing)
+def _dsp_element(lanes, operands: Operands, device: Fpga, packing: Packing) -> Logic:
+    dsp, sums = load_dsp_type(device.dsp_type), operands.accumulator_bits
+    widths = (operands.weight_bits, operands.activation_bits)
+    packed = packed_products(operands, dsp, packing)
     beside = np.where(
         packed > 1,
-        packed_lut(*operands, lanes, sums, np.maximum(packed, 2)) / np.maximum(packed, 1),
+        packed_lut(*widths, lanes, sums, np.maximum(packed, 2)) / np.maximum(packed, 1),
         cascade_lut(lanes, sums),
     )
     # packed products are of different sums, of which each has its own part of the LUTs
-    luts = of_device(beside, device)
     registers = np.where(packed > 1, sums, dsp_pe_flip_flops(lanes, sums))
-    return Logic(luts, luts, luts, registers, element_dsp(lanes, *operands, dsp, packing))
+    blocks = element_dsp(lanes, operands, dsp, packing)
+    return Logic(*in_kind_of(device, beside), registers, blocks)
 
 
-def packed_products(weight_bits, activation_bits, dsp: DspType, packing: Packing):
+def packed_products(operands: Operands, dsp: DspType, packing: Packing):
     """Products that share one multiplier of a DSP, 1 where none do."""
-    alone = products_per_dsp(weight_bits, activation_bits, dsp)
-    together = products_per_dsp(weight_bits, activation_bits, dsp, packing=packing)
-    return np.where(alone > 0, together / np.maximum(alone, 1), 1.0)
+    alone = _products(operands, dsp, "one")
+    return np.where(alone > 0, _products(operands, dsp, packing) / np.maximum(alone, 1), 1.0)
 
 
 @formula
-def element_dsp(lanes, weight_bits, activation_bits, dsp: DspType, packing: Packing):
+def element_dsp(lanes, operands: Operands, dsp: DspType, packing: Packing):
     """Lanes / products of a DSP, or lanes x DSPs of a product that does not fit in one.
 
     Products that a DSP only gives as one sum must be of one element.
     """
-    widths = (weight_bits, activation_bits)
     apart = tuple(mode for mode in dsp.modes if not mode.sums_its_products)
-    alone = products_per_dsp(*widths, msgspec.structs.replace(dsp, modes=apart), packing=packing)
-    summed = np.minimum(products_per_dsp(*widths, dsp, packing=packing), lanes)
-    products = np.maximum(alone, summed)
-    split = lanes * dsp_per_product(*widths, dsp)
+    alone = _products(operands, msgspec.structs.replace(dsp, modes=apart), packing)
+    products = np.maximum(alone, np.minimum(_products(operands, dsp, packing), lanes))
+    widths = (operands.weight_bits, operands.activation_bits)
+    split = lanes * dsp_per_product(*widths, dsp, signed_activations=operands.signed)
     return np.where(products > 0, lanes / np.maximum(products, 1), split)
+
+
+def _products(operands: Operands, dsp: DspType, packing: Packing) -> np.ndarray:
+    widths = (operands.weight_bits, operands.activation_bits)
+    return products_per_dsp(*widths, dsp, packing=packing, signed_activations=operands.signed)
 
 
 @formula
@@ -122,13 +136,12 @@ def requantizer(accumulator_bits, result_bits: float, device: Fpga) -> Logic:
     if result_bits >= RAW_BITS:
         return Logic.of()
     if result_bits <= MOST_THRESHOLD_BITS:
-        kinds = ("cells", "packed", "cells")
-        counts = [threshold_lut(accumulator_bits, result_bits, cells=cells) for cells in kinds]
-        return Logic(*(of_device(count, device) for count in counts), result_bits, 0.0)
+        luts = in_kind_of(device, threshold_lut(accumulator_bits, result_bits))
+        return Logic(*luts, result_bits, 0.0)
     sums = np.maximum(accumulator_bits, LEAST_SUM_BITS)
-    luts = of_device(requantizer_lut(sums, MULTIPLIER_BITS, result_bits, in_dsp=True), device)
+    luts = in_kind_of(device, requantizer_lut(sums, MULTIPLIER_BITS, result_bits, in_dsp=True))
     dsp = requantizer_dsp(sums, MULTIPLIER_BITS, load_dsp_type(device.dsp_type))
-    return Logic.of(luts, result_bits, dsp)
+    return Logic(*luts, result_bits, dsp)
 
 
 def constant_bits(accumulator_bits, result_bits: float):
@@ -141,14 +154,9 @@ def constant_bits(accumulator_bits, result_bits: float):
     return MULTIPLIER_BITS + accumulator_bits
 
 
-@formula
-def of_device(luts, device: Fpga):
-    """The same on logic of 6-input LUTs; not known on other logic."""
-    if device.lut_kind == "lut6":
-        return luts
-    reason = f"synthesis was for LUTs of 6 inputs, and {device.name} has {device.lut_kind}"
-    unknown = Figure(None, "unknown", reason)
-    return luts * read_figure(unknown, f"luts_of_{device.lut_kind}", where=device.name)
+def in_kind_of(device: Fpga, luts) -> tuple[np.ndarray, ...]:
+    """6-input LUTs in the device's kind: nominal, low and high."""
+    return tuple(luts * luts_per_lut6(device.lut_kind, bound) for bound in BOUNDS)
 
 
 @formula
