@@ -139,6 +139,6 @@ def is_shallow(depth):
 
 
 @formula
-def ram_blocks(blocks, device: Fpga):
+def whole_blocks(blocks, device: Fpga):
     """Blocks, of those of 18 Kb two in a site of 36 Kb, in whole blocks that the device counts."""
     return np.ceil(blocks / 2) if device.ram_kind == "bram_36kb" else np.ceil(blocks)

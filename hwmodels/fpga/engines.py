@@ -1,10 +1,10 @@
 """The engine of one layer of a streaming design: its logic and memories.
 
-An engine has, for each kind of its rows, processing elements with a requantizer each and a memory
-of weights that gives all of them their weights of a cycle; a window of the input, from which a
-kernel's words are read; a memory in which the words of a window wait for further row folds; and a
-queue at its entrance. A layer of 1 x 1 needs no window, and one without row folds reads no word
-twice.
+An engine has, for each kind of its rows, processing elements with a requantizer each, a memory that
+gives all of them their weights of a cycle, and one of what the requantizers need; a window of the
+input, from which a kernel's words are read; a memory in which these words wait for further row
+folds; and a queue at its entrance. A layer of 1 x 1 needs no window, and one without row folds
+reads no word twice.
 
 Source: FINN-R (arXiv 1809.04570), sections 4.2 and 4.3; windows as those of FINN's generator in RTL
 (finn 0.10, convolutioninputgenerator_rtl.py, get_buffer_depth), without what it adds for strides.
@@ -20,8 +20,19 @@ from hwmodels.fpga.datapaths import Datapath, natural_path
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.dsp import Packing
 from hwmodels.fpga.folding import Folding, layer_stream_lanes
+from hwmodels.fpga.logic import Bound, luts_per_lut6
 from hwmodels.fpga.pipeline import Queue
-from hwmodels.fpga.units import Logic, Operands, constant_bits, element, requantizer, sum_bits
+from hwmodels.fpga.units import (
+    Operands,
+    constant_bits,
+    element_dsp,
+    element_flip_flops,
+    element_luts,
+    requantizer_dsps,
+    requantizer_flip_flops,
+    requantizer_luts,
+    sum_bits,
+)
 from hwmodels.work import LayerWork, WorkTable
 
 
@@ -42,121 +53,150 @@ class EngineOptions:
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What an engine or a design needs: logic, and memory with the LUTs that hold it."""
+class Part:
+    """The processing elements of one kind of a layer's rows; ``elements`` is how many."""
 
-    logic: Logic
-    storage: Storage
-
-    def __add__(self, other: "Resources") -> "Resources":
-        return Resources(self.logic + other.logic, self.storage + other.storage)
+    rows: int
+    elements: np.ndarray
+    path: Datapath
+    operands: Operands
 
 
 @dataclass(frozen=True)
-class Unfolded:
-    """One layer's folding, arrays of the designs' shape; ``lanes``: channels of an input word."""
+class Engine:
+    """One layer's engine.
 
+    simd    products of an element in a cycle
+    lanes   channels of a word of its input
+    """
+
+    layer: LayerWork
+    parts: tuple[Part, ...]
     simd: np.ndarray
-    pe: np.ndarray
-    pe_shift_add: np.ndarray
     lanes: np.ndarray
+    options: EngineOptions
+    device: Fpga
 
 
-def engine_resources(
+def engines_of(
     work: WorkTable, folding: Folding, options: EngineOptions, device: Fpga
-) -> list[Resources]:
-    """What the engine of each layer needs in ``device``."""
+) -> list[Engine]:
+    """The engine of each layer in ``device``."""
     lanes = layer_stream_lanes(work, folding)
     engines = []
     for index, layer in enumerate(work.layers):
-        columns = (folding.simd, folding.pe, folding.pe_shift_add, lanes)
-        unfolded = Unfolded(*(column[..., index] for column in columns))
-        engines.append(_engine(layer, unfolded, options, device))
+        kinds = (
+            (layer.rows_multiply, folding.pe[..., index], False),
+            (layer.rows_shift_add, folding.pe_shift_add[..., index], True),
+        )
+        parts = tuple(
+            _part(layer, rows, elements, shifted, options)
+            for rows, elements, shifted in kinds
+            if rows
+        )
+        simd = folding.simd[..., index]
+        engines.append(Engine(layer, parts, simd, lanes[..., index], options, device))
     return engines
 
 
-def _engine(
-    layer: LayerWork, unfolded: Unfolded, options: EngineOptions, device: Fpga
-) -> Resources:
-    storage = _window(layer, unfolded, options, device)
-    storage = storage + _entrance(layer, unfolded, options.queue_words)
-    logic = Logic.of()
-    kinds = (
-        (layer.rows_multiply, unfolded.pe, False),
-        (layer.rows_shift_add, unfolded.pe_shift_add, True),
-    )
-    for rows, elements, shifted in kinds:
-        if rows:
-            sums = _sum_bits(layer, shifted, options)
-            logic = logic + _elements(layer, unfolded, (elements, shifted, sums), options, device)
-            constants = elements * constant_bits(sums, layer.stored_bits)
-            storage = storage + stored(rows / elements, constants, device, use="rom")
-            depth = weight_words(rows, layer.depth, elements, unfolded.simd)
-            width = elements * unfolded.simd * layer.weight_bits
-            storage = storage + stored(depth, width, device, style=options.weight_memory, use="rom")
-    return Resources(logic, storage)
-
-
-def path_of(layer: LayerWork, shifted: bool, products_in: str) -> Datapath:
-    """The datapath of a layer's rows, products of numbers where the design wants them."""
+def _part(layer, rows, elements, shifted: bool, options: EngineOptions) -> Part:
     path = natural_path(layer, shifted=shifted)
-    return products_in if path in ("dsp", "lut") and products_in != "auto" else path
+    if path in ("dsp", "lut") and options.products_in != "auto":
+        path = options.products_in
+    sums = options.accumulator_bits
+    if sums is None:
+        sums = sum_bits(path, layer.weight_bits, layer.activation_bits, layer.depth)
+    signed = layer.activation_scheme != "unsigned"
+    operands = Operands(layer.weight_bits, layer.activation_bits, sums, signed)
+    return Part(rows, elements, path, operands)
 
 
-def _sum_bits(layer: LayerWork, shifted: bool, options: EngineOptions):
-    if options.accumulator_bits is not None:
-        return options.accumulator_bits
-    path = path_of(layer, shifted, options.products_in)
-    return sum_bits(path, layer.weight_bits, layer.activation_bits, layer.depth)
+@formula
+def engine_luts(engine: Engine, bound: Bound = "nominal"):
+    """Elements x (LUTs of one + of its requantizer) of either kind of rows, and memory in LUTs."""
+    device, packing = engine.device, engine.options.dsp_packing
+    total = engine_memory(engine).luts * luts_per_lut6(device.lut_kind, bound)
+    for part in engine.parts:
+        given = (part.path, engine.simd, part.operands, device)
+        each = element_luts(*given, bound=bound, packing=packing)
+        sums = part.operands.accumulator_bits
+        ends = requantizer_luts(sums, engine.layer.stored_bits, device, bound=bound)
+        total = total + part.elements * (each + ends)
+    return total
 
 
-def _elements(layer, unfolded, part, options, device) -> Logic:
-    """Processing elements of one kind, with their requantizers.
+@formula
+def engine_flip_flops(engine: Engine):
+    """Elements x (flip-flops of one + of its requantizer) of either kind of rows."""
+    total = 0.0
+    for part in engine.parts:
+        given = (part.path, engine.simd, part.operands, engine.device)
+        each = element_flip_flops(*given, packing=engine.options.dsp_packing)
+        total = total + part.elements * (each + requantizer_flip_flops(engine.layer.stored_bits))
+    return total
 
-    part   how many, whether they shift and add, and the bits of their sums
-    """
-    elements, shifted, sums = part
-    path = path_of(layer, shifted, options.products_in)
-    operands = Operands(
-        layer.weight_bits, layer.activation_bits, sums, layer.activation_scheme != "unsigned"
+
+@formula
+def engine_dsp(engine: Engine):
+    """Elements x (DSPs of one + of its requantizer) of either kind of rows, in whole DSPs."""
+    total = 0.0
+    for part in engine.parts:
+        given = (part.path, engine.simd, part.operands, engine.device)
+        each = element_dsp(*given, packing=engine.options.dsp_packing)
+        sums = part.operands.accumulator_bits
+        ends = requantizer_dsps(sums, engine.layer.stored_bits, engine.device)
+        total = total + np.ceil(part.elements * each) + part.elements * ends
+    return total
+
+
+def engine_memory(engine: Engine) -> Storage:
+    """The memories of an engine."""
+    layer, options, device = engine.layer, engine.options, engine.device
+    whole = _window(engine) + _waiting(engine)
+    queue = lut_memory(options.queue_words, engine.lanes * layer.activation_bits, "queue")
+    whole = whole + Storage(0.0, 0.0, queue)
+    for part in engine.parts:
+        depth = weight_words(part.rows, layer.depth, part.elements, engine.simd)
+        width = part.elements * engine.simd * layer.weight_bits
+        whole = whole + stored(depth, width, device, style=options.weight_memory, use="rom")
+        constants = constant_bits(part.operands.accumulator_bits, layer.stored_bits)
+        folds = part.rows / part.elements
+        whole = whole + stored(folds, part.elements * constants, device, use="rom")
+    return whole
+
+
+def _waiting(engine: Engine) -> Storage:
+    """Where the words of a window wait for further row folds."""
+    layer = engine.layer
+    folds = np.maximum.reduce([part.rows / part.elements for part in engine.parts])
+    words = np.where(folds > 1, layer.depth / engine.simd, 0.0)
+    width = engine.simd * layer.activation_bits
+    return stored(words, width, engine.device, style=engine.options.window_memory)
+
+
+def _window(engine: Engine) -> Storage:
+    """The window of the input: one memory where its places are read one after another, else a
+    memory for each line but the last."""
+    layer, style = engine.layer, engine.options.window_memory
+    if layer.kernel_h * layer.kernel_w == 1:
+        return Storage(0.0, 0.0, 0.0)
+    width = engine.lanes * layer.activation_bits
+    whole = stored(window_words(layer, engine.lanes), width, engine.device, style=style)
+    line = stored(line_words(layer, engine.lanes), width, engine.device, style=style)
+    lines = line.times(layer.kernel_h - 1)
+    at_once = engine.simd > layer.in_channels // layer.groups
+    return Storage(
+        *(
+            np.where(at_once, getattr(lines, name), getattr(whole, name))
+            for name in ("blocks", "ultra", "luts")
+        )
     )
-    one = element(path, unfolded.simd, operands, device, packing=options.dsp_packing)
-    return (one + requantizer(sums, layer.stored_bits, device)).times(elements)
 
 
 @formula
 def weight_words(rows, depth, elements, simd):
     """Rows x products of a sum / (elements x simd): words of a memory of weights."""
     return rows * depth / (elements * simd)
-
-
-def _entrance(layer: LayerWork, unfolded: Unfolded, words) -> Storage:
-    """The queue before the engine."""
-    return Storage(0.0, 0.0, lut_memory(words, unfolded.lanes * layer.activation_bits, "queue"))
-
-
-def _window(layer: LayerWork, unfolded: Unfolded, options, device: Fpga) -> Storage:
-    """The window of the input, and the words that wait for further row folds."""
-    style, bits = options.window_memory, layer.activation_bits
-    folds = np.maximum(
-        layer.rows_multiply / np.maximum(unfolded.pe, 1),
-        layer.rows_shift_add / np.maximum(unfolded.pe_shift_add, 1),
-    )
-    again = np.where(folds > 1, layer.depth / unfolded.simd, 0.0)
-    waiting = stored(again, unfolded.simd * bits, device, style=style)
-    if layer.kernel_h * layer.kernel_w == 1:
-        return waiting
-    depth = window_words(layer, unfolded.lanes)
-    lines = line_words(layer, unfolded.lanes)
-    at_once = unfolded.simd > layer.in_channels // layer.groups
-    width = unfolded.lanes * bits
-    whole = stored(depth, width, device, style=style)
-    by_lines = stored(lines, width, device, style=style).times(layer.kernel_h - 1)
-    parts = (
-        np.where(at_once, getattr(by_lines, name), getattr(whole, name))
-        for name in ("blocks", "ultra", "luts")
-    )
-    return waiting + Storage(*parts)
 
 
 @formula

@@ -10,63 +10,38 @@ memory as in ``buffers``.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-import msgspec
 import numpy as np
 
 from hwmodels.errors import DesignError
 from hwmodels.explain import formula, read, reshaped
-from hwmodels.fpga.buffers import Style, ram_blocks
 from hwmodels.fpga.datapaths import refuse_float
 from hwmodels.fpga.device import Fpga
-from hwmodels.fpga.dsp import Packing
-from hwmodels.fpga.engines import EngineOptions, Resources, engine_resources, queue_memory
 from hwmodels.fpga.folding import (
     Folding,
-    LayerFolding,
     attainable_cycles,
     given_folding,
     layer_engine_cycles,
     layer_input_cycles,
     least_folding,
 )
-from hwmodels.fpga.logic import Bound, luts_per_lut6
-from hwmodels.fpga.parameters import check_numbers, shape_of
+from hwmodels.fpga.parameters import shape_of
 from hwmodels.fpga.pipeline import flow
+from hwmodels.fpga.streaming_design import Design
+from hwmodels.fpga.streaming_parts import (
+    dsp,
+    flip_flops,
+    layer_dsp,
+    layer_luts,
+    layer_ram_blocks,
+    luts,
+    parts_of,
+    ram_blocks,
+    uram_288kb,
+)
 from hwmodels.fpga.units import energy_j
 from hwmodels.outputs import Output
 from hwmodels.work import WorkTable
-
-
-class Design(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The engines. Numbers may also be arrays, all broadcasting together.
-
-    target_images_per_s   the least folding that reaches this rate is taken
-    folding         of every layer, instead of a target; without either, the fastest that fits the
-                    device is taken, of all that are balanced
-    dsp_packing     how many products a DSP computes, see ``dsp``
-    products_in     where products of numbers are computed: "auto": in DSPs from 9 result bits on
-    accumulator_bits   of a sum; absent: as many as the widest sum of a layer has
-    weight_memory, window_memory   where weights and windows go: RAM blocks, large blocks ("ultra")
-                    or LUTs; "auto": LUTs where they are shallow, else RAM blocks
-    queue_words     of a queue between engines
-    """
-
-    clock_hz: float = 200e6
-    target_images_per_s: float | None = None
-    folding: dict[str, LayerFolding] | None = None
-    products_in: Literal["auto", "dsp", "lut"] = "auto"
-    dsp_packing: Packing = "one"
-    accumulator_bits: int | None = None
-    weight_memory: Style = "auto"
-    window_memory: Style = "auto"
-    queue_words: int = 32
-
-    def __post_init__(self):
-        check_numbers(self)
-        if self.target_images_per_s is not None and self.folding is not None:
-            raise ValueError("give target_images_per_s or folding, not both")
 
 
 @dataclass(frozen=True)
@@ -170,7 +145,7 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
     """
     check(work, design)
     folding = _folding(work, design, device)
-    engines, whole = _resources(work, folding, design, device)
+    parts = parts_of(work, folding, design, device)
     engine, entering = layer_engine_cycles(work, folding), layer_input_cycles(work, folding)
     interval = interval_cycles(engine, entering)
     cycles = latency_cycles(flow(work, folding).last, interval)
@@ -185,11 +160,9 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         "layer_cycles": engine,
         "layer_input_cycles": entering,
         "layer_utilization": layer_utilization(work, folding, rate, design),
-        "layer_luts": _stacked(
-            luts(each.logic.luts, each.storage.luts, device) for each in engines
-        ),
-        "layer_dsp": _stacked(each.logic.dsp for each in engines),
-        "layer_ram_blocks": _stacked(ram_blocks(each.storage.blocks, device) for each in engines),
+        "layer_luts": layer_luts(parts),
+        "layer_dsp": layer_dsp(parts),
+        "layer_ram_blocks": layer_ram_blocks(parts),
     }
     by_design = {
         "latency_s": latency_s(cycles, moved, design, device),
@@ -199,13 +172,13 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         "gops": effective,
         "peak_gops": peak,
         "utilization": utilization(effective, peak),
-        "dsp": dsp(whole.logic.dsp),
-        "luts": luts(whole.logic.luts, whole.storage.luts, device),
-        "luts_low": luts(whole.logic.luts_low, whole.storage.luts, device, "low"),
-        "luts_high": luts(whole.logic.luts_high, whole.storage.luts, device, "high"),
-        "flip_flops": flip_flops(whole.logic.flip_flops),
-        "ram_blocks": ram_blocks(whole.storage.blocks, device),
-        "uram_288kb": uram_288kb(whole.storage.ultra),
+        "dsp": dsp(by_layer["layer_dsp"]),
+        "luts": luts(by_layer["layer_luts"], parts),
+        "luts_low": luts(layer_luts(parts, "low"), parts, "low"),
+        "luts_high": luts(layer_luts(parts, "high"), parts, "high"),
+        "flip_flops": flip_flops(parts),
+        "ram_blocks": ram_blocks(parts),
+        "uram_288kb": uram_288kb(parts),
         "weight_bytes": weight_bytes(work),
         "dram_bytes": moved,
         "energy_j": energy_j(),
@@ -216,10 +189,6 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         **{name: reshaped(value, layers) for name, value in by_layer.items()},
         **{name: reshaped(value, shape) for name, value in by_design.items()},
     )
-
-
-def _stacked(values) -> np.ndarray:
-    return np.stack(np.broadcast_arrays(*values), axis=-1)
 
 
 def _folding(work: WorkTable, design: Design, device: Fpga) -> Folding:
@@ -246,13 +215,13 @@ def fastest_fitting_cycles(work: WorkTable, design: Design, device: Fpga) -> np.
     paces = attainable_cycles(work)
     shape = shape_of(design)
     across = paces.reshape(-1, *(1 for _ in shape))
-    _, needs = _resources(work, least_folding(work, across), design, device)
+    parts = parts_of(work, least_folding(work, across), design, device)
     asked = {
-        "luts": luts(needs.logic.luts, needs.storage.luts, device),
-        "flip_flops": needs.logic.flip_flops,
-        "dsp": needs.logic.dsp,
-        "ram_blocks": ram_blocks(needs.storage.blocks, device),
-        "uram_288kb": needs.storage.ultra,
+        "luts": luts(layer_luts(parts), parts),
+        "flip_flops": flip_flops(parts),
+        "dsp": dsp(layer_dsp(parts)),
+        "ram_blocks": ram_blocks(parts),
+        "uram_288kb": uram_288kb(parts),
     }
     fits = np.ones((len(paces), *shape), bool)
     for name, need in asked.items():
@@ -266,27 +235,6 @@ def fastest_fitting_cycles(work: WorkTable, design: Design, device: Fpga) -> np.
         fits &= need <= have
     first = np.where(fits.any(axis=0), fits.argmax(axis=0), len(paces) - 1)
     return paces[first]
-
-
-def _resources(
-    work: WorkTable, folding: Folding, design: Design, device: Fpga
-) -> tuple[list[Resources], Resources]:
-    """What each engine needs, and the whole design with the queues in which tensors wait."""
-    bits = design.accumulator_bits
-    options = EngineOptions(
-        products_in=design.products_in,
-        dsp_packing=design.dsp_packing,
-        accumulator_bits=None if bits is None else read(design, "accumulator_bits"),
-        weight_memory=design.weight_memory,
-        window_memory=design.window_memory,
-        queue_words=read(design, "queue_words"),
-    )
-    engines = engine_resources(work, folding, options, device)
-    whole = sum(engines[1:], start=engines[0])
-    for queue in flow(work, folding).queues:
-        memory = queue_memory(queue, design.window_memory, device)
-        whole = Resources(whole.logic, whole.storage + memory)
-    return engines, whole
 
 
 @formula
@@ -359,27 +307,3 @@ def dram_bytes(work: WorkTable):
     first, last = work.layers[0], work.layers[-1]
     image = first.in_channels * first.in_h * first.in_w * first.activation_bits / 8
     return np.float64(image + last.output_bytes)
-
-
-@formula
-def dsp(of_engines):
-    """Sum over the engines."""
-    return of_engines
-
-
-@formula
-def luts(of_logic, of_memory, device: Fpga, bound: Bound = "nominal"):
-    """LUTs of logic + LUTs used as memory, these in the device's kind."""
-    return of_logic + of_memory * luts_per_lut6(device.lut_kind, bound)
-
-
-@formula
-def flip_flops(of_engines):
-    """Sum over the engines: those of sums and requantizers."""
-    return of_engines
-
-
-@formula
-def uram_288kb(blocks):
-    """Sum over the memories that are sent there."""
-    return blocks + 0.0

@@ -19,13 +19,20 @@ from hwmodels.array_cycles import MatrixProducts, layer_array_cycles, matrix_pro
 from hwmodels.array_traffic import Capacities, Passes, layer_tiles, memory_passes
 from hwmodels.errors import DesignError
 from hwmodels.explain import formula, read, reshaped
-from hwmodels.fpga.buffers import ram_blocks
 from hwmodels.fpga.datapaths import common_path, refuse_float, serial_passes
 from hwmodels.fpga.device import Fpga
-from hwmodels.fpga.logic import Bound, luts_per_lut6
 from hwmodels.fpga.parameters import over_layers, shape_of
 from hwmodels.fpga.systolic_design import Design
-from hwmodels.fpga.systolic_parts import array_logic, array_storage, buffer_bytes, elements
+from hwmodels.fpga.systolic_parts import (
+    array_of,
+    buffer_bytes,
+    dsp,
+    elements,
+    flip_flops,
+    luts,
+    ram_blocks,
+    uram_288kb,
+)
 from hwmodels.fpga.units import energy_j
 from hwmodels.outputs import Output
 from hwmodels.work import WorkTable
@@ -150,21 +157,20 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         "layer_latency_s": by_layer_s,
         "layer_utilization": layer_utilization(work, by_layer_s, peak),
     }
-    storage = array_storage(design, device)
-    logic = array_logic(work, design, path, device)
+    array = array_of(work, design, device, path)
     by_design = {
         "latency_s": total_s,
         "images_per_s": images_per_s(total_s),
         "gops": effective,
         "peak_gops": peak,
         "utilization": utilization(effective, peak),
-        "dsp": dsp(logic.dsp),
-        "luts": luts(logic.luts, storage.luts, device),
-        "luts_low": luts(logic.luts_low, storage.luts, device, "low"),
-        "luts_high": luts(logic.luts_high, storage.luts, device, "high"),
-        "flip_flops": flip_flops(logic.flip_flops),
-        "ram_blocks": ram_blocks(storage.blocks, device),
-        "uram_288kb": uram_288kb(storage.ultra),
+        "dsp": dsp(array),
+        "luts": luts(array),
+        "luts_low": luts(array, "low"),
+        "luts_high": luts(array, "high"),
+        "flip_flops": flip_flops(array),
+        "ram_blocks": ram_blocks(array),
+        "uram_288kb": uram_288kb(array),
         "buffer_bytes": buffer_bytes(design),
         "dram_bytes": dram_bytes(moved, design),
         "energy_j": energy_j(),
@@ -296,27 +302,3 @@ def utilization(effective, peak):
 def dram_bytes(moved_bytes, design: Design):
     """Sum over the layers, for one of the images."""
     return moved_bytes.sum(axis=-1) / read(design, "images")
-
-
-@formula
-def dsp(of_logic):
-    """Sum over elements and requantizers."""
-    return of_logic
-
-
-@formula
-def luts(of_logic, of_memory, device: Fpga, bound: Bound = "nominal"):
-    """LUTs of logic + LUTs used as memory, these in the device's kind."""
-    return of_logic + of_memory * luts_per_lut6(device.lut_kind, bound)
-
-
-@formula
-def flip_flops(of_logic):
-    """Sum over sums, operands that are passed on, and requantizers."""
-    return of_logic
-
-
-@formula
-def uram_288kb(blocks):
-    """Sum over the buffers that are sent there."""
-    return blocks + 0.0

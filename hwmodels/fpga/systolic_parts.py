@@ -1,37 +1,108 @@
 """Logic and memory of a systolic array on an FPGA: elements, edges, ends of columns, buffers."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hwmodels.explain import formula, read
-from hwmodels.fpga.buffers import Storage, stored
+from hwmodels.fpga.buffers import Storage, stored, whole_blocks
+from hwmodels.fpga.datapaths import Datapath
 from hwmodels.fpga.device import Fpga
+from hwmodels.fpga.dsp import Packing
+from hwmodels.fpga.logic import Bound, luts_per_lut6
 from hwmodels.fpga.systolic_design import Design
-from hwmodels.fpga.units import RAW_BITS, Logic, Operands, element, in_kind_of, requantizer
+from hwmodels.fpga.units import (
+    RAW_BITS,
+    Operands,
+    element_dsp,
+    element_flip_flops,
+    element_luts,
+    requantizer_dsps,
+    requantizer_flip_flops,
+    requantizer_luts,
+)
 from hwmodels.work import WorkTable
 
 
-def array_logic(work: WorkTable, design: Design, path: str, device: Fpga) -> Logic:
-    """Elements, their registers, delays at the edges, and the ends of the columns."""
-    lanes, columns = read(design, "lanes"), read(design, "columns")
+@dataclass(frozen=True)
+class Array:
+    """A design as its parts see it.
+
+    path          of all elements
+    result_bits   the widest level that a requantizer makes
+    """
+
+    design: Design
+    device: Fpga
+    path: Datapath
+    operands: Operands
+    result_bits: int
+
+    @property
+    def packing(self) -> Packing:
+        """Of products in DSPs."""
+        return self.design.dsp_packing
+
+
+def array_of(work: WorkTable, design: Design, device: Fpga, path: Datapath) -> Array:
+    """The array of a design for ``work``."""
     operands = Operands(
         read(design, "weight_bits"),
         read(design, "activation_bits"),
         read(design, "accumulator_bits"),
         any(layer.activation_scheme != "unsigned" for layer in work),
     )
-    array = element(path, lanes, operands, device, packing=design.dsp_packing)
-    registers = operand_registers(lanes, operands.weight_bits, operands.activation_bits)
     rounded = [layer.stored_bits for layer in work if layer.stored_bits < RAW_BITS]
-    ends = requantizer(operands.accumulator_bits, max(rounded, default=RAW_BITS), device)
-    beside = edge_delay_luts(design)
-    if design.dataflow != "output_stationary":  # sums are added to those of earlier folds
+    return Array(design, device, path, operands, max(rounded, default=RAW_BITS))
+
+
+@formula
+def luts(array: Array, bound: Bound = "nominal"):
+    """Elements x LUTs of one + columns x LUTs of a requantizer + delays at the edges + adders of
+    sums to those of earlier folds + buffers that are in LUTs."""
+    design, device, operands = array.design, array.device, array.operands
+    lanes, columns = read(design, "lanes"), read(design, "columns")
+    each = element_luts(array.path, lanes, operands, device, bound=bound, packing=array.packing)
+    ends = requantizer_luts(operands.accumulator_bits, array.result_bits, device, bound=bound)
+    beside = edge_delay_luts(design) + array_storage(design, device).luts
+    if design.dataflow != "output_stationary":
         beside = beside + columns * operands.accumulator_bits
-    return (
-        array.times(elements(design))
-        + Logic.of(flip_flops=registers * elements(design))
-        + ends.times(columns)
-        + Logic(*in_kind_of(device, beside), 0.0, 0.0)
-    )
+    beside = beside * luts_per_lut6(device.lut_kind, bound)
+    return elements(design) * each + columns * ends + beside
+
+
+@formula
+def flip_flops(array: Array):
+    """Elements x (flip-flops of one + operands that it keeps and passes on) + columns x registers
+    of a requantizer."""
+    design, operands = array.design, array.operands
+    lanes = read(design, "lanes")
+    each = element_flip_flops(array.path, lanes, operands, array.device, packing=array.packing)
+    kept = operand_registers(lanes, operands.weight_bits, operands.activation_bits)
+    ends = requantizer_flip_flops(array.result_bits)
+    return elements(design) * (each + kept) + read(design, "columns") * ends
+
+
+@formula
+def dsp(array: Array):
+    """Elements x DSPs of one, in whole DSPs, + columns x DSPs of a requantizer."""
+    design, operands = array.design, array.operands
+    lanes = read(design, "lanes")
+    each = element_dsp(array.path, lanes, operands, array.device, packing=array.packing)
+    ends = requantizer_dsps(operands.accumulator_bits, array.result_bits, array.device)
+    return np.ceil(elements(design) * each) + read(design, "columns") * ends
+
+
+@formula
+def ram_blocks(array: Array):
+    """Sum over the buffers in RAM blocks, in whole blocks of the device."""
+    return whole_blocks(array_storage(array.design, array.device).blocks, array.device)
+
+
+@formula
+def uram_288kb(array: Array):
+    """Sum over the buffers that are sent there."""
+    return array_storage(array.design, array.device).ultra
 
 
 @formula

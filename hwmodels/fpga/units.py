@@ -21,36 +21,10 @@ from hwmodels.fpga.requantizers import requantizer_dsp, requantizer_lut, thresho
 from hwmodels.fpga.schemes import SIGNED, product_bits
 from hwmodels.provenance import Figure
 
-BOUNDS: tuple[Bound, ...] = ("nominal", "low", "high")
 MULTIPLIER_BITS = 16  # of a requantizer that multiplies
 MOST_THRESHOLD_BITS = 4  # of a result, up to which thresholds were synthesised
 LEAST_SUM_BITS = 20  # of a requantizer that was synthesised; narrower sums are taken as this one
 RAW_BITS = 32  # of sums that leave as they are
-
-
-@dataclass(frozen=True)
-class Logic:
-    """LUTs with their band, flip-flops and DSPs; arrays that broadcast."""
-
-    luts: np.ndarray
-    luts_low: np.ndarray
-    luts_high: np.ndarray
-    flip_flops: np.ndarray
-    dsp: np.ndarray
-
-    @classmethod
-    def of(cls, luts=0.0, flip_flops=0.0, dsp=0.0) -> "Logic":
-        """Logic whose LUTs have no band."""
-        return cls(luts, luts, luts, flip_flops, dsp)
-
-    def __add__(self, other: "Logic") -> "Logic":
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Logic(*(one + more for one, more in pairs))
-
-    def times(self, count) -> "Logic":
-        """So many of these; DSPs in whole ones, of which some may be shared."""
-        counted = {name: value * count for name, value in vars(self).items()}
-        return Logic(**counted | {"dsp": np.ceil(counted["dsp"])})
 
 
 @dataclass(frozen=True)
@@ -63,16 +37,64 @@ class Operands:
     signed: bool = False
 
 
-def element(
-    path: Datapath, lanes, operands: Operands, device: Fpga, *, packing: Packing = "one"
-) -> Logic:
-    """A processing element: ``lanes`` products in a cycle, their sum, and its accumulator."""
-    if path == "dsp":
-        return _dsp_element(lanes, operands, device, packing)
+@formula
+def element_luts(
+    path: Datapath,
+    lanes,
+    operands: Operands,
+    device: Fpga,
+    *,
+    bound: Bound = "nominal",
+    packing: Packing = "one",
+):
+    """LUTs of a processing element: lanes, their sum and its accumulator, as synthesised; of one of
+    DSPs, what stands beside them."""
     widths = (operands.weight_bits, operands.activation_bits)
-    sizes = (scheme_of(path, operands.signed), *widths, lanes, operands.accumulator_bits)
-    luts = (pe_luts(device.lut_kind, *sizes, bound=bound) for bound in BOUNDS)
-    return Logic(*luts, pe_flip_flops(*sizes, pipelined=True), 0.0)
+    sums = operands.accumulator_bits
+    if path != "dsp":
+        sizes = (scheme_of(path, operands.signed), *widths, lanes, sums)
+        return pe_luts(device.lut_kind, *sizes, bound=bound)
+    packed = packed_products(operands, load_dsp_type(device.dsp_type), packing)
+    alone = cascade_lut(lanes, sums)
+    if (packed > 1).any():
+        # packed products are of different sums, of which each has its own part of the LUTs
+        together = packed_lut(*widths, lanes, sums, np.maximum(packed, 2)) / np.maximum(packed, 2)
+        alone = np.where(packed > 1, together, alone)
+    return alone * luts_per_lut6(device.lut_kind, bound)
+
+
+@formula
+def element_flip_flops(
+    path: Datapath, lanes, operands: Operands, device: Fpga, *, packing: Packing = "one"
+):
+    """Flip-flops of a processing element: of its accumulator and the levels of its tree; of one of
+    DSPs, those outside them."""
+    sums = operands.accumulator_bits
+    if path != "dsp":
+        widths = (operands.weight_bits, operands.activation_bits)
+        return pe_flip_flops(scheme_of(path, operands.signed), *widths, lanes, sums, pipelined=True)
+    packed = packed_products(operands, load_dsp_type(device.dsp_type), packing)
+    return np.where(packed > 1, sums, dsp_pe_flip_flops(lanes, sums))
+
+
+@formula
+def element_dsp(
+    path: Datapath, lanes, operands: Operands, device: Fpga, *, packing: Packing = "one"
+):
+    """Lanes / products of a DSP, or lanes x DSPs of a product that does not fit in one; a share of
+    a DSP where others use it too.
+
+    Products that a DSP only gives as one sum must be of one element.
+    """
+    if path != "dsp":
+        return np.zeros(np.shape(lanes))
+    dsp = load_dsp_type(device.dsp_type)
+    apart = tuple(mode for mode in dsp.modes if not mode.sums_its_products)
+    alone = _products(operands, msgspec.structs.replace(dsp, modes=apart), packing)
+    products = np.maximum(alone, np.minimum(_products(operands, dsp, packing), lanes))
+    widths = (operands.weight_bits, operands.activation_bits)
+    split = lanes * dsp_per_product(*widths, dsp, signed_activations=operands.signed)
+    return np.where(products > 0, lanes / np.maximum(products, 1), split)
 
 
 def scheme_of(path: Datapath, signed: bool = False) -> str:
@@ -82,39 +104,10 @@ def scheme_of(path: Datapath, signed: bool = False) -> str:
     return path
 
 
-def _dsp_element(lanes, operands: Operands, device: Fpga, packing: Packing) -> Logic:
-    dsp, sums = load_dsp_type(device.dsp_type), operands.accumulator_bits
-    widths = (operands.weight_bits, operands.activation_bits)
-    packed = packed_products(operands, dsp, packing)
-    beside = np.where(
-        packed > 1,
-        packed_lut(*widths, lanes, sums, np.maximum(packed, 2)) / np.maximum(packed, 1),
-        cascade_lut(lanes, sums),
-    )
-    # packed products are of different sums, of which each has its own part of the LUTs
-    registers = np.where(packed > 1, sums, dsp_pe_flip_flops(lanes, sums))
-    blocks = element_dsp(lanes, operands, dsp, packing)
-    return Logic(*in_kind_of(device, beside), registers, blocks)
-
-
 def packed_products(operands: Operands, dsp: DspType, packing: Packing):
     """Products that share one multiplier of a DSP, 1 where none do."""
     alone = _products(operands, dsp, "one")
     return np.where(alone > 0, _products(operands, dsp, packing) / np.maximum(alone, 1), 1.0)
-
-
-@formula
-def element_dsp(lanes, operands: Operands, dsp: DspType, packing: Packing):
-    """Lanes / products of a DSP, or lanes x DSPs of a product that does not fit in one.
-
-    Products that a DSP only gives as one sum must be of one element.
-    """
-    apart = tuple(mode for mode in dsp.modes if not mode.sums_its_products)
-    alone = _products(operands, msgspec.structs.replace(dsp, modes=apart), packing)
-    products = np.maximum(alone, np.minimum(_products(operands, dsp, packing), lanes))
-    widths = (operands.weight_bits, operands.activation_bits)
-    split = lanes * dsp_per_product(*widths, dsp, signed_activations=operands.signed)
-    return np.where(products > 0, lanes / np.maximum(products, 1), split)
 
 
 def _products(operands: Operands, dsp: DspType, packing: Packing) -> np.ndarray:
@@ -130,18 +123,37 @@ def sum_bits(path: Datapath, weight_bits, activation_bits, depth):
     return product + np.ceil(np.log2(depth))
 
 
-def requantizer(accumulator_bits, result_bits: float, device: Fpga) -> Logic:
-    """What makes a level of ``result_bits`` of a sum: thresholds up to 4 bits, else a
-    multiplication by 16 bits in DSPs; nothing where sums leave as they are."""
+@formula
+def requantizer_luts(
+    accumulator_bits, result_bits: float, device: Fpga, *, bound: Bound = "nominal"
+):
+    """LUTs that make a level of a sum: of thresholds up to 4 bits, else beside DSPs that multiply
+    it by 16 bits; none where sums leave as they are."""
     if result_bits >= RAW_BITS:
-        return Logic.of()
+        return np.zeros(np.shape(accumulator_bits))
     if result_bits <= MOST_THRESHOLD_BITS:
-        luts = in_kind_of(device, threshold_lut(accumulator_bits, result_bits))
-        return Logic(*luts, result_bits, 0.0)
+        packs = bound == "low" and device.lut_kind == "lut6"
+        count = threshold_lut(accumulator_bits, result_bits, cells="packed" if packs else "cells")
+    else:
+        sums = np.maximum(accumulator_bits, LEAST_SUM_BITS)
+        count = requantizer_lut(sums, MULTIPLIER_BITS, result_bits, in_dsp=True)
+    return count * luts_per_lut6(device.lut_kind, bound)
+
+
+@formula
+def requantizer_dsps(accumulator_bits, result_bits: float, device: Fpga):
+    """DSPs that multiply a sum by 16 bits; none of thresholds and of sums that leave as they
+    are."""
+    if result_bits <= MOST_THRESHOLD_BITS or result_bits >= RAW_BITS:
+        return np.zeros(np.shape(accumulator_bits))
     sums = np.maximum(accumulator_bits, LEAST_SUM_BITS)
-    luts = in_kind_of(device, requantizer_lut(sums, MULTIPLIER_BITS, result_bits, in_dsp=True))
-    dsp = requantizer_dsp(sums, MULTIPLIER_BITS, load_dsp_type(device.dsp_type))
-    return Logic(*luts, result_bits, dsp)
+    return requantizer_dsp(sums, MULTIPLIER_BITS, load_dsp_type(device.dsp_type))
+
+
+@formula
+def requantizer_flip_flops(result_bits: float):
+    """A register for the level; none where sums leave as they are."""
+    return np.float64(0 if result_bits >= RAW_BITS else result_bits)
 
 
 def constant_bits(accumulator_bits, result_bits: float):
@@ -152,11 +164,6 @@ def constant_bits(accumulator_bits, result_bits: float):
     if result_bits <= MOST_THRESHOLD_BITS:
         return (2**result_bits - 1) * accumulator_bits
     return MULTIPLIER_BITS + accumulator_bits
-
-
-def in_kind_of(device: Fpga, luts) -> tuple[np.ndarray, ...]:
-    """6-input LUTs in the device's kind: nominal, low and high."""
-    return tuple(luts * luts_per_lut6(device.lut_kind, bound) for bound in BOUNDS)
 
 
 @formula

@@ -10,8 +10,8 @@ from hwmodels.fpga.buffers import (
     load_memories,
     lut_memory,
     memory_blocks,
-    ram_blocks,
     stored,
+    whole_blocks,
 )
 from hwmodels.fpga.device import load_device
 
@@ -124,5 +124,5 @@ def test_buffers_add_up():
 
 
 def test_two_blocks_share_a_site():
-    assert ram_blocks(np.array([0, 1, 2, 3]), ZYNQ).tolist() == [0, 1, 1, 2]
-    assert ram_blocks(np.array([0, 1, 2]), load_device("arria10_gx1150")).tolist() == [0, 1, 2]
+    assert whole_blocks(np.array([0, 1, 2, 3]), ZYNQ).tolist() == [0, 1, 1, 2]
+    assert whole_blocks(np.array([0, 1, 2]), load_device("arria10_gx1150")).tolist() == [0, 1, 2]
