@@ -66,6 +66,11 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--images", metavar="DATA", help="what to run: " + DATA)
     _add_model_options(parser)
     parser.add_argument(
+        "--on", action="append", default=[], metavar="DEVICE", help="price it on a device (see qsim"
+        " list devices), or on a design of one: 't4(batch=8)'; may be given several times"
+    )  # fmt: skip
+    parser.add_argument("--cost-only", action="store_true", help="price only, execute nothing")
+    parser.add_argument(
         "--format",
         choices=("table", "json", "csv"),
         default="table",

@@ -133,6 +133,8 @@ def _options(args: argparse.Namespace):
         args.images,
         args.calibrate,
         args.parameters,
+        tuple(getattr(args, "on", ())),
+        getattr(args, "cost_only", False),
     )
 
 

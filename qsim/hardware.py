@@ -10,6 +10,7 @@ import msgspec
 from hwmodels.documents import convert, nearest
 from hwmodels.errors import InputError
 from qsim.errors import WorkloadError
+from qsim.spelling import parse_call
 
 # By kind and architecture, the first of a kind being its default: the module that holds Design,
 # evaluate and OUTPUTS, and the one that holds device_names and load_device.
@@ -91,15 +92,37 @@ def read_hardware(document: HardwareDocument, path: str, index: int) -> Hardware
     return Hardware(kind, architecture, model, device, design)
 
 
+def hardware_called(text: str) -> HardwareDocument:
+    """The hardware that ``text`` calls: a device's name, or ``name(parameter=value, ...)`` with the
+    parameters of a design on it, and its ``architecture``.
+
+    Raises QsimError on an unknown device or another form.
+    """
+    name, design = parse_call(text, what="--on", example="t4(batch=8)")
+    kinds = {name: kind for kind, names in device_names().items() for name in names}
+    if name not in kinds:
+        raise WorkloadError(f"--on: unknown device {name!r}; {nearest(name, kinds)}")
+    architecture = design.pop("architecture", None)
+    return HardwareDocument(**{kinds[name]: name}, architecture=architecture, design=design)
+
+
+def device_names() -> dict[str, list[str]]:
+    """The names of the shipped devices, by kind."""
+    return {kind: module.device_names() for kind, module in _device_modules().items()}
+
+
 def devices() -> dict[str, list[Any]]:
     """The records of every shipped device, by kind."""
-    modules = {
-        kind: import_module(next(iter(architectures.values()))[1])
-        for kind, architectures in MODELS.items()
-    }
     return {
         kind: [module.load_device(name) for name in module.device_names()]
-        for kind, module in modules.items()
+        for kind, module in _device_modules().items()
+    }
+
+
+def _device_modules() -> dict[str, ModuleType]:
+    return {
+        kind: import_module(next(iter(architectures.values()))[1])
+        for kind, architectures in MODELS.items()
     }
 
 

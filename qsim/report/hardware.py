@@ -15,17 +15,12 @@ from qsim.report.records import layer_rows
 from qsim.report.units import count, figure, time_unit
 
 
-def design_table(pricing: Pricing) -> Table:
+def design_table(pricing: Pricing) -> RenderableType:
     """The figures of a design, with its device's and the published ones beside them."""
     hardware = pricing.hardware
     name = f"{pricing.document.name}, " if pricing.document.name else ""
-    table = Table(
-        title=Text(f"{hardware.device.name}: {name}{hardware.description}", style="bold"),
-        title_justify="left",
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-    )
+    title = Text(f"{hardware.device.name}: {name}{hardware.description}", style="bold")
+    table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("quantity")
     table.add_column("is")
     table.add_column("model", justify="right")
@@ -38,7 +33,7 @@ def design_table(pricing: Pricing) -> Table:
         published = _published(beside.get(key)) if beside else ()
         model, of_device = _figure(pricing, key, output)
         table.add_row(output.label, output.nature, model, of_device, *published)
-    return table
+    return Group(title, table)
 
 
 def remarks(pricing: Pricing) -> Table:
