@@ -25,7 +25,7 @@ from hwmodels.fpga.folding import (
     layer_input_cycles,
     least_folding,
 )
-from hwmodels.fpga.parameters import shape_of
+from hwmodels.fpga.parameters import over_layers, shape_of
 from hwmodels.fpga.pipeline import flow
 from hwmodels.fpga.streaming_design import Design
 from hwmodels.fpga.streaming_parts import (
@@ -47,13 +47,18 @@ from hwmodels.work import WorkTable
 @dataclass(frozen=True)
 class Cost:
     """What a work table costs on a design: arrays of the designs' shape, or with a last axis of
-    layers where a name begins with ``layer_``. A figure that rests on an unknown one is NaN."""
+    layers where a name begins with ``layer_``. The latency of a layer is the time that its engine
+    is busy with an image; engines are so side by side. A figure that rests on an unknown one is
+    NaN."""
 
     layer_simd: np.ndarray
     layer_pe: np.ndarray
     layer_pe_shift_add: np.ndarray
     layer_cycles: np.ndarray
     layer_input_cycles: np.ndarray
+    layer_compute_s: np.ndarray
+    layer_input_s: np.ndarray
+    layer_latency_s: np.ndarray
     layer_utilization: np.ndarray
     layer_luts: np.ndarray
     layer_dsp: np.ndarray
@@ -147,6 +152,7 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
     folding = _folding(work, design, device)
     parts = parts_of(work, folding, design, device)
     engine, entering = layer_engine_cycles(work, folding), layer_input_cycles(work, folding)
+    compute_s, input_s = layer_s(engine, design), layer_s(entering, design)
     interval = interval_cycles(engine, entering)
     cycles = latency_cycles(flow(work, folding).last, interval)
     moved = dram_bytes(work)
@@ -159,6 +165,9 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         "layer_pe_shift_add": folding.pe_shift_add,
         "layer_cycles": engine,
         "layer_input_cycles": entering,
+        "layer_compute_s": compute_s,
+        "layer_input_s": input_s,
+        "layer_latency_s": layer_latency_s(compute_s, input_s),
         "layer_utilization": layer_utilization(work, folding, rate, design),
         "layer_luts": layer_luts(parts),
         "layer_dsp": layer_dsp(parts),
@@ -235,6 +244,18 @@ def fastest_fitting_cycles(work: WorkTable, design: Design, device: Fpga) -> np.
         fits &= need <= have
     first = np.where(fits.any(axis=0), fits.argmax(axis=0), len(paces) - 1)
     return paces[first]
+
+
+@formula
+def layer_s(cycles, design: Design):
+    """Cycles of each layer / clock."""
+    return cycles / over_layers(design, "clock_hz")
+
+
+@formula
+def layer_latency_s(compute_s, input_s):
+    """The longer of computing an image and of its entering, of each layer."""
+    return np.maximum(compute_s, input_s)
 
 
 @formula
