@@ -70,39 +70,55 @@ def load_memories() -> Memories:
 
 
 @dataclass(frozen=True)
-class Storage:
-    """What buffers need: blocks of the device's block memory (of 18 Kb on AMD's devices), large
-    blocks (URAM), and LUTs. Arrays that broadcast."""
+class Buffer:
+    """A memory of ``depth`` words of ``width`` bits, arrays that broadcast.
 
-    blocks: np.ndarray | float
-    ultra: np.ndarray | float
-    luts: np.ndarray | float
-
-    def __add__(self, other: "Storage") -> "Storage":
-        return Storage(self.blocks + other.blocks, self.ultra + other.ultra, self.luts + other.luts)
-
-    def times(self, count: np.ndarray | float) -> "Storage":
-        """So many buffers like this one."""
-        return Storage(self.blocks * count, self.ultra * count, self.luts * count)
-
-
-def stored(depth, width, device: Fpga, *, style: Style = "auto", use: Use = "ram") -> Storage:
-    """What a buffer of ``depth`` words of ``width`` bits needs in ``device``.
-
+    count   of buffers like this one
     style   where it goes; "auto": to LUTs where it is shallow and the device has LUTs of 6 inputs,
             else to its RAM blocks
     use     what it does, which decides what LUTs hold
     """
-    in_blocks = memory_blocks(depth, width, BLOCK_OF[device.ram_kind])
-    nothing = np.zeros(np.shape(in_blocks))
-    if style == "ultra":
-        return Storage(nothing, memory_blocks(depth, width, "uram_288kb"), nothing)
-    if style == "luts":
-        return Storage(nothing, nothing, lut_memory(depth, width, use))
-    if style == "block" or device.lut_kind != "lut6":
-        return Storage(in_blocks, nothing, nothing)
-    shallow, in_luts = is_shallow(depth), lut_memory(depth, width, use)
-    return Storage(np.where(shallow, 0.0, in_blocks), nothing, np.where(shallow, in_luts, 0.0))
+
+    depth: np.ndarray | float
+    width: np.ndarray | float
+    count: np.ndarray | float = 1.0
+    style: Style = "auto"
+    use: Use = "ram"
+
+
+@formula
+def buffer_blocks(buffer: Buffer, device: Fpga):
+    """Buffers x RAM blocks of one, of 18 Kb where two make one of the device's; none where it is
+    kept elsewhere."""
+    if buffer.style in ("ultra", "luts"):
+        return np.zeros(np.broadcast_shapes(np.shape(buffer.depth), np.shape(buffer.width)))
+    count = buffer.count * memory_blocks(buffer.depth, buffer.width, BLOCK_OF[device.ram_kind])
+    if buffer.style == "block" or device.lut_kind != "lut6":
+        return count
+    return np.where(is_shallow(buffer.depth), 0.0, count)
+
+
+@formula
+def buffer_ultra(buffer: Buffer):
+    """Buffers x large blocks (URAM) of one, where it is sent there."""
+    if buffer.style != "ultra":
+        return np.zeros(np.broadcast_shapes(np.shape(buffer.depth), np.shape(buffer.width)))
+    return buffer.count * memory_blocks(buffer.depth, buffer.width, "uram_288kb")
+
+
+@formula
+def buffer_luts(buffer: Buffer, device: Fpga):
+    """Buffers x 6-input LUTs of one, where it is kept in LUTs."""
+    nothing = np.zeros(np.broadcast_shapes(np.shape(buffer.depth), np.shape(buffer.width)))
+    if buffer.style in ("block", "ultra"):
+        return nothing
+    if buffer.style == "luts":
+        return buffer.count * lut_memory(buffer.depth, buffer.width, buffer.use)
+    shallow = is_shallow(buffer.depth)
+    if device.lut_kind != "lut6" or not shallow.any():
+        return nothing
+    count = buffer.count * lut_memory(buffer.depth, buffer.width, buffer.use)
+    return np.where(shallow, count, 0.0)
 
 
 @formula

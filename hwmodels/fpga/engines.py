@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwmodels.explain import formula
-from hwmodels.fpga.buffers import Storage, Style, lut_memory, stored
+from hwmodels.fpga.buffers import Buffer, Style, buffer_luts
 from hwmodels.fpga.datapaths import Datapath, natural_path
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.dsp import Packing
@@ -115,7 +115,8 @@ def _part(layer, rows, elements, shifted: bool, options: EngineOptions) -> Part:
 def engine_luts(engine: Engine, bound: Bound = "nominal"):
     """Elements x (LUTs of one + of its requantizer) of either kind of rows, and memory in LUTs."""
     device, packing = engine.device, engine.options.dsp_packing
-    total = engine_memory(engine).luts * luts_per_lut6(device.lut_kind, bound)
+    held = sum(buffer_luts(each, device) for each in engine_buffers(engine))
+    total = held * luts_per_lut6(device.lut_kind, bound)
     for part in engine.parts:
         given = (part.path, engine.simd, part.operands, device)
         each = element_luts(*given, bound=bound, packing=packing)
@@ -149,48 +150,43 @@ def engine_dsp(engine: Engine):
     return total
 
 
-def engine_memory(engine: Engine) -> Storage:
+def engine_buffers(engine: Engine) -> list[Buffer]:
     """The memories of an engine."""
-    layer, options, device = engine.layer, engine.options, engine.device
-    whole = _window(engine) + _waiting(engine)
-    queue = lut_memory(options.queue_words, engine.lanes * layer.activation_bits, "queue")
-    whole = whole + Storage(0.0, 0.0, queue)
+    layer, options = engine.layer, engine.options
+    word = engine.lanes * layer.activation_bits
+    buffers = [
+        Buffer(options.queue_words, word, style="luts", use="queue"),
+        *_windows(engine, word),
+        _waiting(engine),
+    ]
     for part in engine.parts:
         depth = weight_words(part.rows, layer.depth, part.elements, engine.simd)
         width = part.elements * engine.simd * layer.weight_bits
-        whole = whole + stored(depth, width, device, style=options.weight_memory, use="rom")
+        buffers.append(Buffer(depth, width, style=options.weight_memory, use="rom"))
         constants = constant_bits(part.operands.accumulator_bits, layer.stored_bits)
-        folds = part.rows / part.elements
-        whole = whole + stored(folds, part.elements * constants, device, use="rom")
-    return whole
+        buffers.append(Buffer(part.rows / part.elements, part.elements * constants, use="rom"))
+    return buffers
 
 
-def _waiting(engine: Engine) -> Storage:
+def _waiting(engine: Engine) -> Buffer:
     """Where the words of a window wait for further row folds."""
     layer = engine.layer
     folds = np.maximum.reduce([part.rows / part.elements for part in engine.parts])
     words = np.where(folds > 1, layer.depth / engine.simd, 0.0)
     width = engine.simd * layer.activation_bits
-    return stored(words, width, engine.device, style=engine.options.window_memory)
+    return Buffer(words, width, style=engine.options.window_memory)
 
 
-def _window(engine: Engine) -> Storage:
+def _windows(engine: Engine, word) -> list[Buffer]:
     """The window of the input: one memory where its places are read one after another, else a
-    memory for each line but the last."""
-    layer, style = engine.layer, engine.options.window_memory
+    memory for each line but the last; none of 1 x 1."""
+    layer, lanes = engine.layer, engine.lanes
     if layer.kernel_h * layer.kernel_w == 1:
-        return Storage(0.0, 0.0, 0.0)
-    width = engine.lanes * layer.activation_bits
-    whole = stored(window_words(layer, engine.lanes), width, engine.device, style=style)
-    line = stored(line_words(layer, engine.lanes), width, engine.device, style=style)
-    lines = line.times(layer.kernel_h - 1)
+        return []
     at_once = engine.simd > layer.in_channels // layer.groups
-    return Storage(
-        *(
-            np.where(at_once, getattr(lines, name), getattr(whole, name))
-            for name in ("blocks", "ultra", "luts")
-        )
-    )
+    depth = np.where(at_once, line_words(layer, lanes), window_words(layer, lanes))
+    count = np.where(at_once, layer.kernel_h - 1, 1)
+    return [Buffer(depth, word, count, engine.options.window_memory)]
 
 
 @formula
@@ -212,11 +208,11 @@ def line_words(layer: LayerWork, lanes):
     return layer.in_w * np.ceil(layer.in_channels / lanes)
 
 
-def queue_memory(queue: Queue, style: Style, device: Fpga) -> Storage:
+def queue_buffer(queue: Queue, style: Style) -> Buffer:
     """The memory in which a tensor waits for another one."""
     channels = queue.stream.values / max(queue.stream.pixels, 1)
     depth = queued_words(queue.pixels, channels, queue.stream.lanes)
-    return stored(depth, queue.stream.lanes * queue.bits, device, style=style)
+    return Buffer(depth, queue.stream.lanes * queue.bits, style=style)
 
 
 @formula

@@ -154,7 +154,7 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
     engine, entering = layer_engine_cycles(work, folding), layer_input_cycles(work, folding)
     compute_s, input_s = layer_s(engine, design), layer_s(entering, design)
     interval = interval_cycles(engine, entering)
-    cycles = latency_cycles(flow(work, folding).last, interval)
+    cycles = latency_cycles(result_cycles(work, folding), interval)
     moved = dram_bytes(work)
     rate = images_per_s(interval, moved, design, device)
     peak = peak_gops(folding, design)
@@ -262,6 +262,12 @@ def layer_latency_s(compute_s, input_s):
 def interval_cycles(engine_cycles, input_cycles):
     """Cycles of the slowest engine, or of the slowest entrance."""
     return np.maximum(engine_cycles, input_cycles).max(axis=-1)
+
+
+@formula
+def result_cycles(work: WorkTable, folding: Folding):
+    """When the last pixel of the result is there, as an image flows from engine to engine."""
+    return flow(work, folding).last + 0.0
 
 
 @formula

@@ -5,17 +5,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwmodels.explain import formula, read
-from hwmodels.fpga.buffers import Storage, whole_blocks
+from hwmodels.fpga.buffers import (
+    Buffer,
+    buffer_blocks,
+    buffer_luts,
+    buffer_ultra,
+    whole_blocks,
+)
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.engines import (
     Engine,
     EngineOptions,
+    engine_buffers,
     engine_dsp,
     engine_flip_flops,
     engine_luts,
-    engine_memory,
     engines_of,
-    queue_memory,
+    queue_buffer,
 )
 from hwmodels.fpga.folding import Folding
 from hwmodels.fpga.logic import Bound, luts_per_lut6
@@ -29,7 +35,7 @@ class Parts:
     """Engines, and the memories in which tensors wait for others."""
 
     engines: list[Engine]
-    queues: list[Storage]
+    queues: list[Buffer]
     device: Fpga
 
 
@@ -44,9 +50,7 @@ def parts_of(work: WorkTable, folding: Folding, design: Design, device: Fpga) ->
         window_memory=design.window_memory,
         queue_words=read(design, "queue_words"),
     )
-    queues = [
-        queue_memory(queue, design.window_memory, device) for queue in flow(work, folding).queues
-    ]
+    queues = [queue_buffer(each, design.window_memory) for each in flow(work, folding).queues]
     return Parts(engines_of(work, folding, options, device), queues, device)
 
 
@@ -63,7 +67,7 @@ def layer_luts(parts: Parts, bound: Bound = "nominal"):
 @formula
 def luts(by_layer, parts: Parts, bound: Bound = "nominal"):
     """Sum over the layers, and LUTs of memories in which tensors wait."""
-    waiting = sum(queue.luts for queue in parts.queues)
+    waiting = sum(buffer_luts(queue, parts.device) for queue in parts.queues)
     return by_layer.sum(axis=-1) + waiting * luts_per_lut6(parts.device.lut_kind, bound)
 
 
@@ -88,20 +92,26 @@ def dsp(by_layer):
 @formula
 def layer_ram_blocks(parts: Parts):
     """RAM blocks of the memories of each layer's engine, in whole ones."""
-    blocks = (engine_memory(engine).blocks for engine in parts.engines)
-    return whole_blocks(_stacked(blocks), parts.device)
+    return whole_blocks(_layer_blocks(parts), parts.device)
 
 
 @formula
 def ram_blocks(parts: Parts):
     """RAM blocks of all memories of engines, and of those in which tensors wait, in whole ones: two
     halves may be of different memories."""
-    memories = [engine_memory(engine) for engine in parts.engines]
-    return whole_blocks(sum(each.blocks for each in memories + parts.queues), parts.device)
+    waiting = sum(buffer_blocks(queue, parts.device) for queue in parts.queues)
+    return whole_blocks(_layer_blocks(parts).sum(axis=-1) + waiting, parts.device)
+
+
+def _layer_blocks(parts: Parts) -> np.ndarray:
+    return _stacked(
+        sum(buffer_blocks(each, parts.device) for each in engine_buffers(engine))
+        for engine in parts.engines
+    )
 
 
 @formula
 def uram_288kb(parts: Parts):
     """Sum over the memories that are sent there."""
-    memories = [engine_memory(engine) for engine in parts.engines]
-    return sum(each.ultra for each in memories + parts.queues)
+    buffers = [each for engine in parts.engines for each in engine_buffers(engine)]
+    return sum(buffer_ultra(each) for each in buffers + parts.queues)

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwmodels.explain import formula, read
-from hwmodels.fpga.buffers import Storage, stored, whole_blocks
+from hwmodels.fpga.buffers import (
+    Buffer,
+    buffer_blocks,
+    buffer_luts,
+    buffer_ultra,
+    whole_blocks,
+)
 from hwmodels.fpga.datapaths import Datapath
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.dsp import Packing
@@ -64,7 +70,8 @@ def luts(array: Array, bound: Bound = "nominal"):
     lanes, columns = read(design, "lanes"), read(design, "columns")
     each = element_luts(array.path, lanes, operands, device, bound=bound, packing=array.packing)
     ends = requantizer_luts(operands.accumulator_bits, array.result_bits, device, bound=bound)
-    beside = edge_delay_luts(design) + array_storage(design, device).luts
+    held = sum(buffer_luts(each, device) for each in array_buffers(design))
+    beside = edge_delay_luts(design) + held
     if design.dataflow != "output_stationary":
         beside = beside + columns * operands.accumulator_bits
     beside = beside * luts_per_lut6(device.lut_kind, bound)
@@ -96,13 +103,15 @@ def dsp(array: Array):
 @formula
 def ram_blocks(array: Array):
     """Sum over the buffers in RAM blocks, in whole blocks of the device."""
-    return whole_blocks(array_storage(array.design, array.device).blocks, array.device)
+    device = array.device
+    blocks = sum(buffer_blocks(each, device) for each in array_buffers(array.design))
+    return whole_blocks(blocks, device)
 
 
 @formula
 def uram_288kb(array: Array):
     """Sum over the buffers that are sent there."""
-    return array_storage(array.design, array.device).ultra
+    return sum(buffer_ultra(each) for each in array_buffers(array.design))
 
 
 @formula
@@ -140,26 +149,24 @@ def delay_luts(count) -> np.ndarray:
     return 16 * whole * (whole + 1) + rest * (whole + 1)
 
 
-def array_storage(design: Design, device: Fpga) -> Storage:
-    """The buffers in memory: words as wide as what enters or leaves in a cycle."""
+def array_buffers(design: Design) -> list[Buffer]:
+    """The buffers: words as wide as what enters or leaves the array in a cycle."""
     rows, columns, lanes = (read(design, name) for name in ("rows", "columns", "lanes"))
-    across = {  # words of inputs and weights
+    of_inputs, of_weights = {  # values of a word
         "weight_stationary": (rows, columns),
         "input_stationary": (columns, rows),
         "output_stationary": (rows, columns),
-    }
-    of_inputs, of_weights = across[design.dataflow]
-    copies = 2.0 if design.double_buffered else 1.0
-    whole = Storage(0.0, 0.0, 0.0)
+    }[design.dataflow]
+    buffers = []
     for name, values, bits in (
         ("input", of_inputs * lanes, read(design, "activation_bits")),
         ("weight", of_weights * lanes, read(design, "weight_bits")),
         ("accumulator", columns, read(design, "accumulator_bits")),
     ):
         depth = buffer_depth(read(design, f"{name}_buffer_elements"), values)
-        style = getattr(design, f"{name}_memory")
-        whole = whole + stored(depth, values * bits, device, style=style).times(copies)
-    return whole
+        copies, style = (2.0 if design.double_buffered else 1.0), getattr(design, f"{name}_memory")
+        buffers.append(Buffer(depth, values * bits, copies, style))
+    return buffers
 
 
 @formula

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwmodels.fpga.buffers import (
-    Storage,
+    Buffer,
+    buffer_blocks,
+    buffer_luts,
+    buffer_ultra,
     load_memories,
     lut_memory,
     memory_blocks,
-    stored,
     whole_blocks,
 )
 from hwmodels.fpga.device import load_device
@@ -60,14 +62,23 @@ def test_a_larger_buffer_never_needs_less(depth, width, use, block):
         assert lut_memory(*more, use) >= lut_memory(depth, width, use)
 
 
-@given(st.lists(st.tuples(depths, widths), min_size=1, max_size=5), st.sampled_from(USES))
-def test_arrays_of_buffers_equal_single_ones(sizes, use):
+def needs(*args, device=ZYNQ, **given):
+    """Blocks of 18 Kb, URAM and LUTs of a buffer."""
+    buffer = Buffer(*args, **given)
+    return buffer_blocks(buffer, device), buffer_ultra(buffer), buffer_luts(buffer, device)
+
+
+@given(
+    st.lists(st.tuples(depths, widths), min_size=1, max_size=5),
+    st.sampled_from(USES),
+    st.sampled_from(["auto", "block", "ultra", "luts"]),
+)
+def test_arrays_of_buffers_equal_single_ones(sizes, use, style):
     depth, width = (np.array(column) for column in zip(*sizes, strict=True))
-    together = stored(depth, width, ZYNQ, use=use)
-    for index, (one_depth, one_width) in enumerate(sizes):
-        alone = stored(one_depth, one_width, ZYNQ, use=use)
-        for name in ("blocks", "ultra", "luts"):
-            assert getattr(together, name)[index] == getattr(alone, name)
+    together = needs(depth, width, style=style, use=use)
+    for index, size in enumerate(sizes):
+        alone = needs(*size, style=style, use=use)
+        assert [each[index] for each in together] == list(alone)
 
 
 @pytest.mark.parametrize(
@@ -107,20 +118,16 @@ def test_luts_worked_by_hand(depth, width, use, count):
 
 
 def test_shallow_buffers_go_to_luts_and_others_where_they_are_sent():
-    assert stored(64, 8, ZYNQ, use="rom") == Storage(0, 0, 8)
-    assert stored(65, 8, ZYNQ) == Storage(1, 0, 0)
-    assert stored(64, 8, ZYNQ, style="block") == Storage(1, 0, 0)
-    assert stored(64, 8, ZYNQ, style="ultra") == Storage(0, 1, 0)
-    assert stored(128, 3, ZYNQ, style="luts") == Storage(0, 0, 11)
+    assert needs(64, 8, use="rom") == (0, 0, 8)
+    assert needs(65, 8) == (1, 0, 0)
+    assert needs(64, 8, style="block") == (1, 0, 0)
+    assert needs(64, 8, style="ultra") == (0, 1, 0)
+    assert needs(128, 3, style="luts") == (0, 0, 11)
+    assert needs(600, 40, 3) == (3 * 3, 0, 0)
 
 
 def test_logic_that_holds_no_memory_as_known_leaves_shallow_buffers_to_blocks():
-    assert stored(64, 8, load_device("arria10_gx1150"), use="rom") == Storage(1, 0, 0)
-
-
-def test_buffers_add_up():
-    both = stored(600, 40, ZYNQ) + stored(64, 8, ZYNQ, use="rom")
-    assert both.times(2) == Storage(2 * 3, 0, 2 * 8)
+    assert needs(64, 8, use="rom", device=load_device("arria10_gx1150")) == (1, 0, 0)
 
 
 def test_two_blocks_share_a_site():
