@@ -11,10 +11,13 @@ Source: FINN-R (arXiv 1809.04570), sections 4.2 and 4.3; windows as those of FIN
 """
 
 from dataclasses import dataclass
+from functools import cache
 
+import msgspec
 import numpy as np
 
-from hwmodels.explain import formula
+from hwmodels.documents import read_document
+from hwmodels.explain import formula, read_figure
 from hwmodels.fpga.buffers import Buffer, Style, buffer_luts
 from hwmodels.fpga.datapaths import Datapath, natural_path
 from hwmodels.fpga.device import Fpga
@@ -33,7 +36,10 @@ from hwmodels.fpga.units import (
     requantizer_luts,
     sum_bits,
 )
+from hwmodels.provenance import HERE, Figure
 from hwmodels.work import LayerWork, WorkTable
+
+FILE = "calibrated/streaming_engines.yaml"
 
 
 @dataclass(frozen=True)
@@ -111,12 +117,37 @@ def _part(layer, rows, elements, shifted: bool, options: EngineOptions) -> Part:
     return Part(rows, elements, path, operands)
 
 
+class EngineConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an engine takes besides its datapath and memories."""
+
+    engine_luts: Figure
+    window_luts: Figure
+
+
+@cache
+def load_constants() -> EngineConstants:
+    """The constants, from ``calibrated/streaming_engines.yaml``."""
+    return read_document(HERE / FILE, EngineConstants)
+
+
+@formula
+def control_luts(layer: LayerWork):
+    """Constant of an engine + constant of its window, where it has one: handshakes, counters,
+    addresses."""
+    constants, where = load_constants(), f"hwmodels/{FILE}"
+    total = read_figure(constants.engine_luts, "engine_luts", where=where)
+    if layer.kernel_h * layer.kernel_w > 1:
+        total = total + read_figure(constants.window_luts, "window_luts", where=where)
+    return total
+
+
 @formula
 def engine_luts(engine: Engine, bound: Bound = "nominal"):
-    """Elements x (LUTs of one + of its requantizer) of either kind of rows, and memory in LUTs."""
+    """Elements x (LUTs of one + of its requantizer) of either kind of rows, memory in LUTs, and
+    control."""
     device, packing = engine.device, engine.options.dsp_packing
     held = sum(buffer_luts(each, device) for each in engine_buffers(engine))
-    total = held * luts_per_lut6(device.lut_kind, bound)
+    total = (held + control_luts(engine.layer)) * luts_per_lut6(device.lut_kind, bound)
     for part in engine.parts:
         given = (part.path, engine.simd, part.operands, device)
         each = element_luts(*given, bound=bound, packing=packing)
