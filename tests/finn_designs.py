@@ -25,9 +25,7 @@ def vgg10_w4a4():
     pe = (16, 8, 4, 2, 1, 1)
     convolutions += [(32, 32, 512 >> at, count, 96) for at, count in enumerate(pe)]
     linear = [(256, 128, 1, 2, 32), (128, 128, 1, 1, 32), (128, 24, 1, 1, 8)]
-    return _design(
-        convolutions + linear, weights="fixed", bits=(4, 4), first_bits=8, of_signal=True
-    )
+    return _design(convolutions + linear, "fixed", (4, 4), ("signed", "unsigned"), of_signal=True)
 
 
 def _design(sizes, weights, bits, schemes, first_bits=8, of_signal=False):
