@@ -2,8 +2,8 @@
 
 What a device draws at rest is published for none (vendors' estimators alone give it), so that the
 energy of a run is not known. The limit of a card gives a ceiling. An estimate of the datapath alone
-from energies of ASICs would mislead: for 4-bit products it comes to less than a tenth of what WRPN's
-bars imply for a filled Arria 10 (16 pJ for each MAC at 50 W).
+from energies of ASICs would mislead: for 4-bit products it comes to less than a tenth of what
+WRPN's bars imply for a filled Arria 10 (16 pJ for each MAC at 50 W).
 """
 
 import numpy as np
