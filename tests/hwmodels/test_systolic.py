@@ -296,7 +296,8 @@ def test_what_rests_on_an_unknown_figure_is_absent_with_the_reason():
     assert np.isnan(cost.energy_j)
     assert not np.isnan(cost.luts)
     assert "ULX3S" in unknown(calls.node_of(cost.latency_s))[0]
-    assert "no source gives the energy" in unknown(calls.node_of(cost.energy_j))[0]
+    reasons = unknown(calls.node_of(cost.energy_j))
+    assert any("no source gives the energy" in reason for reason in reasons)
 
 
 def test_every_figure_is_explained():
