@@ -65,6 +65,14 @@ def test_windows_are_waited_for_as_word_by_word(chain):
     assert abs(float(flow(*modelled(chain)).last) - expected) <= max(CLOSE, 0.1 * expected)
 
 
+def test_outputs_that_need_the_last_pixel_follow_it_one_after_another():
+    """A slow layer of 1 x 1, then 3 x 3 with padding: 12 outputs of 36 cycles are left at the end."""
+    chain = [(10, 6, 1, 1, 0, 8, 1, 1), (10, 8, 3, 1, 1, 4, 4, 2)]
+    assert abs(float(flow(*modelled(chain)).last) - simulated(chain)) <= CLOSE
+    work, folding = modelled(chain[:1])
+    assert float(flow(*modelled(chain)).last) > float(flow(work, folding).last) + 11 * 36
+
+
 @settings(max_examples=60)
 @given(chains(kernels=[1, 3], strides=[1, 2]))
 def test_strides_leave_pixels_out_as_word_by_word(chain):
