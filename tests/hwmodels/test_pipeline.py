@@ -119,6 +119,27 @@ def test_what_is_added_waits_in_a_queue_for_the_slower_way():
     assert {queue.tensor: queue.bits for queue in found.queues} == {"c": 32, "input": 4}
 
 
+def test_a_pool_passes_on_what_its_window_has_gathered():
+    """Windows of 2 x 2 over 6 x 6 pixels, a pixel a cycle: the first is there with the eighth."""
+    layer = LayerWork("c", "linear", 4, 4, 1, 1, 1, 3, 3, 3, 3, 4, 0, 4, 4, 36, 4)
+    pooled = Step("pool", "max_pool", ("i",), 36, 4)
+    convolved = Step("c", "conv", ("pool",), 36, 4)
+    joined = Step("add", "add", ("c", "pool"), 36, 4)
+    image = LayerWork("i", "conv", 4, 4, 1, 1, 1, 6, 6, 6, 6, 4, 0, 4, 4, 144, 4)
+    first = (Step("input", "input", (), 144, 4), Step("i", "conv", ("input",), 144, 4))
+    work = WorkTable((image, layer), (*first, pooled, convolved, joined))
+    folding = given_folding(
+        work, {"i": LayerFolding(simd=4, pe=4), "c": LayerFolding(simd=4, pe=4)}
+    )
+    found = flow(work, folding)
+    [of_layer, of_pool] = found.queues
+    assert of_pool.stream.pixels == 9
+    # the image's pixels leave a cycle after they enter
+    assert of_pool.stream.first == 8 + 1
+    assert of_pool.stream.last == 36 + 1
+    assert of_layer.stream.first == of_pool.stream.first + 1
+
+
 def test_a_whole_network_flows():
     work = zoo_table("resnet18")
     fastest = attainable_cycles(work)[0]

@@ -210,6 +210,16 @@ def test_images_share_weights_but_not_second_tensors():
         assert one.dram_bytes - three.dram_bytes == pytest.approx(shared * 2 / 3, rel=1e-12)
 
 
+def test_bits_that_are_serial_pass_pair_by_pair():
+    """6 x 8 passes of what takes one in parallel."""
+    serial, parallel = (
+        evaluate(WorkTable((_layer(),)), Design(rows=4, columns=4, lanes=4, datapath=path), ULTRA)
+        for path in ("bit_serial", "lut")
+    )
+    assert serial.layer_cycles + 1 == 48 * (parallel.layer_cycles + 1)
+    assert serial.peak_gops == parallel.peak_gops / 48
+
+
 @pytest.mark.parametrize(("held", "times"), [(16 * 8, 1), (16 * 8 - 1, 2)])
 def test_weights_are_held_in_words_of_lanes(held, times):
     """16 x 8 weights for 4 positions, which pass in 2 tiles; 4 lanes."""
