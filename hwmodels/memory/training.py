@@ -136,11 +136,9 @@ class _Plan:
                 for each in own + self._kept_inputs(step):
                     use(each, self.backward[name], name)
         return [
-            buffer_of(
-                root, "activations", moments, image_bits=self.sharing.image_bits(root)
-            )
-            for (root, _), moments in uses.items()
-        ]  # fmt: skip
+            buffer_of(root, "activations", at, image_bits=self.sharing.image_bits(root))
+            for (root, _), at in uses.items()
+        ]
 
     def kept(self) -> list[Buffer]:
         """Buffers of what steps keep besides tensors: indices, masks, statistics, copies."""
@@ -197,16 +195,17 @@ class _Plan:
         return step.values * bits
 
     def weight_gradients(self) -> list[Buffer]:
-        """Buffers of the gradients of parameters, in 32 bits, until they are applied."""
+        """Buffers of the gradients of parameters, in 32 bits, until all are applied at the end; held
+        always, they are set to zero at the beginning."""
         if self.settings.weight_gradients == "none":
             return []
-        always = self.settings.weight_gradients == "always"
-        end = len(self.moments) - 1
+        zeroed = (0,) if self.settings.weight_gradients == "always" else ()
+        self.moments.append("update")
         return [
             buffer_of(
                 f"gradient of {step.name}'s parameters",
                 "weight gradients",
-                (0 if always else self.backward[step.name], end),
+                (*zeroed, self.backward[step.name], len(self.moments) - 1),
                 bits=step.parameters * 32,
             )
             for step in self.steps
