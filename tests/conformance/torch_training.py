@@ -1,10 +1,14 @@
 """A network as torch trains it, layer by layer, and the memory that it is seen to take."""
 
+from collections import Counter
+
 import numpy as np
 from conformance.peers import TORCH, load
 
+from hwmodels.memory.checkpointing import cuts, single_tensors
+from hwmodels.memory.footprint import footprint
 from hwmodels.memory.settings import Settings
-from hwmodels.memory.training import shared_buffers, training_schedule
+from hwmodels.memory.training import segments_of, shared_buffers, training_schedule
 from qsim.network.graph import INPUT
 from qsim.network.layers import (
     Add,
@@ -47,17 +51,24 @@ class TorchNetwork:
                 )  # fmt: skip
 
     def __call__(self, x):
-        readers = {name: len(nodes) for name, nodes in self.network.readers.items()}
-        tensors = {INPUT: x}
-        for node in self.network.nodes.values():
-            reads = [tensors[name] for name in node.inputs]
-            tensors[node.name] = self.apply(node, reads)
-            del reads
-            for name in node.inputs:
-                readers[name] -= 1
-                if readers[name] == 0 and name != INPUT:
-                    tensors.pop(name, None)
-        return tensors[self.network.output]
+        return self.segment(INPUT, list(self.network.nodes), self.network.output)(x)
+
+    def segment(self, read, names, made):
+        """A function of the tensor ``read`` that computes some layers, and gives what one makes."""
+
+        def compute(x):
+            tensors = {read: x}
+            readers = Counter(each for name in names for each in self.network.nodes[name].inputs)
+            for name in names:
+                node = self.network.nodes[name]
+                tensors[name] = self.apply(node, [tensors[each] for each in node.inputs])
+                for each in node.inputs:
+                    readers[each] -= 1
+                    if readers[each] == 0 and each not in (read, made):
+                        tensors.pop(each, None)
+            return tensors[made]
+
+        return compute
 
     def apply(self, node, reads):
         """What one layer makes of what it reads."""
@@ -179,3 +190,55 @@ def modelled_saved_bytes(steps, settings: Settings, batch):
             and buffer.role in ("activations", "weights")
         )
     )
+
+
+def allocated_at_most(network, steps, batch, checkpointing):
+    """The most bytes that torch has allocated on a CPU during a step of training with momentum,
+    above what there is before it: parameters, momentum and the images."""
+    torch = load(TORCH)
+    peer = TorchNetwork(network)
+    optimizer = torch.optim.SGD(list(peer.parameters.values()), lr=1e-3, momentum=0.9)
+    x = torch.rand(batch, *network.input_shape)
+    forward = checkpointed(peer, steps, checkpointing)
+
+    def train():
+        forward(x).sum().backward()
+        optimizer.step()
+
+    train()
+    optimizer.zero_grad(set_to_none=True)
+    activity = torch.profiler.ProfilerActivity.CPU
+    with torch.profiler.profile(activities=[activity], profile_memory=True) as profile:
+        train()
+    events = profile.profiler.kineto_results.events()
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    return np.cumsum([change for _, change in changes]).max()
+
+
+def checkpointed(peer, steps, checkpointing):
+    """The network, its segments but the last under ``torch.utils.checkpoint``."""
+    again = load(TORCH, ".utils.checkpoint").checkpoint
+    at = cuts(steps, checkpointing)
+    segments = segments_of(steps, at)
+    single = single_tensors(steps)
+    borders = [INPUT, *(single[index] for index in at), peer.network.output]
+
+    def forward(x):
+        for number, segment in enumerate(segments):
+            names = [steps[index].name for index in segment]
+            compute = peer.segment(borders[number], names, borders[number + 1])
+            is_last = number == len(segments) - 1
+            x = compute(x) if is_last else again(compute, x, use_reentrant=False)
+        return x
+
+    return forward
+
+
+def modelled_allocation(steps, batch, checkpointing):
+    """The same of the model: what is alive at the peak, without weights, momentum and images."""
+    cost = footprint(
+        steps, phase="training", rule="framework", optimizer="momentum", batch=batch,
+        checkpointing=checkpointing,
+    )  # fmt: skip
+    held = cost.activations_bytes + cost.gradients_bytes + cost.weight_gradients_bytes
+    return float(held) - steps[0].values * 4 * batch
