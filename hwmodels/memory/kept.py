@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from hwmodels.errors import InputError
 from hwmodels.memory.settings import Settings
+from hwmodels.memory.sharing import BOUNDS
 from hwmodels.work import Step
 
 
@@ -41,7 +42,6 @@ class Keeps:
 
 
 INPUTS, OUTPUT, NOTHING = Keeps(inputs=True), Keeps(output=True), Keeps()
-BOUNDS = ("relu", "relu6", "hard_tanh", "clip", "leaky_relu")  # output or mask tells their slope
 INDEX_BITS = 8  # a place in a window of up to 256
 BY_KIND: dict[str, Keeps] = {
     **dict.fromkeys(("conv", "linear", "matmul", "multiply", "embedding"), INPUTS),

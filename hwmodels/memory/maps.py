@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hwmodels.memory.repeats import without_repeats
-from hwmodels.memory.sharing import MOVED_NOTHING, readers_of
+from hwmodels.memory.sharing import BOUNDS, MOVED_NOTHING, readers_of
 from hwmodels.work import Step
 
 Weights = Literal["all", "conv"]
-Maps = Literal["ofm", "ifm_ofm", "with_pools", "every"]
+Maps = Literal["ofm", "ifm_ofm", "with_pools", "every", "every_in_place"]
 Gradients = Literal["text_rule", "none", "each"]
 Blocks = Literal["each", "once"]
 
@@ -32,7 +32,8 @@ class Account:
     activations   in training, of the counted layers: "ofm" their outputs and the network's input;
                   "ifm_ofm" what each reads and what it makes; "with_pools" as "ofm", and the
                   outputs of max pools; "every" the outputs of all layers that make values, as
-                  summaries of models count them
+                  summaries of models count them; "every_in_place" the same without relus and other
+                  bounds, which overwrite what they read
     gradients     in training: the text's two maxima, "none", or one for "each" counted output
     blocks        each repeated block, or one of them
     input_maps    in inference, the largest input map: of the "counted" layers, or of "all" layers
@@ -88,7 +89,7 @@ def training_maps(steps: Sequence[Step], account: Account) -> list[CountedMap]:
     for step in counted:
         if _is_layer(step, account):
             names += [*step.reads, step.name] if account.activations == "ifm_ofm" else [step.name]
-        elif step.kind in others or (account.activations == "every" and _makes_values(step)):
+        elif step.kind in others or _is_among_all(step, account):
             names.append(step.name)
     maps = all_maps(steps)
     return [replace(maps[name], role="activations") for name in names]
@@ -148,8 +149,9 @@ def _is_layer(step: Step, account: Account) -> bool:
     return step.macs > 0 and (account.weights == "all" or step.kind == "conv")
 
 
-def _makes_values(step: Step) -> bool:
-    return step.kind not in MOVED_NOTHING
+def _is_among_all(step: Step, account: Account) -> bool:
+    left_out = {"every": MOVED_NOTHING, "every_in_place": (*MOVED_NOTHING, *BOUNDS)}
+    return step.kind not in left_out.get(account.activations, (step.kind,))
 
 
 def _largest(maps: list[CountedMap], role: str) -> list[CountedMap]:
