@@ -11,6 +11,7 @@ from hwmodels.documents import read_document
 from hwmodels.provenance import Status
 
 Value = float | str | None
+STATED = "stated"  # the column of claims, which a label need not repeat
 EVIDENCE = "evidence"  # a column of this name says it of each row
 
 
@@ -75,7 +76,7 @@ class PublishedCell:
     def label(self) -> str:
         """Its place in words, unique in its table."""
         place = ", ".join(_shown(key, held) for key, held in self.at.items() if held is not None)
-        return f"{place}: {self.column}" if place else self.column
+        return place if self.column == STATED else f"{place}: {self.column}"
 
     def number(self, name: str) -> float:
         """What the row says under ``name``, a number."""

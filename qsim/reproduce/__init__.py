@@ -1,0 +1,45 @@
+"""The papers' tables beside our figures for them.
+
+A paper is a file of ``workloads/published`` and a module with ``TABLES``: for each table one
+function from a cell's place to our figure.
+"""
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import qsim.shipped as shipped
+from hwmodels.documents import nearest
+from hwmodels.published_tables import PublishedCell, cells, read_tables
+from qsim.errors import QsimError
+from qsim.reproduce import dorefa, wrpn
+from qsim.reproduce.rows import Ours, Row, row
+
+PAPERS: dict[str, ModuleType] = {"wrpn": wrpn, "dorefa": dorefa}
+
+
+def reproduce(names: list[str] | None = None) -> list[Row]:
+    """The rows of the papers of these names (None: of all), in the order of the tables.
+
+    Raises QsimError on an unknown paper.
+    """
+    chosen = list(PAPERS) if not names else list(dict.fromkeys(names))
+    for name in chosen:
+        if name not in PAPERS:
+            raise QsimError(f"unknown paper {name!r}; {nearest(name, PAPERS)}")
+    return [each for name in chosen for each in _rows(name)]
+
+
+def published_cells(name: str) -> Iterator[PublishedCell]:
+    """Every cell of a paper's tables, blank ones too."""
+    published = read_tables(shipped.WORKLOADS / "published" / f"{name}.yaml")
+    for title, table in published.tables.items():
+        yield from cells(title, table)
+
+
+def _rows(name: str) -> Iterator[Row]:
+    tables = PAPERS[name].TABLES
+    for cell in published_cells(name):
+        if cell.table in tables:
+            ours: Ours | None = tables[cell.table](cell)
+            if ours is not None:
+                yield row(name, cell, ours)
