@@ -25,15 +25,16 @@ def read_document(path: Path, record: type[T]) -> T:
     return convert(read_yaml(path), record, where=str(path))
 
 
-def convert(data: object, record: type[T], *, where: str) -> T:
-    """``data`` (plain dicts, lists, scalars) as a checked ``record``; ``where`` names its origin.
+def convert(data: object, record: type[T], *, where: str, within: tuple[str | int, ...] = ()) -> T:
+    """``data`` (plain dicts, lists, scalars) as a checked ``record``; ``where`` names its origin,
+    and ``within`` the keys that lead to it there.
 
     Raises InputError on an unknown, missing or mistyped key.
     """
     try:
         return msgspec.convert(data, record)
     except msgspec.ValidationError as error:
-        raise InputError(f"{where}: {_explain(str(error), data, record)}") from None
+        raise InputError(f"{where}: {_explain(str(error), data, record, within)}") from None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -48,11 +49,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"known are: {', '.join(known[:MOST_SHOWN]) or 'none'}{more}"
 
 
-def _explain(message: str, data: object, record: type) -> str:
+def _explain(message: str, data: object, record: type, within: tuple[str | int, ...]) -> str:
     """msgspec's complaint in the words of a document: its key path first, then the remedy."""
     problem, _, place = message.partition(" - at `")
     steps = _steps(message, place.rstrip("`"), data, record)
-    at = f"{_path_text(steps)}: " if steps else ""
+    whole = [*within, *steps]
+    at = f"{_path_text(whole)}: " if whole else ""
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem):
         known = _keys_of(_member(*_type_at(steps, data, record)))
         return f"{at}unknown key {unknown[1]!r}; {nearest(unknown[1], known)}"

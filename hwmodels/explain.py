@@ -176,7 +176,7 @@ def _name_of(record: Any) -> str:
 
 
 def _formula_node(function: Callable, value: Any, inputs: tuple[Node, ...]) -> Node:
-    text = (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
+    text = inspect.getdoc(function).split("\n\n")[0].replace("\n", " ").replace("``", "")
     line = function.__code__.co_firstlineno
     place = f"{function.__module__}.{function.__name__}, line {line}"
     return Node(function.__name__, value, text, place, "", inputs)

@@ -11,6 +11,7 @@ examples:
   qsim evaluate resnet18-msq-xc7z020           a workload that comes with qsim
   qsim evaluate my.yaml --out results          one of your own; also JSON, CSV and pictures
   qsim evaluate digits-msq --format json       one JSON document on stdout
+  qsim evaluate digits-msq --explain latency_s     the formulas and sources behind a figure
   qsim evaluate model.onnx --precision w4a8    a model of one's own, quantized on the way
   qsim run model.onnx --input x.npz --output y.npz     its result for images
   qsim export model.onnx --calibrate x.npz --to qdq --out int8.onnx   for ONNX Runtime
@@ -65,6 +66,11 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--images", metavar="DATA", help="what to run: " + DATA)
     _add_model_options(parser)
     parser.add_argument(
+        "--on", action="append", default=[], metavar="DEVICE", help="price it on a device (see qsim"
+        " list devices), or on a design of one: 't4(batch=8)'; may be given several times"
+    )  # fmt: skip
+    parser.add_argument("--cost-only", action="store_true", help="price only, execute nothing")
+    parser.add_argument(
         "--format",
         choices=("table", "json", "csv"),
         default="table",
@@ -73,6 +79,10 @@ def _add_evaluate(commands) -> None:
     parser.add_argument(
         "--out", type=_folder, metavar="DIR", help="also write report.json, CSV files and pictures"
     )
+    parser.add_argument(
+        "--explain", metavar="FIGURE", help="execute nothing; show where a figure of the designs"
+        " comes from, as latency_s: its formulas, constants and their sources"
+    )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
     parser.set_defaults(command="evaluate")
 

@@ -1,8 +1,10 @@
 """What comes with qsim, as rows of text for `qsim list`."""
 
+import msgspec
+
 from hwmodels.documents import read_document
-from hwmodels.fpga.device import device_names, load_device
-from qsim import shipped, zoo
+from hwmodels.provenance import Figure
+from qsim import hardware, shipped, zoo
 from qsim.network.layers import shape_text
 from qsim.report.formats import rows as format_rows
 from qsim.workload import WorkloadDocument
@@ -38,22 +40,25 @@ def formats() -> Rows:
 
 
 def devices() -> Rows:
-    """The shipped devices with what they have."""
-    rows = []
-    for name in device_names():
-        device = load_device(name)
-        rows.append(
-            {
-                "device": name,
-                "family": device.family,
-                "LUT6": f"{device.lut6.value:,.0f}",
-                "DSP": f"{device.dsp.value:,.0f}",
-                "BRAM 36 Kb": f"{device.bram_36kb.value:,.0f}",
-                "DRAM GB/s": f"{device.dram_gb_per_s.value:g}",
-                "source": device.lut6.source,
-            }
-        )
-    return rows
+    """The shipped devices with what they have; what is recalled or not known is marked."""
+    return [
+        {"kind": kind, "device": device.name, "has": ", ".join(_facts(device))}
+        for kind, records in hardware.devices().items()
+        for device in records
+    ]
+
+
+def _facts(device: msgspec.Struct) -> list[str]:
+    """The figures of a device by name."""
+    marks = {"recalled": " (recalled)", "assumed": " (assumed)"}
+    held = msgspec.structs.asdict(device).items()
+    figures = {name: value for name, value in held if isinstance(value, Figure)}
+    return [
+        f"{name} not known"
+        if figure.value is None
+        else f"{name} {figure.value:,g}{marks.get(figure.status, '')}"
+        for name, figure in figures.items()
+    ]
 
 
 def workloads() -> Rows:

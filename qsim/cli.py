@@ -54,6 +54,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     from qsim.request import requested
 
     workload = requested(args.workload, _options(args))
+    if args.explain is not None:
+        return _explain(workload, args.explain)
     if args.out is not None:
         files.prepare_folder(args.out)
     with _progress(args.quiet) as progress:
@@ -70,6 +72,15 @@ def _evaluate(args: argparse.Namespace) -> int:
     if written and not args.quiet:
         print(f"written: {', '.join(str(path) for path in written)}", file=sys.stderr)
     return _verdict(evaluation)
+
+
+def _explain(workload, figure: str) -> int:
+    from qsim.evaluate import explain
+    from qsim.report.hardware import explanation
+
+    for pricing, origin in explain(workload, figure):
+        _print(explanation(pricing, figure, origin))
+    return 0
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -122,6 +133,8 @@ def _options(args: argparse.Namespace):
         args.images,
         args.calibrate,
         args.parameters,
+        tuple(getattr(args, "on", ())),
+        getattr(args, "cost_only", False),
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from hwmodels.documents import nearest
+from hwmodels.explain import Node
 from qsim.build import build
 from qsim.datasets import Images
 from qsim.errors import QsimError, WorkloadError
@@ -14,7 +16,7 @@ from qsim.network.graph import Network
 from qsim.network.rescale import spread
 from qsim.network.weights import Weights, read_weights, seeded_weights
 from qsim.precision import Precision, resolve
-from qsim.price import LABELS, Pricing, price
+from qsim.price import Pricing, price
 from qsim.program import Program, settled_precision
 from qsim.work import work_table
 from qsim.workload import Workload
@@ -38,15 +40,15 @@ class Evaluation:
         sentences = []
         for index, pricing in enumerate(self.pricings):
             if pricing.excess:
+                device = pricing.hardware.device
+                labels = {o.of_device: o.label for o in pricing.hardware.model.OUTPUTS.values()}
                 amounts = ", ".join(
-                    f"{amount:,.0f} {LABELS[name]} more than its"
-                    f" {getattr(pricing.device, name).value:,.0f}"
+                    f"{amount:,.0f} {labels[name]} more than its {getattr(device, name).value:,.0f}"
                     for name, amount in pricing.excess.items()
                 )
                 sentences.append(
-                    f"{self.workload.path}: hardware[{index}].design: does not fit"
-                    f" {pricing.device.name}: needs {amounts}; make its blocks smaller or name a"
-                    " larger device"
+                    f"{self.workload.path}: hardware[{index}].design: does not fit {device.name}:"
+                    f" needs {amounts}; make the design smaller or name a larger device"
                 )
         return sentences
 
@@ -72,6 +74,26 @@ def evaluate(
             lambda: measure(workload, _builder(workload, network, precision), progress, on_steps),
         )
     return Evaluation(workload, network, precision, execution, pricings)
+
+
+def explain(workload: Workload, figure: str) -> list[tuple[Pricing, Node]]:
+    """Where a ``figure`` of the workload's designs comes from, of each design that has it; nothing
+    is executed.
+
+    Raises QsimError or another InputError naming file, key and remedy.
+    """
+    network, precision = _quantized(workload)
+    work = work_table(network, precision)
+    pricings = [price(workload, index, work) for index in range(len(workload.document.hardware))]
+    if not pricings:
+        raise WorkloadError(f"{workload.path}: --explain {figure}: it names no hardware")
+    found = [(p, p.origins[figure]) for p in pricings if figure in p.origins]
+    if not found:
+        known = {name for p in pricings for name in p.origins if hasattr(p.cost, name)}
+        raise WorkloadError(
+            f"{workload.path}: --explain: unknown figure {figure!r}; {nearest(figure, known)}"
+        )
+    return found
 
 
 def make_program(

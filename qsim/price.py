@@ -1,20 +1,20 @@
 """A workload's designs priced, with the published figures beside ours."""
 
 from dataclasses import dataclass
-
-import numpy as np
+from functools import cached_property
+from typing import Any
 
 from hwmodels.documents import nearest
-from hwmodels.errors import InputError
+from hwmodels.errors import DesignError
+from hwmodels.explain import Node, recording
 from hwmodels.fpga import gemm
-from hwmodels.fpga.device import Fpga, load_device
+from hwmodels.outputs import excess, fits
 from hwmodels.published import Cell, PublishedTable, departures, read_published
 from hwmodels.work import WorkTable
 from qsim import shipped
 from qsim.errors import WorkloadError
-from qsim.workload import HardwareDocument, Workload
-
-LABELS = {"lut6": "LUT", "dsp": "DSP", "bram_36kb": "BRAM 36 Kb"}  # resources as they are printed
+from qsim.hardware import Hardware, HardwareDocument, read_hardware
+from qsim.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -33,79 +33,77 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Pricing:
-    """A work table on one design. ``fits`` is None where the LUTs are not known."""
+    """A work table on one design.
+
+    cost      the model's, an array or scalar for each of its ``OUTPUTS`` and ``layer_`` fields
+    origins   where each figure of it comes from, by its name
+    """
 
     document: HardwareDocument
-    device: Fpga
+    hardware: Hardware
     work: WorkTable
-    cost: gemm.GemmCost
-    efficiency: float
-    excess: dict[str, float]
-    fits: bool | None
+    cost: Any
+    origins: dict[str, Node]
     comparisons: list[Comparison]
 
     @property
     def name(self) -> str:
-        """The design as its source names it, or its blocks."""
-        d = self.document.design
-        blocks = f"{d.bat} x {d.blk_in} x ({d.blk_out_fixed} + {d.blk_out_sp2})"
-        return self.document.name or blocks
+        """The design as its source names it, or in words."""
+        return self.document.name or self.hardware.description
+
+    @cached_property
+    def excess(self) -> dict[str, float]:
+        """By how much the design exceeds its device, by the device's field."""
+        return excess(self.cost, self.hardware.model.OUTPUTS, self.hardware.device)
+
+    @cached_property
+    def fits(self) -> bool | None:
+        """Whether the design fits its device; None where that is not known."""
+        return fits(self.cost, self.hardware.model.OUTPUTS, self.hardware.device)
 
 
 def price(workload: Workload, index: int, work: WorkTable) -> Pricing:
     """``work`` on the ``index``-th hardware of the workload.
 
-    Raises WorkloadError on a layer that the model does not price, an unknown device or published
-    table, operands wider than the cores, or rows that no core computes.
+    Raises WorkloadError or another InputError on an unknown device or published table, an
+    impossible design, or one that cannot compute this work.
     """
     document = workload.document.hardware[index]
+    hardware = read_hardware(document, str(workload.path), index)
     where = f"{workload.path}: hardware[{index}]"
-    try:
-        device = load_device(document.fpga)
-    except InputError as error:
-        raise WorkloadError(f"{where}.fpga: {error}") from None
-    _check_operands(work, document.design, f"{where}.design")
-    efficiency = gemm.load_constants().compute_efficiency.value
-    cost = gemm.evaluate(work, document.design, device)
-    comparisons = _compare(workload, document, work, cost, where)
-    excess = gemm.excess(cost, device)
-    fits = False if excess else None if np.isnan(cost.lut) else True
-    return Pricing(document, device, work, cost, efficiency, excess, fits, comparisons)
-
-
-def _check_operands(work: WorkTable, design: gemm.GemmDesign, where: str) -> None:
     if not work.layers:
-        raise WorkloadError(f"{where}: the network has no convolution or linear layer to price")
-    for layer in work:
-        if layer.in_float:
-            raise WorkloadError(
-                f"{where}: layer {layer.name!r} is computed in floating point, which this design"
-                " has no core for; quantize its weights and activations, or leave out the hardware"
-            )
-        widths = (("weight_bits", layer.weight_bits), ("activation_bits", layer.activation_bits))
-        for key, bits in widths:
-            if bits > getattr(design, key):
-                raise WorkloadError(
-                    f"{where}.{key}: layer {layer.name!r} has {bits}-bit operands but the cores"
-                    f" take {getattr(design, key)} bits; widen the cores or narrow the layer"
-                )
-        cores = (("blk_out_fixed", layer.rows_multiply), ("blk_out_sp2", layer.rows_shift_add))
-        for key, rows in cores:
-            if rows and getattr(design, key) == 0:
-                raise WorkloadError(
-                    f"{where}.{key}: layer {layer.name!r} has {rows} rows for this core, which has"
-                    " no blocks; give it some or choose another weight format"
-                )
+        raise WorkloadError(f"{where}: the network has no products to price")
+    model, design, device = hardware.model, hardware.design, hardware.device
+    try:
+        if hasattr(model, "check"):
+            model.check(work, design)
+        with recording() as calls:
+            cost = model.evaluate(work, design, device)
+    except DesignError as error:
+        key = f".{error.key}" if error.key else ""
+        raise WorkloadError(f"{where}.design{key}: {error}") from None
+    nodes = {name: calls.node_of(value) for name, value in vars(cost).items()}
+    origins = {name: node for name, node in nodes.items() if node is not None}
+    comparisons = _compare(workload, document, hardware, work, cost, where)
+    return Pricing(document, hardware, work, cost, origins, comparisons)
 
 
 def _compare(
-    workload: Workload, document: HardwareDocument, work: WorkTable, cost: gemm.GemmCost, where: str
+    workload: Workload,
+    document: HardwareDocument,
+    hardware: Hardware,
+    work: WorkTable,
+    cost: gemm.GemmCost,
+    where: str,
 ) -> list[Comparison]:
     if document.published is None:
         return []
     table = _published_table(document.published, where)
-    network = workload.network
-    differs = departures(table, document.name or "", document.fpga, document.design, work)
+    network, name = workload.network, document.name or ""
+    if hardware.model is not gemm:
+        differs = [f"its designs are of architecture gemm, not {hardware.architecture}"]
+    else:
+        differs = departures(table, name, hardware.device.name, hardware.design, work)
     if work.macs != table.macs_per_image.get(network.name):
         differs.append(f"network {network.name} of {work.macs:,} MACs is none of its networks")
     if differs:
@@ -113,18 +111,11 @@ def _compare(
             f"{where}.published: the figures of {document.published!r} do not hold for this design:"
             f" {differs[0]}; leave the key out or give the published design"
         )
-    ours = {
-        "latency_ms": cost.latency_s * 1e3,
-        "gops": cost.gops,
-        "peak_gops": cost.peak_gops,
-        "lut": cost.lut,
-        "dsp": cost.dsp,
-        "bram_36kb": cost.bram_36kb,
-    }
+    ours = vars(cost) | {"latency_ms": cost.latency_s * 1e3}
     return [
         Comparison(cell, float(ours[cell.quantity]), cell.key in gemm.fitted_cells())
         for cell in table.cells
-        if (cell.network, cell.design) == (network.name, document.name)
+        if (cell.network, cell.design) == (network.name, document.name) and cell.quantity in ours
     ]
 
 

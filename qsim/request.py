@@ -11,6 +11,7 @@ from hwmodels.strict_yaml import read_yaml
 from qsim import shipped, zoo
 from qsim.datasets import DATASETS
 from qsim.errors import WorkloadError
+from qsim.hardware import hardware_called
 from qsim.model import SUFFIXES
 from qsim.precision_text import precision_of
 from qsim.requantize import REQUANTIZERS
@@ -29,6 +30,9 @@ class Options:
     images         a dataset to run, and to calibrate on where nothing else is named
     calibration    a dataset to calibrate on
     parameters     of the model
+    on             devices to price it on, in the place of the document's hardware: a name, or
+                   ``name(parameter=value)`` with parameters of the design
+    cost_only      whether nothing is executed
     """
 
     precision: str | None = None
@@ -37,6 +41,8 @@ class Options:
     images: str | None = None
     calibration: str | None = None
     parameters: dict | None = None
+    on: tuple[str, ...] = ()
+    cost_only: bool = False
 
 
 def requested(name: str, options: Options) -> Workload:
@@ -111,6 +117,12 @@ def _with_options(path: Path, document: WorkloadDocument, options: Options) -> W
     if options.calibration is not None:
         execute["calibration_dataset"] = _place(options.calibration)
     changes["execute"] = msgspec.structs.replace(document.execute, **execute)
+    if options.on:
+        changes["hardware"] = tuple(map(hardware_called, options.on))
+    if options.cost_only:
+        if not (options.on or document.hardware):
+            raise WorkloadError("--cost-only: names no hardware; say --on DEVICE")
+        changes["execute"] = None
     return workload_of(path, msgspec.structs.replace(document, **changes), DEFAULT_PRECISION)
 
 

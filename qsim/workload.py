@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 
 from hwmodels.documents import nearest, read_document
-from hwmodels.fpga.gemm import GemmDesign
 from qsim import shipped
 from qsim.errors import NetworkError, WorkloadError
+from qsim.hardware import HardwareDocument, read_hardware
 from qsim.model import SUFFIXES, Model, ModelDocument, load_model
 from qsim.network.graph import Network
 from qsim.network.weights import Weights
@@ -44,19 +44,6 @@ class ExecuteDocument(Arithmetic, frozen=True, forbid_unknown_fields=True, kw_on
     calibration_images: Count | None = None
     seed: Seed = 0
     check_per_layer: Count = 32
-
-
-class HardwareDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A device and the design on it.
-
-    name        of the design, as the source calls it
-    published   the file of workloads/published whose cells for this design are printed beside ours
-    """
-
-    fpga: str
-    design: GemmDesign
-    name: str | None = None
-    published: str | None = None
 
 
 class RescaleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,6 +141,8 @@ def load_workload(name: str) -> Workload:
         raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
     if document.rescale_channels is not None and document.execute is None:
         raise WorkloadError(f"{path}: rescale_channels: has no effect; it needs execute")
+    for index, hardware in enumerate(document.hardware):
+        read_hardware(hardware, str(path), index)
     return workload_of(path, document)
 
 

@@ -453,7 +453,7 @@ def test_a_network_without_products_has_nothing_to_price(capsys, tmp_path):
     path = own_network(tmp_path, [{"name": "r", "type": "relu"}], hardware=hardware)
     status, _, err = qsim(capsys, "evaluate", path)
     assert status == 2
-    assert "has no convolution or linear layer to price" in err
+    assert "has no products to price" in err
 
 
 @pytest.mark.parametrize(
@@ -631,3 +631,46 @@ def test_the_module_and_its_status_work_as_a_program():
     )  # fmt: skip
     assert result.returncode == 2
     assert result.stderr == "qsim: nowhere.yaml: no such file\n"
+
+
+BLOCKS = "xc7z020(bat=1, blk_in=16, blk_out_fixed=16)"
+
+
+def test_a_network_is_priced_on_a_device_that_the_command_line_names(capsys):
+    asked = ("evaluate", "resnet18", "--precision", "w4a4", "--cost-only", "--format", "json")
+    status, out, err = qsim(
+        capsys, *asked, "--on", BLOCKS, "--on", BLOCKS.replace("7z020", "7z045")
+    )
+    assert (status, err) == (0, "")
+    document = json.loads(out)
+    assert "execution" not in document
+    assert [row["device"] for row in document["hardware"]] == ["xc7z020", "xc7z045"]
+    assert document["hardware"][0]["dsp"] == 220
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--on", "xc7z02"), "--on: unknown device 'xc7z02'; did you mean 'xc7z020'?"),
+        (("--on", "xc7z020(bat=1)"), "hardware[0].design: key 'blk_in' is missing"),
+        (("--on", "xc7z020(bat)"), "expected key=value, as batch=8, not 'bat'"),
+        (("--cost-only",), "--cost-only: names no hardware; say --on DEVICE"),
+        (("--on", BLOCKS, "--explain", "latncy_s"), "did you mean 'latency_s'?"),
+        (("--explain", "latency_s"), "--explain latency_s: it names no hardware"),
+    ],
+)  # fmt: skip
+def test_hardware_that_cannot_be_priced_is_refused(capsys, options, problem):
+    status, out, err = qsim(capsys, "evaluate", "resnet18", "--precision", "w4a4", *options)
+    assert (status, out) == (2, "")
+    assert problem in err
+
+
+def test_a_figure_is_explained_down_to_its_constants_and_their_sources(capsys):
+    status, out, err = qsim(capsys, "evaluate", "resnet18-msq-xc7z020", "--explain", "latency_s")
+    assert (status, err) == (0, "")
+    assert out.startswith("xc7z020: D1-3\nlatency_s = 46.84 ms")
+    text = " ".join(re.sub("[│├└─]", " ", out).split())
+    assert "compute_efficiency = 0.70798 (calibrated, hwmodels/calibrated/msq_gemm.yaml" in text
+    assert "dram_gb_per_s = 4.264 (derived, xc7z020: ZedBoard DDR3, 32 bit x 1066 MT/s)" in text
+    assert "blk_out_sp2 = 24 (design)" in text
+    assert "hwmodels.fpga.gemm.layer_cycles, line" in text

@@ -1,14 +1,19 @@
 """The work table, by hand."""
 
+import pytest
 from programs import program_for, residual_network
 
-from qsim.formats import Fixed, Msq
+from qsim import zoo
+from qsim.formats import Fixed, Msq, parse
+from qsim.network.fold import fold_network
 from qsim.network.graph import Network
-from qsim.network.layers import Add, Conv, Flatten, Linear, Relu
+from qsim.network.layers import Add, Conv, Flatten, Linear, MatMul, Relu
+from qsim.network.moves import Transpose
 from qsim.network.pools import MaxPool
-from qsim.precision import Granularity, Precision
+from qsim.network.recurrent import Lstm
+from qsim.precision import Granularity, LayerPrecision, Precision, PrecisionDocument, resolve
 from qsim.rounded_tensors import rounded_tensors
-from qsim.work import work_table
+from qsim.work import training_steps, work_table
 
 FOUR, EIGHT = Fixed(4), Fixed(8, signed=False)
 
@@ -79,3 +84,81 @@ def test_layers_in_floating_point_say_so():
     layers = {"conv1": {"weights": "float"}, "fc": {"activations": "float"}}
     program, _ = program_for(residual_network(), {"fixed": {"bits": 4}}, layers=layers)
     assert program.weights.keys() - program.biases.keys() == {"conv1", "fc"}
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_product_and_parameter_of_a_network_is_in_its_work(name):
+    network = zoo.find_network(name, where="network")
+    eight = {"affine": {"bits": 8}}
+    document = PrecisionDocument(LayerPrecision(weights=eight, activations=eight))
+    folded = fold_network(network)
+    precision = resolve(document, folded, where="precision")
+    work = work_table(folded, precision)
+    assert work.macs == network.macs == sum(step.macs for step in work.steps)
+    trained = training_steps(network, precision)
+    assert sum(step.parameters for step in trained) == network.parameter_count
+    assert all(step.is_stored for step in trained)
+    assert sum(layer.weights for layer in work) == sum(step.weights for step in trained)
+    made = [step.name for step in work.steps]
+    assert len(made) == len(set(made))
+    for index, step in enumerate(work.steps):
+        assert set(step.reads) <= set(made[:index])
+
+
+def test_a_recurrent_layer_is_the_products_of_its_input_and_those_of_its_state():
+    network = Network(
+        "n", (6, 4), (Lstm(name="rnn", hidden=3, hidden_bits=5, hidden_fraction_bits=4),)
+    )
+    precision = Precision({"rnn": FOUR}, {"rnn": Granularity("per_channel")}, {"input": EIGHT})
+    of_input, of_state = work_table(network, precision)
+    assert (of_input.in_channels, of_input.out_channels, of_input.positions) == (4, 12, 6)
+    assert (of_state.in_channels, of_state.out_channels, of_state.positions) == (3, 12, 6)
+    assert (of_input.sequential, of_state.sequential) == (1, 6)
+    assert (of_input.activation_bits, of_state.activation_bits) == (8, 5)
+    assert (of_input.activation_scheme, of_state.activation_scheme) == ("unsigned", "signed")
+    assert of_input.macs + of_state.macs == network.macs
+    assert of_input.weights + of_state.weights == 12 * 7
+
+
+def test_a_product_of_two_tensors_has_no_weights_and_reads_both():
+    layers = (
+        Transpose(name="t", order=(0, 2, 1)),
+        MatMul(name="m", inputs=("input", "t")),
+    )
+    network = Network("n", (2, 5, 3), layers)
+    [work] = work_table(network, Precision({}, {}, {"input": EIGHT, "t": FOUR}))
+    assert (work.kind, work.groups, work.positions, work.depth) == ("matmul", 2, 5, 3)
+    assert work.macs == network.macs == 2 * 5 * 5 * 3
+    assert (work.weights, work.weight_bytes) == (0, 0)
+    assert work.input_bytes == 2 * 5 * 3 * 8 / 8 + 2 * 3 * 5 * 4 / 8
+
+
+@pytest.mark.parametrize(
+    ("number", "scheme"),
+    [
+        ("fixed(bits=4)", "fixed"), ("fixed(bits=2)", "ternary"), ("sp2(bits=4)", "sp2"),
+        ("power_of_two(bits=4)", "power_of_two"), ("twn", "ternary"), ("ttq", "ternary"),
+        ("bwn", "binary"), ("wrpn_weights(bits=1)", "binary"), ("wrpn_weights(bits=2)", "ternary"),
+        ("wrpn_weights(bits=3)", "fixed"), ("dorefa_weights(bits=1)", "binary"),
+        ("dorefa_weights(bits=2)", "fixed"), ("affine(bits=8)", "fixed"), ("float", "float"),
+        ("msq(bits=4, fixed_to_sp2=1:1)", "fixed"),
+    ],
+)  # fmt: skip
+def test_what_weights_are_to_a_processing_element_follows_from_their_levels(number, scheme):
+    assert parse(number).scheme == scheme
+
+
+@pytest.mark.parametrize(
+    ("weights", "activations", "expected"),
+    [
+        (parse("bwn"), parse("xnor_activations"), ("binary", "plus_minus_one")),
+        (parse("bwn"), parse("dorefa_activations(bits=1)"), ("binary", "unsigned")),
+        (parse("fixed(bits=4)"), parse("fixed(bits=4)"), ("fixed", "signed")),
+        (parse("float"), parse("float"), ("float", "float")),
+    ],
+)
+def test_the_operands_of_a_layer_are_named(weights, activations, expected):
+    layers = (Flatten(name="f"), Linear(name="l", out_features=5))
+    [work] = table_of(Network("n", (2, 3, 3), layers), weights, activations)
+    assert (work.multiplied_as, work.activation_scheme) == expected
+    assert work.in_float == ("float" in expected)

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from hwmodels.documents import read_document
+from hwmodels.errors import DesignError
 from hwmodels.explain import formula, read, read_figure, reshaped
 from hwmodels.fpga.device import Fpga
 from hwmodels.outputs import Output
@@ -60,6 +61,9 @@ class GemmDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
                 raise ValueError(f"{name} must be {kind}{low} to {high:,g}")
         if np.any(np.asarray(self.blk_out_fixed) + np.asarray(self.blk_out_sp2) == 0):
             raise ValueError("blk_out_fixed and blk_out_sp2 must not both be 0")
+
+
+Design = GemmDesign
 
 
 class FittedFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +144,43 @@ OUTPUTS = {
 def load_constants() -> GemmConstants:
     """The calibrated constants, from ``calibrated/msq_gemm.yaml``."""
     return read_document(HERE / "calibrated" / "msq_gemm.yaml", GemmConstants)
+
+
+def describe(design: GemmDesign) -> str:
+    """A design in one line."""
+    return (
+        f"bat {design.bat} x blk_in {design.blk_in} x (blk_out {design.blk_out_fixed} fixed +"
+        f" {design.blk_out_sp2} SP2), {design.clock_hz / 1e6:g} MHz"
+    )
+
+
+def check(work: WorkTable, design: GemmDesign) -> None:
+    """Refuse what the cores cannot compute: floating point, wider operands, rows without a core.
+
+    Raises DesignError naming the parameter.
+    """
+    for layer in work:
+        if layer.in_float:
+            raise DesignError(
+                "",
+                f"layer {layer.name!r} is computed in floating point, which this design has no core"
+                " for; quantize its weights and activations, or leave out the hardware",
+            )
+        for key in ("weight_bits", "activation_bits"):
+            if getattr(layer, key) > getattr(design, key):
+                raise DesignError(
+                    key,
+                    f"layer {layer.name!r} has {getattr(layer, key)}-bit operands but the cores"
+                    f" take {getattr(design, key)} bits; widen the cores or narrow the layer",
+                )
+        cores = (("blk_out_fixed", layer.rows_multiply), ("blk_out_sp2", layer.rows_shift_add))
+        for key, rows in cores:
+            if rows and getattr(design, key) == 0:
+                raise DesignError(
+                    key,
+                    f"layer {layer.name!r} has {rows} rows for this core, which has no blocks; give"
+                    " it some or choose another weight format",
+                )
 
 
 def evaluate(
@@ -355,13 +396,6 @@ def buffer_bytes(design: GemmDesign):
 def bram_36kb(bytes_on_chip):
     """On-chip bytes in whole blocks of 36 Kb."""
     return np.ceil(bytes_on_chip / BRAM_36KB_BYTES)
-
-
-def excess(cost: GemmCost, device: Fpga) -> dict[str, float]:
-    """By how much a single design exceeds the device, by resource, as far as it is known."""
-    used = {"lut6": cost.lut, "dsp": cost.dsp, "bram_36kb": cost.bram_36kb}
-    over = {name: float(used[name]) - getattr(device, name).value for name in used}
-    return {name: amount for name, amount in over.items() if amount > 0}  # not where it is NaN
 
 
 def fitted_cells() -> set[str]:

@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -11,37 +12,29 @@ from qsim.errors import QsimError
 from qsim.formats import Facts, describe
 from qsim.price import Pricing
 from qsim.report.formats import grids
-from qsim.report.records import layer_rows
+from qsim.report.hardware import bound_by
+from qsim.report.records import Record, layer_rows
 
-COMPUTE, DRAM, MUTED = "#3b6ea5", "#c8693a", "#8a8f98"
+COLORS = ("#3b6ea5", "#c8693a", "#5b8c5a", "#a05d8f")
+COMPUTE, MUTED = COLORS[0], "#8a8f98"
 MOST_INCHES = 100  # of height; more layers than fit are drawn thinner
 
 
 def layer_figure(pricing: Pricing, title: str) -> Figure:
-    """Latency and utilization of every layer on one design, in the order they run."""
+    """Latency of every layer on one design, in the order they run, by what bounds it; beside it the
+    utilization, where the model has one."""
     rows = layer_rows(pricing)
+    utilized = "utilization" in rows[0]
     height = min(1.6 + 0.28 * len(rows), MOST_INCHES)
     figure = Figure(figsize=(9, height), layout="constrained")
     FigureCanvasAgg(figure)
-    latency, utilization = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    places = range(len(rows))
-    bound = [row["dram_s"] > row["compute_s"] for row in rows]
-    for is_dram, color, label in ((False, COMPUTE, "compute"), (True, DRAM, "DRAM")):
-        chosen = [i for i in places if bound[i] == is_dram]
-        if chosen:
-            widths = [rows[i]["latency_s"] * 1e3 for i in chosen]
-            latency.barh(chosen, widths, color=color, label=f"bound by {label}")
-    utilization.barh(places, [100 * row["utilization"] for row in rows], color=MUTED)
-    overall = 100 * float(pricing.cost.utilization)
-    utilization.axvline(overall, color="black", linewidth=1, label=f"network: {overall:.1f} %")
-    latency.set_yticks(places, [row["layer"] for row in rows], parse_math=False)
-    latency.margins(y=0.5 / len(rows))
-    latency.invert_yaxis()
-    latency.xaxis.set_major_locator(MaxNLocator(5))
-    latency.set_xlabel("latency per image [ms]")
-    utilization.set_xlabel("PE utilization [% of peak]")
-    utilization.set_xlim(0, 100)
-    for axes in (latency, utilization):
+    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2)) if utilized else [
+        figure.subplots()
+    ]  # fmt: skip
+    _draw_latency(panels[0], rows)
+    if utilized:
+        _draw_utilization(panels[1], rows, float(pricing.cost.utilization))
+    for axes in panels:
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="0.9")
@@ -50,6 +43,27 @@ def layer_figure(pricing: Pricing, title: str) -> Figure:
     per_image = f"{float(pricing.cost.latency_s) * 1e3:.4g} ms per image"
     figure.suptitle(f"{title}{fit}: {per_image}", parse_math=False)
     return figure
+
+
+def _draw_latency(axes: Axes, rows: list[Record]) -> None:
+    bounds = [bound_by(row) for row in rows]
+    colors = dict(zip(dict.fromkeys(["compute", "DRAM", *bounds]), COLORS, strict=False))
+    for bound in dict.fromkeys(bounds):
+        chosen = [i for i, each in enumerate(bounds) if each == bound]
+        widths = [rows[i]["latency_s"] * 1e3 for i in chosen]
+        axes.barh(chosen, widths, color=colors.get(bound, MUTED), label=f"bound by {bound}")
+    axes.set_yticks(range(len(rows)), [row["layer"] for row in rows], parse_math=False)
+    axes.margins(y=0.5 / len(rows))
+    axes.invert_yaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlabel("latency per image [ms]")
+
+
+def _draw_utilization(axes: Axes, rows: list[Record], overall: float) -> None:
+    axes.barh(range(len(rows)), [100 * row["utilization"] for row in rows], color=MUTED)
+    axes.axvline(100 * overall, color="black", linewidth=1, label=f"network: {overall:.1%}")
+    axes.set_xlabel("PE utilization [% of peak]")
+    axes.set_xlim(0, 100)
 
 
 def format_figure(number: Facts) -> Figure:

@@ -26,7 +26,8 @@ def layers_frame(evaluation: Evaluation):
     import pandas as pd
 
     rows = [
-        {"workload": evaluation.workload.name, "device": p.device.name, "design": p.name} | row
+        {"workload": evaluation.workload.name, "device": p.hardware.device.name, "design": p.name}
+        | row
         for p in evaluation.pricings
         for row in layer_rows(p)
     ]
@@ -72,8 +73,9 @@ def write_files(evaluation: Evaluation, folder: Path) -> list[Path]:
         if evaluation.pricings:
             write("designs.csv", designs_frame(evaluation).to_csv(index=False))
         for index, pricing in enumerate(evaluation.pricings):
-            path = folder / f"layers-{index}-{pricing.device.name}.png"
-            title = f"{evaluation.workload.name} on {pricing.device.name}, {pricing.name}"
+            path = folder / f"layers-{index}-{pricing.hardware.device.name}.png"
+            device = pricing.hardware.device.name
+            title = f"{evaluation.workload.name} on {device}, {pricing.name}"
             write_picture(layer_figure(pricing, title), path)
             written.append(path)
     except OSError as error:

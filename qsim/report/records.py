@@ -4,11 +4,13 @@ Units are in the keys; a figure that is not known is absent, never 0. Latencies 
 """
 
 from dataclasses import asdict
-from math import isnan
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from hwmodels.explain import unknown
+from hwmodels.outputs import is_known
 from qsim import __version__
 from qsim.calibrate.methods import describe as describe_method
 from qsim.evaluate import Evaluation
@@ -18,6 +20,7 @@ from qsim.precision import Granularity
 from qsim.price import Comparison, Pricing
 
 Record = dict[str, Any]
+WHOLE = ("DSP", "LUT", "FF", "BRAM", "URAM")  # units of which there are no halves
 
 
 def document(evaluation: Evaluation) -> Record:
@@ -64,32 +67,30 @@ def sum_rows(execution: Execution) -> list[Record]:
 
 
 def design_row(pricing: Pricing) -> Record:
-    """The figures of one design."""
-    cost, design = pricing.cost, pricing.document.design
-    return _known(
-        {
-            "device": pricing.device.name,
-            "design": pricing.name,
-            "fits": pricing.fits,
-            "latency_s": float(cost.latency_s),
-            "images_per_s": 1 / float(cost.latency_s),
-            "gops": float(cost.gops),
-            "peak_gops": float(cost.peak_gops),
-            "utilization": float(cost.utilization),
-            "dsp": int(cost.dsp),
-            "lut": None if isnan(cost.lut) else round(float(cost.lut)),
-            "bram_36kb": int(cost.bram_36kb),
-            "weight_bytes": pricing.work.weight_bytes,
-            "buffer_bytes": float(cost.buffer_bytes),
-            "dram_bytes_per_image": float(cost.dram_bytes),
-            "clock_hz": design.clock_hz,
-        }
-    )
+    """The figures of one design, without those that are not known."""
+    hardware, cost = pricing.hardware, pricing.cost
+    row: Record = {
+        "device": hardware.device.name,
+        "kind": hardware.kind,
+        "architecture": hardware.architecture,
+        "design": pricing.name,
+        "fits": pricing.fits,
+    }
+    for key, output in hardware.model.OUTPUTS.items():
+        for name in (key, f"{key}_low", f"{key}_high"):
+            if hasattr(cost, name) and is_known(getattr(cost, name)):
+                value = float(getattr(cost, name))
+                row[name] = int(value) if output.unit in WHOLE else value
+    return _known(row | {"weight_bytes": pricing.work.weight_bytes})
 
 
 def layer_rows(pricing: Pricing) -> list[Record]:
-    """The figures of each layer on one design."""
-    cost = pricing.cost
+    """The figures of each layer on one design, without those that are not known."""
+    columns = {
+        name.removeprefix("layer_"): np.atleast_1d(value)
+        for name, value in vars(pricing.cost).items()
+        if name.startswith("layer_") and is_known(value)
+    }
     return [
         {
             "layer": layer.name,
@@ -99,15 +100,22 @@ def layer_rows(pricing: Pricing) -> list[Record]:
             "activation_bits": layer.activation_bits,
             "rows_fixed": layer.rows_multiply,
             "rows_sp2": layer.rows_shift_add,
-            "tile_cycles_per_batch": int(cost.layer_cycles[index]),
-            "compute_s": float(cost.layer_compute_s[index]),
-            "dram_s": float(cost.layer_dram_s[index]),
-            "latency_s": float(cost.layer_latency_s[index]),
-            "utilization": float(cost.layer_utilization[index]),
             "weight_bytes": layer.weight_bytes,
+            **{name: column[index].item() for name, column in columns.items()},
         }
         for index, layer in enumerate(pricing.work)
     ]
+
+
+def figure_rows(pricing: Pricing) -> dict[str, Record]:
+    """What is said of each figure of a design: its unit, what it is, what it leaves out, its known
+    error, and why it is absent."""
+    rows = {}
+    for key, output in pricing.hardware.model.OUTPUTS.items():
+        rows[key] = {name: text for name, text in asdict(output).items() if text}
+        if not is_known(getattr(pricing.cost, key)) and key in pricing.origins:
+            rows[key]["not_known"] = unknown(pricing.origins[key])
+    return rows
 
 
 def _execution(evaluation: Evaluation) -> Record:
@@ -142,7 +150,8 @@ def _hardware(pricing: Pricing) -> Record:
     row = design_row(pricing)
     if pricing.excess:
         row["excess"] = pricing.excess
-    row["compute_efficiency"] = pricing.efficiency
+    row["parameters"] = msgspec.structs.asdict(pricing.hardware.design)
+    row["figures"] = figure_rows(pricing)
     row["published"] = [_comparison(comparison) for comparison in pricing.comparisons]
     row["layers"] = layer_rows(pricing)
     return row

@@ -13,6 +13,7 @@ from hwmodels.errors import InputError
 from hwmodels.fpga import gemm
 from hwmodels.fpga.device import device_names, load_device
 from hwmodels.fpga.gemm import GemmDesign
+from hwmodels.outputs import excess
 from hwmodels.published import read_published
 from hwmodels.work import LayerWork, WorkTable
 from qsim import shipped
@@ -180,7 +181,9 @@ def test_latencies_that_were_not_fitted_are_within_3_percent(resnet18, design):
 def test_speedups_are_within_3_percent_without_a_fitted_constant(resnet18, fixed, msq):
     def latency(name):
         pricing = resnet18[name]
-        return float(cost_of(pricing.work, pricing.document.design, pricing.device).latency_s)
+        return float(
+            cost_of(pricing.work, pricing.hardware.design, pricing.hardware.device).latency_s
+        )
 
     published = PUBLISHED[fixed, "latency_ms"].value / PUBLISHED[msq, "latency_ms"].value
     assert latency(fixed) / latency(msq) == pytest.approx(published, rel=0.03)
@@ -192,7 +195,9 @@ def test_luts_of_d1_3_are_within_5_percent_and_dsps_saturate(resnet18):
     assert cell.key not in gemm.fitted_cells()
     assert float(resnet18["D1-3"].cost.lut) == pytest.approx(cell.value, rel=0.05)
     for design, pricing in resnet18.items():
-        assert pricing.cost.dsp == pricing.device.dsp.value == PUBLISHED[design, "dsp"].value
+        assert (
+            pricing.cost.dsp == pricing.hardware.device.dsp.value == PUBLISHED[design, "dsp"].value
+        )
 
 
 def test_fitted_constants_give_back_what_they_were_fitted_to(resnet18):
@@ -220,7 +225,7 @@ def test_luts_are_unknown_where_nothing_was_calibrated():
 def test_what_does_not_fit_is_told_with_its_excess():
     design = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=64)
     cost = cost_of(WorkTable((_layer(),)), design)
-    over = gemm.excess(cost, ZEDBOARD)
+    over = excess(cost, gemm.OUTPUTS, ZEDBOARD)
     assert over == {"lut6": pytest.approx(2270 + 38.633 * 256 + 42 * 1024 - 53200)}
 
 

@@ -23,7 +23,7 @@ def priced():
 
 
 def differences(priced, name="D1-3", device="xc7z020", work=None, **changes):
-    design = msgspec.structs.replace(priced.document.design, **changes)
+    design = msgspec.structs.replace(priced.hardware.design, **changes)
     return departures(TABLE, name, device, design, work or priced.work)
 
 

@@ -1,0 +1,159 @@
+"""What a design costs, as it is read on a terminal: its figures, its layers, and where a figure
+comes from."""
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from hwmodels.explain import Node, unknown
+from hwmodels.outputs import Output, is_known
+from qsim.evaluate import Evaluation
+from qsim.price import Comparison, Pricing
+from qsim.report.records import layer_rows
+from qsim.report.units import count, figure, time_unit
+
+
+def design_table(pricing: Pricing) -> RenderableType:
+    """The figures of a design, with its device's and the published ones beside them."""
+    hardware = pricing.hardware
+    name = f"{pricing.document.name}, " if pricing.document.name else ""
+    title = Text(f"{hardware.device.name}: {name}{hardware.description}", style="bold")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("quantity")
+    table.add_column("is")
+    table.add_column("model", justify="right")
+    table.add_column("of device", justify="right")
+    beside = {c.cell.quantity.replace("_ms", "_s"): c for c in pricing.comparisons}
+    if beside:
+        table.add_column("published", justify="right")
+        table.add_column("error", justify="right")
+    for key, output in hardware.model.OUTPUTS.items():
+        published = _published(beside.get(key)) if beside else ()
+        model, of_device = _figure(pricing, key, output)
+        table.add_row(output.label, output.nature, model, of_device, *published)
+    return Group(title, table)
+
+
+def remarks(pricing: Pricing) -> Table:
+    """What the figures leave out, how far off they were where that is known, and why some are
+    absent."""
+    table = Table(box=None, show_header=False, pad_edge=False, title="notes", title_justify="left")
+    table.title_style, table.style = "bold", "dim"
+    for key, output in pricing.hardware.model.OUTPUTS.items():
+        said = [f"ignores {output.ignores}"] if output.ignores else []
+        said += [output.validation] if output.validation else []
+        if not is_known(getattr(pricing.cost, key)) and key in pricing.origins:
+            said += [f"not known: {reason}" for reason in unknown(pricing.origins[key])]
+        if said:
+            table.add_row(f"  {output.label}", Text("; ".join(said)))
+    return table
+
+
+def layer_table(pricing: Pricing, evaluation: Evaluation) -> Table:
+    """The layers of a design; with the bits of their sums, where they were executed."""
+    execution, rows = evaluation.execution, layer_rows(pricing)
+    seen = {layer.layer: layer for layer in execution.layers} if execution else {}
+    unit, factor = time_unit(max(row["latency_s"] for row in rows))
+    total_s = sum(row["latency_s"] for row in rows)
+    split = any(row["rows_sp2"] for row in rows)
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("layer", no_wrap=True)
+    headings = ["MACs", "rows DSP+LUT" if split else "rows", f"latency {unit}", "share"]
+    utilized = "utilization" in rows[0]
+    headings += ["PE util."] if utilized else []
+    for heading in headings + ["bound by"] + (["sum bits used/max"] if seen else []):
+        table.add_column(heading, justify="right", min_width=7)
+    for row in rows:
+        channels = row["rows_fixed"] + row["rows_sp2"]
+        cells = [
+            count(row["macs"]),
+            f"{row['rows_fixed']}+{row['rows_sp2']}" if split else f"{channels}",
+            f"{row['latency_s'] * factor:,.3f}",
+            f"{row['latency_s'] / total_s:.1%}",
+            *([f"{row['utilization']:.1%}"] if utilized else []),
+            bound_by(row),
+        ]
+        if seen:
+            sums = seen.get(row["layer"])
+            used = sums and f"{sums.accumulator_bits_seen}/{sums.accumulator_bits_worst_case}"
+            cells.append(used or "-")
+        table.add_row(Text(row["layer"]), *cells)
+    return table
+
+
+def bound_by(row: dict) -> str:
+    """What takes a layer longest: the largest of its times besides the whole."""
+    parts = {key: row[key] for key in row if key.endswith("_s") and key != "latency_s"}
+    if not parts:
+        return "-"
+    longest = max(parts, key=parts.get).removesuffix("_s")
+    return {"dram": "DRAM", "l2": "L2"}.get(longest, longest.replace("_", " "))
+
+
+def explanation(pricing: Pricing, name: str, origin: Node) -> RenderableType:
+    """Where a figure of a design comes from, under the design's name."""
+    hardware = pricing.hardware
+    output = hardware.model.OUTPUTS.get(name)
+    title = Text(f"{hardware.device.name}: {pricing.name}", style="bold")
+    return Group(title, origin_tree(origin, output.unit if output else ""), "")
+
+
+def origin_tree(node: Node, unit: str = "") -> Tree:
+    """Where a figure comes from: its formulas, down to constants and parameters of the design."""
+    tree = Tree(_origin_text(node, unit), guide_style="dim")
+    for each in node.inputs:
+        tree.add(origin_tree(each))
+    return tree
+
+
+def _origin_text(node: Node, unit: str) -> Text:
+    text = Text()
+    text.append(node.name, style="bold")
+    text.append(f" = {_value_text(node.value, unit)}")
+    if node.status == "given":
+        text.append("  (design)", style="dim")
+    elif node.status:
+        text.append(f"  ({node.status}, {node.place}: {node.text})", style="dim")
+    else:
+        text.append(f"  {node.text}", style="default")
+        text.append(f"  [{node.place}]", style="dim")
+    return text
+
+
+def _value_text(value, unit: str) -> str:
+    values = np.asarray(value, np.float64)
+    if values.ndim:
+        return f"{values.sum():,.6g} in all, {values.min():,.4g} to {values.max():,.4g} over" \
+            f" {values.size} layers"  # fmt: skip
+    if np.isnan(values):
+        return "not known"
+    return figure(float(values), unit) if unit else f"{float(values):,.6g}"
+
+
+def _figure(pricing: Pricing, key: str, output: Output) -> tuple[str, str]:
+    """The figure with its band, and its share of the device or why it is not known."""
+    value = getattr(pricing.cost, key)
+    if not is_known(value):
+        return "not known", ""
+    text = figure(float(value), output.unit)
+    if hasattr(pricing.cost, f"{key}_low"):
+        low, high = (float(getattr(pricing.cost, f"{key}_{end}")) for end in ("low", "high"))
+        text = f"{text} ({figure(low, output.unit)} to {figure(high, output.unit)})"
+    if not output.of_device:
+        return text, ""
+    have = getattr(pricing.hardware.device, output.of_device).value
+    if have is None:
+        return text, "not known"
+    share = f"{float(value) / have:.1%} of {have:,.0f}" if have else "none on this device"
+    return text, share + (" (does not fit)" if float(value) > have else "")
+
+
+def _published(comparison: Comparison | None) -> tuple[str, str]:
+    if comparison is None:
+        return "", ""
+    cell = comparison.cell
+    unverified = ", unverified" if cell.status == "recalled" else ""
+    error = "fitted to it" if comparison.fitted else f"{comparison.error:+.2%}"
+    return f"{cell.value:,g} ({cell.status}{unverified})", error
