@@ -7,11 +7,11 @@ function from a cell's place to our figure.
 from collections.abc import Iterator
 from types import ModuleType
 
-import qsim.shipped as shipped
 from hwmodels.documents import nearest
-from hwmodels.published_tables import PublishedCell, cells, read_tables
+from hwmodels.published_tables import PublishedCell, cells
 from qsim.errors import QsimError
 from qsim.reproduce import dorefa, wrpn
+from qsim.reproduce.networks import published
 from qsim.reproduce.rows import Ours, Row, row
 
 PAPERS: dict[str, ModuleType] = {"wrpn": wrpn, "dorefa": dorefa}
@@ -31,9 +31,18 @@ def reproduce(names: list[str] | None = None) -> list[Row]:
 
 def published_cells(name: str) -> Iterator[PublishedCell]:
     """Every cell of a paper's tables, blank ones too."""
-    published = read_tables(shipped.WORKLOADS / "published" / f"{name}.yaml")
-    for title, table in published.tables.items():
+    for title, table in published(name).tables.items():
         yield from cells(title, table)
+
+
+def paper_title(name: str) -> str:
+    """A paper in words."""
+    return published(name).paper
+
+
+def table_titles(name: str) -> dict[str, str]:
+    """What each table of a paper holds, and where it is."""
+    return {key: f"{table.title} ({table.source})" for key, table in published(name).tables.items()}
 
 
 def _rows(name: str) -> Iterator[Row]:

@@ -1,10 +1,12 @@
-"""The zoo's networks as the tables count them."""
+"""What the tables are computed from: the zoo's networks, and what the papers publish."""
 
 from functools import cache
 
 import numpy as np
 
+from hwmodels.published_tables import PublishedTables, read_tables
 from hwmodels.work import WorkTable
+from qsim import shipped
 from qsim.network.fold import fold_network
 from qsim.network.graph import INPUT, Network, Node
 from qsim.network.widen import widen
@@ -12,6 +14,12 @@ from qsim.precision import resolve
 from qsim.precision_text import precision_of
 from qsim.work import work_table
 from qsim.zoo import find_network
+
+
+@cache
+def published(paper: str) -> PublishedTables:
+    """The published tables of a paper."""
+    return read_tables(shipped.WORKLOADS / "published" / f"{paper}.yaml")
 
 
 @cache
