@@ -47,10 +47,11 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class PublishedTables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The tables of one paper, by name."""
+    """The tables of one paper, by name; ``given`` are those that our figures take as input."""
 
     paper: str
     tables: dict[str, Table]
+    given: dict[str, Table] = {}
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,17 @@ from types import ModuleType
 from hwmodels.documents import nearest
 from hwmodels.published_tables import PublishedCell, cells
 from qsim.errors import QsimError
-from qsim.reproduce import dorefa, wrpn
+from qsim.reproduce import dorefa, eagl, hawq, whitepaper, wrpn
 from qsim.reproduce.networks import published
 from qsim.reproduce.rows import Ours, Row, row
 
-PAPERS: dict[str, ModuleType] = {"wrpn": wrpn, "dorefa": dorefa}
+PAPERS: dict[str, ModuleType] = {
+    "wrpn": wrpn,
+    "dorefa": dorefa,
+    "whitepaper": whitepaper,
+    "eagl": eagl,
+    "hawq": hawq,
+}
 
 
 def reproduce(names: list[str] | None = None) -> list[Row]:
