@@ -1,4 +1,4 @@
-"""The quantization whitepaper's tables: parameters, sizes and latencies; accuracies need ImageNet."""
+"""The quantization whitepaper's tables: parameters, sizes, latencies."""
 
 from math import prod
 
