@@ -91,7 +91,9 @@ def _rows_table(title: str, rows: list[Row]) -> Table:
     for heading, justify in (("cell", "left"), ("published", "right"), ("ours", "right"),
                              ("error", "right"), ("kind", "left"), ("note", "left")):  # fmt: skip
         table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading == "error")
+    said = ""
     for row in rows:
+        note, said = ('"' if row.note and row.note == said else row.note), row.note
         mark = "" if row.published is None else f" ({row.evidence})"
         table.add_row(
             Text(row.cell),
@@ -99,7 +101,7 @@ def _rows_table(title: str, rows: list[Row]) -> Table:
             _figure(row.model),
             "" if row.error_percent is None else f"{row.error_percent:+.2f} %",
             WORDS[row.kind],
-            Text(row.note),
+            Text(note),
         )
     return table
 
@@ -124,4 +126,4 @@ def _figure(value: float | str | None) -> str:
         return "-"
     if isinstance(value, str):
         return value
-    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"

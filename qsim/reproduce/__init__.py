@@ -10,11 +10,12 @@ from types import ModuleType
 from hwmodels.documents import nearest
 from hwmodels.published_tables import PublishedCell, cells
 from qsim.errors import QsimError
-from qsim.reproduce import dorefa, eagl, hawq, whitepaper, wrpn
+from qsim.reproduce import dorefa, eagl, hawq, msq, whitepaper, wrpn
 from qsim.reproduce.networks import published
 from qsim.reproduce.rows import Ours, Row, row
 
 PAPERS: dict[str, ModuleType] = {
+    "msq": msq,
     "wrpn": wrpn,
     "dorefa": dorefa,
     "whitepaper": whitepaper,

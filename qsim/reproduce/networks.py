@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 
+from hwmodels.published import PublishedTable, read_published
 from hwmodels.published_tables import PublishedTables, read_tables
 from hwmodels.work import WorkTable
 from qsim import shipped
@@ -19,7 +20,14 @@ from qsim.zoo import find_network
 @cache
 def published(paper: str) -> PublishedTables:
     """The published tables of a paper."""
-    return read_tables(shipped.WORKLOADS / "published" / f"{paper}.yaml")
+    path = shipped.WORKLOADS / "published" / f"{paper}.yaml"
+    return msq_designs().as_tables() if paper == "msq" else read_tables(path)
+
+
+@cache
+def msq_designs() -> PublishedTable:
+    """MSQ's designs and their published figures."""
+    return read_published(shipped.WORKLOADS / "published" / "msq.yaml")
 
 
 @cache

@@ -23,7 +23,8 @@ class Row:
     cell            its place in the table, unique there
     evidence        how far the published figure is to be trusted
     model           our figure, not rounded; None: there is none
-    error_percent   of our figure; 0 where the printed digits are equal; None: nothing to compare
+    error_percent   of our figure; 0 where the printed digits are equal; None: nothing to compare,
+                    or a bound that holds
     kind            exact: rounded as printed (a half up), our figure has the printed digits;
                     predicted: nothing was fitted to the cell; calibrated: a constant was;
                     not_reproducible and no_published_figure: the note says why
@@ -46,12 +47,14 @@ class Ours:
 
     claim   the kind that its rule claims; exact turns to predicted where the digits differ
     miss    what is known of the cause where they do
+    holds   of a published bound, whether our figure keeps it: then there is no error
     """
 
     value: float | None
     claim: Kind
     note: str = ""
     miss: str = ""
+    holds: bool = False
 
 
 def exact(value, note: str = "", *, miss: str = "cause not known") -> Ours:
@@ -67,6 +70,13 @@ def predicted(value, note: str = "") -> Ours:
 def calibrated(value, note: str) -> Ours:
     """A figure of a model with a constant that was fitted to the cell."""
     return Ours(float(value), "calibrated", note)
+
+
+def at_least(value, bound: float, note: str = "") -> Ours:
+    """A figure that is published as a lower bound."""
+    holds = float(value) >= bound
+    verdict = "a lower bound, which holds" if holds else "a lower bound, which does not hold"
+    return Ours(float(value), "predicted", "; ".join(filter(None, (verdict, note))), holds=holds)
 
 
 def not_reproducible(why: str) -> Ours:
@@ -95,7 +105,7 @@ def row(paper: str, cell: PublishedCell, ours: Ours) -> Row:
         published=cell.value,
         evidence=cell.evidence,
         model=ours.value,
-        error_percent=0.0 if kind == "exact" else _error_percent(ours.value, cell.value),
+        error_percent=_error_percent(ours, kind, cell.value),
         kind=kind,
         note="; ".join(note for note in notes if note),
     )
@@ -112,7 +122,9 @@ def rounded(value: float, decimals: int) -> Decimal:
     return Decimal(value).quantize(step, ROUND_HALF_UP)
 
 
-def _error_percent(ours: float | None, published: Value) -> float | None:
-    if ours is None or not isinstance(published, int | float) or published == 0:
+def _error_percent(ours: Ours, kind: Kind, published: Value) -> float | None:
+    if kind == "exact":
+        return 0.0
+    if ours.value is None or ours.holds or not isinstance(published, int | float) or not published:
         return None
-    return 100 * (ours / published - 1)
+    return 100 * (ours.value / published - 1)
