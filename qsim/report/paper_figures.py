@@ -193,7 +193,7 @@ def _msq(places: Places) -> Figure:
         _bars(each, held, names, name, "latency per image [ms]")
     held = places["speedups"]
     names = [
-        f"{p.at['network'].replace('resnet18', '')} {p.at['device'][4:]}, {p.at['over']}".strip()
+        f"{'' if p.at['network'] == 'resnet18' else 'peak, '}{p.at['device'].upper()}, {p.at['over']}"
         for p in held
     ]
     _bars(axes[-1], held, names, "speedups of MSQ over", "speedup")
