@@ -193,7 +193,9 @@ def _msq(places: Places) -> Figure:
         _bars(each, held, names, name, "latency per image [ms]")
     held = places["speedups"]
     names = [
-        f"{'' if p.at['network'] == 'resnet18' else 'peak, '}{p.at['device'].upper()}, {p.at['over']}"
+        ", ".join(
+            [p.at["device"].upper(), p.at["over"]] + ["peak"] * (p.at["network"] != "resnet18")
+        )
         for p in held
     ]
     _bars(axes[-1], held, names, "speedups of MSQ over", "speedup")
