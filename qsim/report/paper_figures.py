@@ -134,20 +134,19 @@ def _wrpn_cost(places: Places) -> Figure:
 def _wrpn_hardware(places: Places) -> Figure:
     figure, axes = _canvas(3, 3, (15, 12), "WRPN, Figure 3: what low precision gains")
     panels = [
-        ("figure_3b", None, "(b) first-order estimate", "speedup over fp32"),
-        ("figure_3c", None, "(c) Titan X Pascal", "speedup over fp32"),
-        ("figure_3d", None, "(d) Arria 10 1150", "speedup over fp32"),
-        ("figure_3e_performance", "Titan X Pascal", "(e) Titan X Pascal", "TOP/s"),
-        ("figure_3e_performance", "Arria 10 1150", "(e) Arria 10 1150", "TOP/s"),
-        ("figure_3f", None, "(f) ASIC in 14 nm, performance", "over fp32"),
-        ("figure_3e_efficiency", "Titan X Pascal", "(e) Titan X Pascal", "GOP/s/W"),
-        ("figure_3e_efficiency", "Arria 10 1150", "(e) Arria 10 1150", "GOP/s/W"),
-        ("figure_3g", None, "(g) ASIC in 14 nm, energy efficiency", "over fp32"),
+        ("figure_3b", "(b) first-order estimate", "speedup over fp32"),
+        ("figure_3c", "(c) Titan X Pascal", "speedup over fp32"),
+        ("figure_3d", "(d) Arria 10 1150", "speedup over fp32"),
+        ("figure_3e_gpu_performance", "(e) Titan X Pascal", "TOP/s"),
+        ("figure_3e_fpga_performance", "(e) Arria 10 1150", "TOP/s"),
+        ("figure_3f", "(f) ASIC in 14 nm, performance", "over fp32"),
+        ("figure_3e_gpu_efficiency", "(e) Titan X Pascal", "GOP/s/W"),
+        ("figure_3e_fpga_efficiency", "(e) Arria 10 1150", "GOP/s/W"),
+        ("figure_3g", "(g) ASIC in 14 nm, energy efficiency", "over fp32"),
     ]
-    for each, (table, device, title, unit) in zip(axes, panels, strict=True):
-        held = [p for p in places[table] if device in (None, p.at.get("device"))]
-        _bars(each, held, _named(held, "precision"), title, unit)
-    _key(figure)
+    for each, (table, title, unit) in zip(axes, panels, strict=True):
+        _bars(each, places[table], _named(places[table], "precision"), title, unit)
+    _key(figure, fitted=True)
     return figure
 
 
@@ -243,8 +242,9 @@ FIGURES: dict[str, tuple[tuple[str, ...], Callable[[Places], Figure]]] = {
     "msq-latency": (("resnet18", "speedups"), _msq),
     "wrpn-compute-cost": (("table_3", "table_4", "table_5"), _wrpn_cost),
     "wrpn-figure-1": (("figure_1",), _wrpn_memory),
-    "wrpn-figure-3": (("figure_3b", "figure_3c", "figure_3d", "figure_3e_performance",
-                       "figure_3e_efficiency", "figure_3f", "figure_3g"), _wrpn_hardware),
+    "wrpn-figure-3": (("figure_3b", "figure_3c", "figure_3d", "figure_3e_gpu_performance",
+                       "figure_3e_fpga_performance", "figure_3e_gpu_efficiency",
+                       "figure_3e_fpga_efficiency", "figure_3f", "figure_3g"), _wrpn_hardware),
     "dorefa-complexity": (("table_1",), _dorefa),
     "whitepaper-table-7": (("table_7",), _whitepaper),
     "hawq-size-and-bops": (("resnet18", "resnet50"), _hawq),

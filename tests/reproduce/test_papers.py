@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from hwmodels.fpga import filled, gemm
 from qsim import shipped
 from qsim.errors import QsimError
 from qsim.reproduce import PAPERS, paper_title, published_cells, reproduce, table_titles
@@ -133,6 +134,22 @@ def test_wrpns_wide_resnets_are_within_a_hundredth():
     assert len(wide) == 7
     assert max(abs(row.model - row.published) for row in wide) <= 0.01
     assert kinds(rows_of("wrpn", "table_4", "width 1")) == {"exact": 2, "not_reproducible": 2}
+
+
+@pytest.mark.parametrize("table", ["figure_3d", "figure_3e_fpga_performance"])
+def test_wrpns_fpga_bars_are_within_25_percent_with_binary_ones_fitted(table):
+    rows = {row.cell.split(":")[0]: row for row in rows_of("wrpn", table)}
+    assert rows["BIN1"].kind == "calibrated"
+    for name in ("INT4", "INT4 x TER2"):
+        assert rows[name].kind == "predicted"
+        assert abs(rows[name].error_percent) <= 25
+
+
+def test_every_bar_that_a_constant_was_fitted_to_is_called_calibrated():
+    calibrated = {
+        f"{row.table}/{row.cell.split(':')[0]}" for row in ROWS["wrpn"] if row.kind == "calibrated"
+    }
+    assert filled.fitted_bars() <= calibrated
 
 
 # Whitepaper
@@ -287,8 +304,6 @@ def test_the_abstracts_largest_speedup_is_not_reproduced():
 
 
 def test_no_cell_that_a_constant_was_fitted_to_is_called_a_prediction():
-    from hwmodels.fpga import gemm
-
     fitted = gemm.fitted_cells()
     for row in ROWS["msq"]:
         key = f"{row.table}/{row.cell.replace(', ', '/')}"
