@@ -1,72 +1,54 @@
 """WRPN's bars of the Arria 10: a device filled with processing elements of each precision."""
 
-from hwmodels.fpga import filled
-from hwmodels.fpga.device import load_device
-from hwmodels.fpga.schemes import Cells
+from hwmodels.fpga import wrpn_peaks
 from hwmodels.published_tables import PublishedCell
 from qsim.reproduce.rows import Ours, at_least, calibrated, exact, predicted
 
-DEVICE = "arria10_gx1150"
-SCHEMES = {"INT4": ("fixed", 4, 4), "INT4 x TER2": ("ternary", 2, 4), "BIN1": ("xnor", 1, 1)}
+PRECISIONS = {"FP32": "fp32", "INT4": "int4", "INT4 x TER2": "int4_ter2", "BIN1": "bin1"}
 FITTED = "a constant was fitted to this bar"
+ELEMENTS = "the elements are not described; here of 16 products, counted as merged cells"
+POWER = "at the power that FP32's bar implies"
 
 
 def speedup(cell: PublishedCell) -> Ours:
     """A bar of Figure 3(d)."""
-    name = cell.at["precision"]
-    ours = tops(name) / tops("FP32")
-    if name == "FP32":
+    precision = PRECISIONS[cell.at["precision"]]
+    ours = speedup_of(precision)
+    if precision == "fp32":
         return exact(ours)
-    if name == "BIN1":
+    if wrpn_peaks.is_fitted(precision):
         return calibrated(ours, FITTED)
-    return predicted(ours, _band(name))
+    return predicted(ours, ELEMENTS)
 
 
 def performance(cell: PublishedCell) -> Ours:
-    """A bar of Figure 3(e), performance, of the FPGA."""
-    name = cell.at["precision"]
-    if _is_fitted(cell):
-        return calibrated(tops(name), FITTED)
-    return predicted(tops(name), _band(name))
+    """A bar of Figure 3(e), performance."""
+    precision = PRECISIONS[cell.at["precision"]]
+    ours = wrpn_peaks.tops(precision)
+    return (
+        calibrated(ours, FITTED) if wrpn_peaks.is_fitted(precision) else predicted(ours, ELEMENTS)
+    )
 
 
 def efficiency(cell: PublishedCell) -> Ours:
-    """A bar of Figure 3(e), efficiency, of the FPGA."""
-    ours = filled.gops_per_w(tops(cell.at["precision"]))
-    if _is_fitted(cell):
+    """A bar of Figure 3(e), efficiency."""
+    precision = PRECISIONS[cell.at["precision"]]
+    ours = wrpn_peaks.gops_per_w(precision)
+    if wrpn_peaks.is_fitted(precision, "gops_per_w"):
         return calibrated(ours, FITTED)
-    return predicted(ours, "at the power that FP32's bar implies")
+    return predicted(ours, POWER)
 
 
 def least_gain(cell: PublishedCell) -> Ours:
     """The claim on INT4 and narrower."""
-    return at_least(min(tops(name) for name in SCHEMES) / tops("FP32"), cell.value, "of INT4")
+    gains = {name: speedup_of(PRECISIONS[name]) for name in PRECISIONS if name != "FP32"}
+    least = min(gains, key=gains.get)
+    return at_least(gains[least], cell.value, f"of {least}")
 
 
-def tops(name: str, cells: Cells = "merged") -> float:
-    """Peak rate at a precision, in TOP/s; with other ``cells`` the logic is fitted to BIN1 anew."""
-    device = load_device(DEVICE)
-    if name == "FP32":
-        return float(filled.tops(filled.float_products(device)))
-    scheme, weight_bits, activation_bits = SCHEMES[name]
-    binary = SCHEMES["BIN1"]
-    again = filled.luts_per_product(device, *binary, cells) / filled.luts_per_product(
-        device, *binary
-    )
-    products = again * filled.logic_products(device, scheme, weight_bits, activation_bits, cells)
-    if scheme == "fixed":
-        products = products + filled.multiplier_products(device, weight_bits, activation_bits)
-    return float(filled.tops(products))
-
-
-def _band(name: str) -> str:
-    """What other ways to count cells give."""
-    found = [tops(name, cells) / tops("FP32") for cells in ("kept", "packed")]
-    return f"{min(found):.3g} to {max(found):.3g} with adders kept apart from the products"
-
-
-def _is_fitted(cell: PublishedCell) -> bool:
-    return f"{cell.table}/{cell.at['precision']}" in filled.fitted_bars()
+def speedup_of(precision: str) -> float:
+    """Peak rate over that of FP32."""
+    return float(wrpn_peaks.tops(precision) / wrpn_peaks.tops("fp32"))
 
 
 TABLES = {
