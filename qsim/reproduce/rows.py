@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from math import isnan
 from typing import Literal
 
 from hwmodels.published_tables import PublishedCell, Value
@@ -90,7 +91,9 @@ def unpublished(value, why: str) -> Ours:
 
 
 def row(paper: str, cell: PublishedCell, ours: Ours) -> Row:
-    """The row of a cell."""
+    """The row of a cell; a figure of ours that is not known (NaN) is none."""
+    if ours.value is not None and isnan(ours.value):
+        ours = not_reproducible(f"rests on a figure that is not known; {ours.note}".rstrip("; "))
     kind, notes = ours.claim, [ours.note, cell.uncertainty]
     if kind == "exact" and not has_printed_digits(ours.value, cell):
         kind = "predicted"

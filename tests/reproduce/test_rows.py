@@ -66,6 +66,12 @@ def test_a_bound_that_holds_has_no_error():
     assert "does not hold" in missed.note
 
 
+def test_a_figure_that_is_not_known_is_none():
+    made = row("paper", cell(3.0), predicted(float("nan"), "of a device"))
+    assert (made.kind, made.model, made.error_percent) == ("not_reproducible", None, None)
+    assert made.note == "rests on a figure that is not known; of a device"
+
+
 def test_text_has_no_error():
     assert row("paper", cell("2 to 3"), predicted(2.5)).error_percent is None
 
