@@ -43,13 +43,15 @@ def reproduction_table(rows: list[Row]) -> RenderableType:
 def counts(rows: list[Row]) -> str:
     """How many rows are of which kind, and the worst error of those that are not exact."""
     found = Counter(row.kind for row in rows)
+    published = len(rows) - found["no_published_figure"]
     parts = []
     for kind in KINDS:
         if not found[kind]:
             continue
+        of = "" if kind == "no_published_figure" else f"/{published}"
         worst = worst_error(rows, kind)
         error = f", worst {worst:+.3g} %" if worst is not None and kind != "exact" else ""
-        parts.append(f"{WORDS[kind]} {found[kind]}/{len(rows)}{error}")
+        parts.append(f"{WORDS[kind]} {found[kind]}{of}{error}")
     return "; ".join(parts)
 
 
@@ -80,8 +82,15 @@ def write_files(rows: list[Row], folder: Path) -> list[Path]:
 
 
 def _rows_table(title: str, rows: list[Row]) -> Table:
+    """The rows of a table, column after column."""
+    columns: dict[str, list[Row]] = {}
+    for row in rows:
+        columns.setdefault(row.cell.rpartition(": ")[2] if ": " in row.cell else "", []).append(row)
+    head = [f"{name}: {counts(held)}" for name, held in columns.items()]
+    rows = [row for held in columns.values() for row in held]
+    summary = "\n".join(head) if len(head) > 1 else counts(rows)
     table = Table(
-        title=Text(f"{title}\n{counts(rows)}"),
+        title=Text(f"{title}\n{summary}"),
         title_justify="left",
         title_style="",
         box=None,
