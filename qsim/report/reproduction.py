@@ -86,11 +86,12 @@ def _rows_table(title: str, rows: list[Row]) -> Table:
     columns: dict[str, list[Row]] = {}
     for row in rows:
         columns.setdefault(row.cell.rpartition(": ")[2] if ": " in row.cell else "", []).append(row)
-    head = [f"{name}: {counts(held)}" for name, held in columns.items()]
+    head = [counts(rows)]
+    if len(columns) > 1:
+        head += [f"  {name}: {counts(held)}" for name, held in columns.items()]
     rows = [row for held in columns.values() for row in held]
-    summary = "\n".join(head) if len(head) > 1 else counts(rows)
     table = Table(
-        title=Text(f"{title}\n{summary}"),
+        title=Text("\n".join([title, *head])),
         title_justify="left",
         title_style="",
         box=None,

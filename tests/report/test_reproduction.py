@@ -37,6 +37,7 @@ def test_tables_say_how_many_rows_are_of_which_kind(printed):
     out = printed("wrpn", "dorefa")
     assert "wrpn table_3: " in out
     assert "exact 25/25" in out
+    assert "storage: exact 19/20; predicted 1/20, worst +100 %" in out
     assert out.index("DoReFa-Net") > out.index("WRPN")
     for row in reproduce(["wrpn"]):
         assert row.cell.split(":")[0].split()[0] in out
