@@ -10,6 +10,8 @@ from hwmodels.provenance import HERE, Figure, shipped_names
 
 FOLDER = "devices/fpga"
 
+NO_CARD = Figure(None, "unknown", "no card with this device and a stated limit of power was chosen")
+
 LutKind = Literal["lut6", "alm", "lut4"]
 RamKind = Literal["bram_36kb", "m20k_20kb", "ebr_18kb"]
 
@@ -22,6 +24,7 @@ class Fpga(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fpga", 
     dsp, dsp_type  units of that type, a file of ``devices/dsp``
     ram_blocks     of its own kind; ``uram_288kb`` are the larger blocks that it has besides
     dram_gb_per_s  of the memory of ``board``; ``other_boards`` have other memories
+    card_power_w   all that the card may draw, memory and regulators included
     """
 
     name: str
@@ -38,6 +41,7 @@ class Fpga(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fpga", 
     board: str
     dram_gb_per_s: Figure
     static_power_w: Figure
+    card_power_w: Figure = NO_CARD
     other_boards: dict[str, Figure] = {}
 
     @property

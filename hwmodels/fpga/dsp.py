@@ -20,7 +20,7 @@ from hwmodels.provenance import HERE, Figure, Status, shipped_names
 FOLDER = "devices/dsp"
 LEAST_RESULT_BITS = 9  # of a product that synthesis puts in a DSP; narrower ones go to LUTs
 
-Packing = Literal["one", "shared_operand", "published"]
+Packing = Literal["one", "shared_operand", "overlapped", "published"]
 
 
 class DspMode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +119,9 @@ def products_per_dsp(
 
     packing      "one": a product for each multiplier, all that synthesis infers;
                  "shared_operand": as many as ``packed_bits`` allows in each multiplier;
+                 "overlapped": the same a bit closer, so that a product reaches into the next and
+                 is told apart by the next one's lowest bit, computed besides (as FINN does,
+                 finn-rtllib/mvu);
                  "published": as many as the vendor shows, else as "one"
     guard_bits   between packed products: 2**guard_bits of them can be summed before they are split
     """
@@ -144,8 +147,8 @@ def _of_mode(weight_bits, activation_bits, guard_bits, mode, packing, signed_act
     one_way = (weight <= wide) & (activation <= narrow)
     fits_one = one_way | ((weight <= narrow) & (activation <= wide))
     products = np.where(fits_one, 1.0, 0.0)
-    if packing == "shared_operand" and not mode.sums_its_products:
-        apart = weight_bits + activation_bits + guard_bits
+    if packing in ("shared_operand", "overlapped") and not mode.sums_its_products:
+        apart = weight_bits + activation_bits + guard_bits - (packing == "overlapped")
         more = 1 + np.floor((wide - 1 - weight_bits) / apart)  # packed_bits solved for products
         products = np.where(one_way, np.maximum(products, more), products)
     return mode.multipliers * products

@@ -15,7 +15,7 @@ E1, E2, D58, INTEL, ECP5 = (
     load_dsp_type(name) for name in ("dsp48e1", "dsp48e2", "dsp58", "intel_vp", "ecp5_sysdsp")
 )
 types = st.sampled_from([load_dsp_type(name) for name in dsps.dsp_type_names()])
-packings = st.sampled_from(["one", "shared_operand", "published"])
+packings = st.sampled_from(["one", "shared_operand", "overlapped", "published"])
 
 
 def fields(total, apart, count):
@@ -59,6 +59,37 @@ def test_one_more_packed_weight_would_not_fit_the_port(weight_bits, act_bits, gu
     assert lowest < -(2 ** (dsp.modes[0].port_bits[0] - 1))
 
 
+def told_apart(total, weights, activation, apart):
+    """The products of overlapping fields, given nothing of them but their lowest bits; every way
+    to split the total that agrees with these."""
+    lowest = [(w * activation) & 1 for w in weights]
+    ways = [([], total)]
+    for place in range(len(weights) - 1):
+        ways = [
+            ([*found, low], (rest - low) >> apart)
+            for found, rest in ways
+            for low in (rest % 2**apart - 2**apart, rest % 2**apart)
+            if ((rest - low) >> apart) & 1 == lowest[place + 1]
+        ]
+    return [[*found, rest] for found, rest in ways]
+
+
+@given(st.data(), st.integers(2, 9), st.integers(2, 9), st.sampled_from([E1, E2]))
+def test_overlapped_products_are_told_apart_by_the_lowest_bit_of_the_next(
+    data, weight_bits, act_bits, dsp
+):
+    count = int(products_per_dsp(weight_bits, act_bits, dsp, packing="overlapped"))
+    wide, apart = dsp.modes[0].port_bits[0], weight_bits + act_bits - 1
+    weight = st.integers(-(2 ** (weight_bits - 1)), 2 ** (weight_bits - 1) - 1)
+    weights = data.draw(st.lists(weight, min_size=count, max_size=count))
+    activation = data.draw(st.integers(0, 2**act_bits - 1))
+    packed = sum(w << (apart * i) for i, w in enumerate(weights))
+    assert -(2 ** (wide - 1)) <= packed < 2 ** (wide - 1)
+    products = [w * activation for w in weights]
+    # the two candidates of a field are 2**apart apart: they move the next one by 1, so its parity
+    assert told_apart(packed * activation, weights, activation, apart) == [products]
+
+
 @given(types, packings, st.integers(1, 40), st.integers(1, 40), st.booleans())
 def test_wider_operands_never_let_more_products_in(dsp, packing, weight_bits, act_bits, signed):
     options = {"packing": packing, "signed_activations": signed}
@@ -85,6 +116,9 @@ def test_arrays_of_widths_give_what_each_pair_gives(dsp, packing, pairs):
         (E2, 4, 4, "published", 4),  # WP521
         (E2, 5, 4, "published", 2),  # the 8 x 8 scheme holds it
         (E1, 4, 4, "published", 1),  # none published
+        (E2, 4, 4, "overlapped", 4),  # FINN, mvu_4sx4u
+        (E1, 4, 4, "overlapped", 3),
+        (E2, 8, 8, "overlapped", 2),  # FINN, mvu_8sx8u
         (D58, 8, 8, "one", 3),
         (D58, 9, 9, "one", 1),
         (INTEL, 8, 8, "one", 2),
@@ -111,6 +145,15 @@ def test_guard_bits_take_the_second_8_bit_product_from_the_25_bit_port_alone():
 def test_dsps_of_one_product_are_those_that_synthesis_gives(weight_bits, act_bits, count):
     """yosys 0.70, synth_xilinx -family xc7: signed x unsigned products, and requantizers."""
     assert dsps.dsp_per_product(weight_bits, act_bits, E1) == count
+
+
+@given(types, st.integers(1, 70), st.integers(1, 70))
+def test_wider_products_never_take_fewer_dsps(dsp, weight_bits, act_bits):
+    now = dsps.dsp_per_product(weight_bits, act_bits, dsp)
+    assert dsps.dsp_per_product(weight_bits + 1, act_bits, dsp) >= now
+    assert dsps.dsp_per_product(weight_bits, act_bits + 1, dsp) >= now
+    alone = products_per_dsp(weight_bits, act_bits, dsp) >= 1
+    assert not alone or now == 1, "a product that fits one DSP takes one"
 
 
 def test_synthesis_leaves_products_of_8_bits_to_luts():
