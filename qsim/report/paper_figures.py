@@ -155,10 +155,10 @@ def _wrpn_memory(places: Places) -> Figure:
     for axes, phase in zip(panels, ("training", "inference"), strict=True):
         held = [p for p in _column(places["figure_1"], "weights") if p.at["phase"] == phase]
         names = [f"{p.at['network']}, batch {p.at['batch']:g}" for p in held]
-        weights = [p.row.model for p in held]
         spots = range(len(held))
+        weights = [p.row.model or 0 for p in held]
         axes.bar(spots, weights, color=COMPUTE, width=0.65, label="weights, ours")
-        rest = [100 - share for share in weights]
+        rest = [100 - share if share else 0 for share in weights]
         axes.bar(spots, rest, bottom=weights, color=SECOND, width=0.65, label="activations, ours")
         axes.plot(spots, [p.row.published for p in held], **POINT, label="published border")
         axes.set_xticks(spots, names, rotation=30, ha="right")
