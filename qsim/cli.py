@@ -123,6 +123,25 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
+def _reproduce(args: argparse.Namespace) -> int:
+    from qsim.report import reproduction
+    from qsim.report.files import prepare_folder
+    from qsim.reproduce import reproduce
+
+    rows = reproduce(args.papers)
+    if args.out is not None:
+        prepare_folder(args.out)
+    if args.format == "table":
+        _print(reproduction.reproduction_table(rows))
+    else:
+        text = reproduction.to_json(rows) if args.format == "json" else reproduction.to_csv(rows)
+        print(text.rstrip("\n"))
+    if args.out is not None:
+        written = reproduction.write_files(rows, args.out)
+        print(f"written: {', '.join(str(path) for path in written)}", file=sys.stderr)
+    return 0
+
+
 def _options(args: argparse.Namespace):
     from qsim.request import Options
 
@@ -219,6 +238,7 @@ COMMANDS = {
     "run": _run,
     "import": _import,
     "export": _export,
+    "reproduce": _reproduce,
     "show format": _show_format,
     "show network": _show_network,
     "list": _list,
