@@ -8,8 +8,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from hwmodels.explain import Node, unknown
+from hwmodels.memory import footprint
 from hwmodels.outputs import Output, is_known
 from qsim.evaluate import Evaluation
+from qsim.footprints import Footprint
 from qsim.price import Comparison, Pricing
 from qsim.report.records import layer_rows
 from qsim.report.units import count, figure, time_unit
@@ -92,11 +94,14 @@ def bound_by(row: dict) -> str:
     return {"dram": "DRAM", "l2": "L2"}.get(longest, longest.replace("_", " "))
 
 
-def explanation(pricing: Pricing, name: str, origin: Node) -> RenderableType:
-    """Where a figure of a design comes from, under the design's name."""
-    hardware = pricing.hardware
-    output = hardware.model.OUTPUTS.get(name)
-    title = Text(f"{hardware.device.name}: {pricing.name}", style="bold")
+def explanation(priced: Pricing | Footprint, name: str, origin: Node) -> RenderableType:
+    """Where a figure of a design, or of memory, comes from, under what it is of."""
+    if isinstance(priced, Footprint):
+        outputs, text = footprint.OUTPUTS, f"memory, {priced.design.phase}"
+    else:
+        outputs = priced.hardware.model.OUTPUTS
+        text = f"{priced.hardware.device.name}: {priced.name}"
+    output, title = outputs.get(name), Text(text, style="bold")
     return Group(title, origin_tree(origin, output.unit if output else ""), "")
 
 

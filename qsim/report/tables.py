@@ -12,6 +12,7 @@ from qsim.kernels.accumulator import Accumulator
 from qsim.measure import Execution
 from qsim.network.graph import summary
 from qsim.report.hardware import design_table, layer_table, remarks
+from qsim.report.memory import footprint_table
 from qsim.report.records import precision_rows
 
 
@@ -21,6 +22,8 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     for pricing in evaluation.pricings:
         parts += ["", design_table(pricing)]
         parts += ["", layer_table(pricing, evaluation), "", remarks(pricing)]
+    for footprint in evaluation.footprints:
+        parts += ["", footprint_table(footprint)]
     if not evaluation.pricings and evaluation.execution is not None:
         parts += ["", _sums_table(evaluation)]
     return Group(*parts)
