@@ -37,9 +37,10 @@ def run_table(evaluation: Evaluation) -> RenderableType:
 def listing(rows: list[dict[str, str]]) -> RenderableType:
     """Rows of text under their keys."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for key in rows[0]:
+    for index, key in enumerate(rows[0]):
         numeric = all(row[key].replace(",", "").replace(".", "").isdigit() for row in rows)
-        table.add_column(key, justify="right" if numeric else "left", overflow="fold")
+        side = "right" if numeric else "left"
+        table.add_column(key, justify=side, overflow="fold", no_wrap=index == 0)  # names stay whole
     for row in rows:
         table.add_row(*(Text(value) for value in row.values()))
     return table
