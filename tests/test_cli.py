@@ -654,7 +654,7 @@ def test_a_network_is_priced_on_a_device_that_the_command_line_names(capsys):
         (("--on", "xc7z02"), "--on: unknown device 'xc7z02'; did you mean 'xc7z020'?"),
         (("--on", "xc7z020(bat=1)"), "hardware[0].design: key 'blk_in' is missing"),
         (("--on", "xc7z020(bat)"), "expected key=value, as batch=8, not 'bat'"),
-        (("--cost-only",), "--cost-only: names no hardware; say --on DEVICE"),
+        (("--cost-only",), "--cost-only: names nothing to price; say --on DEVICE or --memory"),
         (("--on", BLOCKS, "--explain", "latncy_s"), "did you mean 'latency_s'?"),
         (("--explain", "latency_s"), "--explain latency_s: it names no hardware"),
     ],

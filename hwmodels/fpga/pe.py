@@ -75,37 +75,31 @@ def counted_lut(
     accumulator = accumulator_lut(accumulator_bits)
     length = np.asarray(dot_length, np.float64)
     if scheme in POPCOUNT_SCHEMES:
-        count = popcount_lut(scheme, length, cells)
-        exists = popcount_width(scheme, weight_bits, activation_bits)
-        return accumulator + count * exists
+        return accumulator + popcount_lut(scheme, weight_bits, activation_bits, length, cells)
     lanes = length * lane_lut(scheme, weight_bits, activation_bits, cells)
     tree = tree_lut(length, product_bits(scheme, weight_bits, activation_bits))
     return accumulator + tree + lanes + short_sum_lut(scheme, length, cells)
 
 
 @formula
-def popcount_lut(scheme: str, dot_length, cells: Cells):
+def popcount_lut(scheme: str, weight_bits, activation_bits, dot_length, cells: Cells):
     """LUTs of binary products, their count and, bit-serial, its shifter, without the accumulator:
     interpolated by the dot length.
 
     Above 256 it goes on as from 128 to 256, which is the slope of the closed form (2.2 and 2.3 LUT
-    for each product).
+    for each product). An XNOR multiplies 1 bit by 1 bit; of wider ones it is not known (NaN).
+    Compressors laid out by hand take about half (BISMO's later version, ACM TRETS 2019).
     """
     lengths, counts = _popcounts(scheme, "lut_packed" if cells == "packed" else "lut")
     value = np.interp(dot_length, lengths, counts - ACCUMULATOR_BITS)
     slope = (counts[-1] - counts[-2]) / (lengths[-1] - lengths[-2])
     value = value + slope * np.maximum(np.asarray(dot_length, np.float64) - lengths[-1], 0)
+    too_wide = (scheme == "xnor") & (np.asarray(weight_bits) * np.asarray(activation_bits) > 1)
+    value = np.where(too_wide, np.nan, value)
     source = f"{TOOL}; rows of {scheme}, interpolated by the dot length"
+    if np.isnan(value).any():
+        source = "an XNOR multiplies 1 bit by 1 bit, not wider operands"
     return read_figure(Figure(value, "synthesised", source), "popcount_lut", where=WHERE)
-
-
-@formula
-def popcount_width(scheme: str, weight_bits, activation_bits):
-    """1 where a popcount computes products of these widths, else not known: "xnor" those of 1 x 1
-    bits, "bit_serial" any, in as many passes."""
-    product = np.asarray(weight_bits, np.float64) * activation_bits
-    is_one_pass = product == passes(scheme, 1, 1)
-    return np.where(is_one_pass | (scheme == "bit_serial"), 1.0, np.nan)
 
 
 @formula

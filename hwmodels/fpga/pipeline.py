@@ -65,12 +65,10 @@ class Queue:
 class Flow:
     """How an image flows through.
 
-    streams   by tensor
     queues    where tensors wait
     last      the cycle at the end of which the result is there
     """
 
-    streams: dict[str, Stream]
     queues: list[Queue]
     last: np.ndarray
 
@@ -79,6 +77,7 @@ def flow(work: WorkTable, folding: Folding) -> Flow:
     """How an image flows through the engines of ``work``; a table without steps is a chain."""
     steps = work.steps or _chain(work)
     at = {layer.name: index for index, layer in enumerate(work.layers)}
+    bits = {step.name: step.bits for step in steps}
     timing = _Timing(work, folding)
     streams: dict[str, Stream] = {}
     queues: list[Queue] = []
@@ -90,11 +89,10 @@ def flow(work: WorkTable, folding: Folding) -> Flow:
             streams[step.name] = timing.entering(_first_reader(step.name, steps, at))
         elif len(reads) > 1:
             streams[step.name], waiting = _joined(step, reads)
-            bits = {each.name: each.bits for each in steps}
             queues += [Queue(name, pixels, stream, bits[name]) for name, pixels, stream in waiting]
         else:
             streams[step.name] = _passed(step, reads[0])
-    return Flow(streams, queues, streams[steps[-1].name].last)
+    return Flow(queues, streams[steps[-1].name].last)
 
 
 def _chain(work: WorkTable) -> tuple[Step, ...]:

@@ -17,6 +17,7 @@ from hwmodels.errors import DesignError
 from hwmodels.explain import formula, read, reshaped
 from hwmodels.fpga.datapaths import refuse_float
 from hwmodels.fpga.device import Fpga
+from hwmodels.fpga.energy import energy_ceiling_j
 from hwmodels.fpga.folding import (
     Folding,
     attainable_cycles,
@@ -80,14 +81,15 @@ class Cost:
     weight_bytes: np.ndarray
     dram_bytes: np.ndarray
     energy_j: np.ndarray
+    energy_ceiling_j: np.ndarray
 
 
 OUTPUTS = {
     "latency_s": Output(
         "latency of an image", "s", "estimate",
         ignores="registers within engines (some ten cycles a layer)",
-        validation="within 11 cycles of a simulation word by word where layers are 1 x 1, within"
-        " 5 % with windows, within 25 % where strides leave pixels out",
+        validation="within 11 cycles of a simulation word by word of 99 in 100 random chains of up"
+        " to three layers, at most 5 % off; 14 % where strides leave pixels out",
     ),
     "images_per_s": Output(
         "throughput", "images/s", "estimate",
@@ -120,6 +122,9 @@ OUTPUTS = {
     "weight_bytes": Output("weights on chip", "B", "count"),
     "dram_bytes": Output("DRAM per image", "B", "count", ignores="loading the weights, once"),
     "energy_j": Output("energy per image", "J", "estimate"),
+    "energy_ceiling_j": Output(
+        "energy per image at most", "J", "ceiling", ignores="what the card leaves of its limit"
+    ),
 }  # fmt: skip
 
 
@@ -195,7 +200,8 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         "uram_288kb": uram_288kb(parts),
         "weight_bytes": weight_bytes(work),
         "dram_bytes": moved,
-        "energy_j": energy_j(),
+        "energy_j": energy_j(device, image_s(rate)),
+        "energy_ceiling_j": energy_ceiling_j(device, image_s(rate)),
     }
     shape = shape_of(design)
     layers = (*shape, len(work.layers))
@@ -286,6 +292,12 @@ def images_per_s(interval, moved_bytes, design: Design, device: Fpga):
     """1 / the longer of the interval / clock and bytes / bandwidth."""
     moving = moved_bytes / (read(device, "dram_gb_per_s") * 1e9)
     return 1 / np.maximum(interval / read(design, "clock_hz"), moving)
+
+
+@formula
+def image_s(rate):
+    """1 / images per second."""
+    return 1 / rate
 
 
 @formula

@@ -21,6 +21,7 @@ from hwmodels.errors import DesignError
 from hwmodels.explain import formula, read, reshaped
 from hwmodels.fpga.datapaths import common_path, refuse_float, serial_passes
 from hwmodels.fpga.device import Fpga
+from hwmodels.fpga.energy import energy_ceiling_j
 from hwmodels.fpga.parameters import over_layers, shape_of
 from hwmodels.fpga.systolic_design import Design
 from hwmodels.fpga.systolic_parts import (
@@ -64,6 +65,7 @@ class Cost:
     buffer_bytes: np.ndarray
     dram_bytes: np.ndarray
     energy_j: np.ndarray
+    energy_ceiling_j: np.ndarray
 
 
 OUTPUTS = {
@@ -98,6 +100,9 @@ OUTPUTS = {
         "DRAM per image", "B", "count", ignores="pools and additions of what is stored already"
     ),
     "energy_j": Output("energy per image", "J", "estimate"),
+    "energy_ceiling_j": Output(
+        "energy per image at most", "J", "ceiling", ignores="what the card leaves of its limit"
+    ),
 }  # fmt: skip
 
 
@@ -173,7 +178,8 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
         "uram_288kb": uram_288kb(array),
         "buffer_bytes": buffer_bytes(design),
         "dram_bytes": dram_bytes(moved, design),
-        "energy_j": energy_j(),
+        "energy_j": energy_j(device, total_s),
+        "energy_ceiling_j": energy_ceiling_j(device, total_s),
     }
     shape = shape_of(design)
     layers = (*shape, len(work.layers))

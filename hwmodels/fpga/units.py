@@ -15,6 +15,7 @@ from hwmodels.fpga.datapaths import Datapath
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.dsp import DspType, Packing, dsp_per_product, load_dsp_type, products_per_dsp
 from hwmodels.fpga.dsp_pe import cascade_lut, dsp_pe_flip_flops, packed_lut
+from hwmodels.fpga.energy import static_energy_j
 from hwmodels.fpga.logic import Bound, luts_per_lut6, pe_luts
 from hwmodels.fpga.pe import pe_flip_flops
 from hwmodels.fpga.requantizers import requantizer_dsp, requantizer_lut, threshold_lut
@@ -167,7 +168,8 @@ def constant_bits(accumulator_bits, result_bits: float):
 
 
 @formula
-def energy_j():
-    """Not known: no energy of these datapaths in FPGAs has a source."""
-    reason = "no source gives the energy of these datapaths in FPGAs"
-    return read_figure(Figure(None, "unknown", reason), "energy_per_operation_j", where="FPGAs")
+def energy_j(device: Fpga, image_s):
+    """Power at rest x time of an image + energy of the datapath and memories; neither is known."""
+    reason = "no source gives the energy of these datapaths and memories in FPGAs"
+    unknown = Figure(None, "unknown", reason)
+    return static_energy_j(device, image_s) + read_figure(unknown, "active_energy_j", where="FPGAs")

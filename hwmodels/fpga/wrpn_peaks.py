@@ -33,6 +33,7 @@ class WrpnConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str
     lut_share_clock_hz: FittedFigure
     dsp_share_clock_hz: FittedFigure
+    power_w: FittedFigure
     dot_length: Figure
     accumulator_bits: Figure
 
@@ -67,11 +68,20 @@ def lut_share_clock_hz(bin1_tops, dot_length, accumulator_bits):
     return bin1_tops / peak_tops(filled_macs("bin1", dot_length, accumulator_bits), 1)
 
 
-def is_fitted(precision: str) -> bool:
-    """Whether a constant was fitted to the bar of that precision."""
-    constants = load_wrpn_constants()
-    fitted = (*constants.lut_share_clock_hz.fitted_to, *constants.dsp_share_clock_hz.fitted_to)
-    return f"{constants.device}/{precision}/tops" in fitted
+@formula
+def gops_per_w(precision: str):
+    """Rate / the power of the device, taken to be the same whatever it computes."""
+    power = load_wrpn_constants().power_w
+    power_w = read_figure(power, "power_w", where=f"hwmodels/calibrated/{FILE}")
+    return tops(precision) * 1e3 / power_w
+
+
+def is_fitted(precision: str, quantity: str = "tops") -> bool:
+    """Whether a constant was fitted to the bar of that precision, of "tops" or "gops_per_w"."""
+    held = load_wrpn_constants()
+    figures = (held.lut_share_clock_hz, held.dsp_share_clock_hz, held.power_w)
+    fitted = [bar for figure in figures for bar in figure.fitted_to]
+    return f"{held.device}/{precision}/{quantity}" in fitted
 
 
 def filled_macs(precision: str, dot_length, accumulator_bits):

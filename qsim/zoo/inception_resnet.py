@@ -1,5 +1,5 @@
-"""Inception-ResNet v2 (Szegedy et al., arXiv 1602.07261) as TF-Slim and Keras have it, which begin
-as Inception v3 does, not with the stem of the paper's Figure 3."""
+"""Inception-ResNet v2 (Szegedy et al., arXiv 1602.07261): as TF-Slim and Keras have it, which begin
+as Inception v3 does, and as the paper's figures have it, with the stem of Inception v4."""
 
 from qsim.network.graph import INPUT
 from qsim.network.pointwise import Scale
@@ -27,6 +27,48 @@ def inception_resnet_v2(*, size: Side = 299, classes: Count = 1000) -> Builder:
     x = _residual(b, x, "block8_10", 1.0, RESIDUAL["block8"][2])  # the last: no scale, no relu
     b.classifier(_normed(b, x, "conv_7b", 1536, 1), "predictions", classes)
     return b
+
+
+def inception_resnet_v2_paper(*, size: Side = 299, classes: Count = 1000) -> Builder:
+    """The paper's Inception-ResNet v2 (Figure 15) for images of 3 x size x size.
+
+    The widths that do not add up in print are those that do: 1,152 channels in Figure 17 and 2,144
+    in Figure 19. Residuals are not scaled: section 3.3 names no factor for this network.
+    """
+    b = Builder((3, size, size))
+    x = _paper_stem(b)
+    x = _paper_residuals(b, x, "a", 5, RESIDUAL["block35"][2])
+    x = _reduction(b, x, "reduction_a", ((384, 3),), ((256, 1), (256, 3), (384, 3)))
+    x = _paper_residuals(b, x, "b", 10, RESIDUAL["block17"][2])
+    towers = (((256, 1), (384, 3)), ((256, 1), (288, 3)), ((256, 1), (288, 3), (320, 3)))
+    x = _reduction(b, x, "reduction_b", *towers)
+    x = _paper_residuals(b, x, "c", 5, RESIDUAL["block8"][2])
+    b.classifier(x, "predictions", classes)
+    return b
+
+
+def _paper_stem(b: Builder) -> str:
+    """The stem of Figure 3: three times two ways beside each other."""
+    x = _normed(b, INPUT, "stem/conv0", 32, 3, stride=2)
+    x = _normed(b, _normed(b, x, "stem/conv1", 32, 3), "stem/conv2", 64, 3, padding=1)
+    halved = _normed(b, x, "stem/conv3", 96, 3, stride=2)
+    x = b.concat("stem/mixed0", b.max_pool(x, "stem/pool0"), halved)
+    left, right = ((64, 1),), ((64, 1), (64, (7, 1)), (64, (1, 7)))
+    ends = []
+    for index, parts in enumerate((left, right)):
+        way = f"stem/branch{index}"
+        y = _tower(b, x, way, parts)
+        ends.append(_normed(b, y, f"{way}/conv{len(parts)}", 96, 3))
+    x = b.concat("stem/mixed1", *ends)
+    halved = _normed(b, x, "stem/conv4", 192, 3, stride=2)
+    return b.concat("stem/mixed2", halved, b.max_pool(x, "stem/pool1"))
+
+
+def _paper_residuals(b: Builder, x: str, stage: str, units: int, towers: tuple) -> str:
+    for unit in range(1, units + 1):
+        name = f"{stage}{unit}"
+        x = b.relu(_residual(b, x, name, 1.0, towers), f"{name}/relu")
+    return x
 
 
 def _stem(b: Builder) -> str:
@@ -87,5 +129,8 @@ NETWORKS = {
     "inception-resnet-v2": Recipe(
         inception_resnet_v2,
         "Szegedy et al., arXiv 1602.07261, as in TF-Slim, nets/inception_resnet_v2.py",
-    )
+    ),
+    "inception-resnet-v2-paper": Recipe(
+        inception_resnet_v2_paper, "Szegedy et al., arXiv 1602.07261, figures 3 and 15 to 19"
+    ),
 }

@@ -107,6 +107,7 @@ def test_blocks_worked_by_hand(depth, width, block, count):
         (33, 6, "ram", 8),
         (64, 3, "ram", 4),
         (128, 3, "ram", 2 * 4 + 3),  # two banks and a choice of each bit
+        (320, 3, "ram", 5 * 4 + 3 * 2),  # five banks: four to one, and that or the fifth
         (32, 2, "rom", 1),
         (64, 8, "rom", 8),
         (256, 1, "rom", 4),

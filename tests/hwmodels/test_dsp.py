@@ -147,6 +147,15 @@ def test_dsps_of_one_product_are_those_that_synthesis_gives(weight_bits, act_bit
     assert dsps.dsp_per_product(weight_bits, act_bits, E1) == count
 
 
+@given(types, st.integers(1, 70), st.integers(1, 70))
+def test_wider_products_never_take_fewer_dsps(dsp, weight_bits, act_bits):
+    now = dsps.dsp_per_product(weight_bits, act_bits, dsp)
+    assert dsps.dsp_per_product(weight_bits + 1, act_bits, dsp) >= now
+    assert dsps.dsp_per_product(weight_bits, act_bits + 1, dsp) >= now
+    alone = products_per_dsp(weight_bits, act_bits, dsp) >= 1
+    assert not alone or now == 1, "a product that fits one DSP takes one"
+
+
 def test_synthesis_leaves_products_of_8_bits_to_luts():
     in_dsp = {(w, a): int(dsps.goes_to_dsp(w, a)) for w, a in itertools.product((2, 4, 5), (4, 8))}
     assert in_dsp == {(2, 4): 0, (2, 8): 1, (4, 4): 0, (4, 8): 1, (5, 4): 1, (5, 8): 1}

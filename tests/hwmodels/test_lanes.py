@@ -205,7 +205,11 @@ def test_beyond_what_a_closed_form_holds_for_nothing_is_known_and_it_says_so(sch
 
 
 def test_an_xnor_has_no_wider_operands_and_a_serial_product_takes_passes():
-    assert np.isnan(pe_lut("xnor", 2, 1, 64)) and pe_lut("xnor", 1, 1, 64) == 170
+    assert np.isnan(pe_lut("xnor", np.array([2, 1]), np.array([1, 2]), 64)).all()
+    assert pe_lut("xnor", 1, 1, 64) == 170
+    with recording() as found:
+        reasons = unknown(found.node_of(pe_lut("xnor", 2, 1, 64)))
+    assert all("an XNOR multiplies 1 bit by 1 bit" in reason for reason in reasons) and reasons
     assert pe_lut("bit_serial", 4, 3, 64) == pe_lut("bit_serial", 1, 1, 64)
     assert pe.passes("bit_serial", 4, np.array([1, 3])).tolist() == [4, 12]
     assert pe.passes("fixed", 4, 3) == 1

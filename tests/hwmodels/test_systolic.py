@@ -188,6 +188,48 @@ def test_a_small_design_worked_by_hand():
     assert cost.flip_flops == 32 * (6 + 8) + 4 * 8
 
 
+def test_an_output_stationary_design_worked_by_hand():
+    """Both operands enter delayed, sums stay in the elements and are not added again."""
+    design = Design(
+        rows=8, columns=4, dataflow="output_stationary", input_memory="block",
+        weight_memory="block", accumulator_memory="block",
+    )  # fmt: skip
+    cost = evaluate(WorkTable((_layer(stored_bits=32),)), design, ULTRA)
+    assert cost.luts == 7 * 8 + 3 * (6 + 32)
+    assert cost.layer_cycles.tolist() == [2 * (16 + 8 + 4 - 2) - 1]
+
+
+def test_images_share_weights_but_not_second_tensors():
+    """A product of tensors of 16 x 8 for 4 positions; what one image moves is as before."""
+    product = _layer(kind="matmul")
+    for layer, shared in ((_layer(), 16 * 8 * 6 / 8), (product, 0)):
+        one, three = (
+            evaluate(WorkTable((layer,)), Design(rows=4, columns=4, images=images), ULTRA)
+            for images in (1, 3)
+        )
+        assert one.dram_bytes - three.dram_bytes == pytest.approx(shared * 2 / 3, rel=1e-12)
+
+
+def test_bits_that_are_serial_pass_pair_by_pair():
+    """6 x 8 passes of what takes one in parallel."""
+    serial, parallel = (
+        evaluate(WorkTable((_layer(),)), Design(rows=4, columns=4, lanes=4, datapath=path), ULTRA)
+        for path in ("bit_serial", "lut")
+    )
+    assert serial.layer_cycles + 1 == 48 * (parallel.layer_cycles + 1)
+    assert serial.peak_gops == parallel.peak_gops / 48
+
+
+@pytest.mark.parametrize(("held", "times"), [(16 * 8, 1), (16 * 8 - 1, 2)])
+def test_weights_are_held_in_words_of_lanes(held, times):
+    """16 x 8 weights for 4 positions, which pass in 2 tiles; 4 lanes."""
+    design = Design(
+        rows=4, columns=8, lanes=4, weight_buffer_elements=held, accumulator_buffer_elements=2 * 8
+    )
+    cost = evaluate(WorkTable((_layer(),)), design, ULTRA)
+    assert cost.dram_bytes == times * 16 * 8 * 6 / 8 + 16 * 4 + 8 * 4
+
+
 def test_elements_of_luts_are_those_that_were_synthesised():
     table = WorkTable((_layer(stored_bits=32),))
     large = {"rows": 1, "columns": 1, "lanes": 16, "datapath": "lut"}
@@ -296,7 +338,8 @@ def test_what_rests_on_an_unknown_figure_is_absent_with_the_reason():
     assert np.isnan(cost.energy_j)
     assert not np.isnan(cost.luts)
     assert "ULX3S" in unknown(calls.node_of(cost.latency_s))[0]
-    assert "no source gives the energy" in unknown(calls.node_of(cost.energy_j))[0]
+    reasons = unknown(calls.node_of(cost.energy_j))
+    assert any("no source gives the energy" in reason for reason in reasons)
 
 
 def test_every_figure_is_explained():

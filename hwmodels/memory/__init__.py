@@ -1,0 +1,1 @@
+"""What a network needs of memory: by tensor and phase, in total and at its peak."""
