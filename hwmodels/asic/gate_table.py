@@ -1,4 +1,4 @@
-"""The synthesised circuits that gate counts rest on, as columns; see the head of the file itself."""
+"""The synthesised circuits that gate counts rest on, as columns; see the head of their file."""
 
 import csv
 from dataclasses import dataclass

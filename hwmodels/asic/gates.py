@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from hwmodels.asic.gate_table import TOOL, WHERE, elements, parts
+from hwmodels.asic.gate_table import TOOL, WHERE, GateRows, elements, parts
 from hwmodels.explain import formula, read_figure
 from hwmodels.fpga.schemes import POPCOUNT_SCHEMES, SCHEMES, SIGNED, weight_choices
 from hwmodels.provenance import Figure
@@ -68,7 +68,7 @@ def product_gates(scheme: str, weight_bits, activation_bits, dot_length):
     weights, activations = np.broadcast_arrays(
         np.asarray(weight_bits, np.float64), np.asarray(activation_bits, np.float64)
     )
-    value = _of_widths(grid, scheme, weights, activations) * _share(grid, dot_length)
+    value = estimate_products(grid, scheme, weights, activations) * _share(grid, dot_length)
     return _figure(value, "gates of 16 products and their share", f"{scheme}, interpolated")
 
 
@@ -112,7 +112,9 @@ def threshold_gates(accumulator_bits, activation_bits):
     elsewhere."""
     rows = parts("threshold")
     each = rows["gates"] / ((2 ** rows["a_bits"] - 1) * rows["acc_bits"])
-    per_bit = _figure(each.mean(), "gates of a comparator, per bit", "mean of 8 circuits, -5 to +6 %")
+    per_bit = _figure(
+        each.mean(), "gates of a comparator, per bit", "mean of 8 circuits, -5 to +6 %"
+    )
     comparators = 2 ** np.asarray(activation_bits, np.float64) - 1
     return comparators * np.asarray(accumulator_bits, np.float64) * per_bit
 
@@ -136,7 +138,12 @@ def gate_grid(scheme: str) -> GateGrid:
     """The grid of one of ``SCHEMES``, from all its rows."""
     if scheme not in SCHEMES:
         raise ValueError(f"unknown scheme {scheme!r}; known are: {', '.join(SCHEMES)}")
-    rows = elements(scheme)
+    return build_grid(scheme, elements(scheme))
+
+
+def build_grid(scheme: str, rows: GateRows) -> GateGrid:
+    """The grid of a scheme from these rows, which have every pair of their widths at 16 products;
+    other lengths by the mean of their rows."""
     at_length = rows.where(dot_length=LENGTH)
     accumulator = float(_accumulator(32))
     weights, activations = np.unique(at_length["w_bits"]), np.unique(at_length["a_bits"])
@@ -152,7 +159,7 @@ def gate_grid(scheme: str) -> GateGrid:
     shares = []
     for length in lengths:
         here = rows.where(dot_length=length)
-        whole = _of_widths(bare, scheme, here["w_bits"], here["a_bits"])
+        whole = estimate_products(bare, scheme, here["w_bits"], here["a_bits"])
         shares.append(((here["gates"] - accumulator) / whole).mean())
     shares[list(lengths).index(LENGTH)] = 1.0
     return GateGrid(weights, activations, grid, lengths, np.maximum.accumulate(shares))
@@ -165,8 +172,9 @@ def _accumulator(bits):
     return _extended(bits, np.insert(known, 0, 0.0), np.insert(gates, 0, 0.0))
 
 
-def _of_widths(grid, scheme, weights, activations):
-    """Bilinear between the widths of the grid; above them continued where that is known."""
+def estimate_products(grid, scheme, weights, activations):
+    """Gates of 16 products of a given grid: bilinear between its widths; above them continued where
+    that is known."""
     w = np.clip(weights, grid.weight_bits[0], grid.weight_bits[-1])
     a = np.clip(activations, grid.activation_bits[0], grid.activation_bits[-1])
     inside = _bilinear(grid, scheme, w, a)

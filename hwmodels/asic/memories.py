@@ -78,7 +78,9 @@ def sram_um2(device: Asic, memory_bytes, point: Point, end: str):
         cell = np.where(nodes == node, value, cell)
     share = {"nominal": "nominal", "low": "high", "high": "low"}[end]
     filled = read_figure(
-        getattr(device.memories.cell_share, share), f"cell_share {share}", where=place_of("memories")
+        getattr(device.memories.cell_share, share),
+        f"cell_share {share}",
+        where=place_of("memories"),
     )
     return 8 * np.asarray(memory_bytes, np.float64) * cell / filled
 
