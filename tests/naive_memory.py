@@ -63,7 +63,7 @@ class Training:
     """A training step written out line by line in ``self.program``."""
 
     def __init__(self, steps, cuts=(), framework=False, in_place=False, mask=False, compute=32,
-                 gradient=32, weight_gradients="backward"):  # fmt: skip
+                 gradient=32, weight_gradients="backward", weight_gradient=32):  # fmt: skip
         self.steps, self.framework, self.compute = steps, framework, compute
         self.in_place, self.mask, self.gradient = in_place, mask, gradient
         self.bits = self.find_bits()
@@ -79,7 +79,7 @@ class Training:
             self.over[s.name] = self.find_overwritten(index, s)
         self.program = []
         self.weight_things = {
-            s.name: Thing("weight gradients", fixed=32 * s.parameters)
+            s.name: Thing("weight gradients", fixed=weight_gradient * s.parameters)
             for s in steps
             if s.parameters and weight_gradients != "none"
         }

@@ -203,8 +203,8 @@ class _Plan:
         return step.values * bits
 
     def weight_gradients(self) -> list[Buffer]:
-        """Buffers of the gradients of parameters, in 32 bits, until all are applied at the end;
-        held always, they are set to zero at the beginning."""
+        """Buffers of the gradients of parameters, until all are applied at the end; held always,
+        they are set to zero at the beginning."""
         if self.settings.weight_gradients == "none":
             return []
         zeroed = (0,) if self.settings.weight_gradients == "always" else ()
@@ -214,7 +214,7 @@ class _Plan:
                 f"gradient of {step.name}'s parameters",
                 "weight gradients",
                 (*zeroed, self.backward[step.name], len(self.moments) - 1),
-                bits=step.parameters * 32,
+                bits=step.parameters * self.settings.weight_gradient_bits,
             )
             for step in self.steps
             if step.parameters

@@ -28,9 +28,11 @@ def settings_and_options(draw):
         "mask": not framework and draw(st.booleans()),
         "compute": draw(st.sampled_from([16, 32])) if framework else 32,
         "gradient": draw(st.sampled_from([8, 32])),
+        "weight_gradient": draw(st.sampled_from([16, 32])),
         "weight_gradients": draw(st.sampled_from(["none", "backward", "always"])),
     }
-    names = {"mask": "relu_mask", "compute": "compute_bits", "gradient": "gradient_bits"}
+    names = {"mask": "relu_mask", "compute": "compute_bits", "gradient": "gradient_bits",
+             "weight_gradient": "weight_gradient_bits"}  # fmt: skip
     return Settings(**{names.get(key, key): value for key, value in options.items()}), options
 
 
