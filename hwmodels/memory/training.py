@@ -87,7 +87,7 @@ class _Plan:
     def _place(self, index: int, step: Step) -> None:
         """Decide whether the step's tensor shares a buffer, and so what it keeps."""
         name = step.name
-        if is_view(step, self.settings):
+        if is_view(step, self.by_name, self.settings):
             self.sharing.join(name, step.reads[0])
             self.keeps[name] = keeps(step, self.settings, in_place=False)
             return
@@ -195,7 +195,7 @@ class _Plan:
         same = self.by_name[read].values == step.values and self._slope(read) == self._slope(
             step.name
         )
-        return alone and same and (step.kind == "add" or is_view(step, self.settings))
+        return alone and same and (step.kind == "add" or is_view(step, self.by_name, self.settings))
 
     def _slope(self, name: str) -> int:
         step = self.by_name[name]
