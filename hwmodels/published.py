@@ -9,6 +9,7 @@ import numpy as np
 from hwmodels.documents import nearest, read_document
 from hwmodels.fpga.gemm import GemmDesign
 from hwmodels.provenance import Status
+from hwmodels.published_tables import EVIDENCE, STATED, PublishedTables, Table
 from hwmodels.work import WorkTable
 
 
@@ -41,7 +42,7 @@ class PublishedDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PublishedTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The figures of one paper, and what they hold for."""
+    """The figures of one paper's designs, what they hold for, and its other tables."""
 
     paper: str
     macs_per_image: dict[str, int]
@@ -49,6 +50,26 @@ class PublishedTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     activation_bits: int
     designs: dict[str, PublishedDesign]
     cells: tuple[Cell, ...]
+    tables: dict[str, Table] = {}
+
+    def as_tables(self) -> PublishedTables:
+        """The cells as a table for each network, then the other tables."""
+        return PublishedTables(
+            self.paper, {n: self._of(n) for n in self.macs_per_image} | self.tables
+        )
+
+    def _of(self, network: str) -> Table:
+        rows = [
+            (c.design, c.quantity, c.status, c.value) for c in self.cells if c.network == network
+        ]
+        return Table(
+            title=f"{network} on the designs",
+            source="authors' article, later paper of the same group, the paper",
+            evidence="blog",
+            columns=("design", "quantity", EVIDENCE, STATED),
+            values=(STATED,),
+            rows=tuple(rows),
+        )
 
 
 def departures(

@@ -1,7 +1,7 @@
 """The table of work: all that a cost model knows of a network."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -140,13 +140,20 @@ class WorkTable:
 
     layers: tuple[LayerWork, ...]
     steps: tuple[Step, ...] = ()
+    _columns: dict[str, np.ndarray] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __iter__(self) -> Iterator[LayerWork]:
         return iter(self.layers)
 
     def column(self, name: str) -> np.ndarray:
-        """One field or property of every layer, shape (layers,)."""
-        return np.array([getattr(layer, name) for layer in self.layers])
+        """One field or property of every layer, shape (layers,); read-only, made once."""
+        if name not in self._columns:
+            made = np.array([getattr(layer, name) for layer in self.layers])
+            made.flags.writeable = False
+            self._columns[name] = made
+        return self._columns[name]
 
     @property
     def macs(self) -> int:

@@ -15,6 +15,7 @@ examples:
   qsim evaluate model.onnx --precision w4a8    a model of one's own, quantized on the way
   qsim run model.onnx --input x.npz --output y.npz     its result for images
   qsim export model.onnx --calibrate x.npz --to qdq --out int8.onnx   for ONNX Runtime
+  qsim reproduce wrpn                          a paper's tables beside ours; without a name, all
   qsim list workloads                          what comes with qsim
   qsim show format "sp2(bits=4)"               the levels and codes of a number format
   qsim show network "mobilenet-v2(width=1.4)"  the layers of a network
@@ -41,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"qsim {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    for add in (_add_evaluate, _add_run, _add_import, _add_export):
+    for add in (_add_evaluate, _add_run, _add_import, _add_export, _add_reproduce):
         add(commands)
     show = commands.add_parser("show", help="show one thing in full: a number format, a network")
     _add_shown(show.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser))
@@ -68,6 +69,10 @@ def _add_evaluate(commands) -> None:
     parser.add_argument(
         "--on", action="append", default=[], metavar="DEVICE", help="price it on a device (see qsim"
         " list devices), or on a design of one: 't4(batch=8)'; may be given several times"
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory", nargs="?", const="", metavar="OPTIONS", help="also count memory, in inference"
+        " and training: 'batch=32, rule=framework, optimizer=momentum'"
     )  # fmt: skip
     parser.add_argument("--cost-only", action="store_true", help="price only, execute nothing")
     parser.add_argument(
@@ -138,6 +143,30 @@ def _add_export(commands) -> None:
     _add_model_options(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
     parser.set_defaults(command="export")
+
+
+def _add_reproduce(commands) -> None:
+    parser = commands.add_parser(
+        "reproduce",
+        help="the papers' tables beside ours, cell by cell",
+        description="Every published cell of the papers' tables beside our figure, with its error,"
+        " what the comparison is worth, and why where there is none.",
+    )
+    parser.add_argument(
+        "papers", nargs="*", metavar="PAPER",
+        help="msq, wrpn, dorefa, whitepaper, eagl or hawq; all of them where none is named",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "csv"),
+        default="table",
+        help="what to print: tables (default), a list of rows in JSON, or rows as CSV",
+    )
+    parser.add_argument(
+        "--out", type=_folder, metavar="DIR",
+        help="also write reproduce.json, reproduce.csv and the figures, published and ours",
+    )  # fmt: skip
+    parser.set_defaults(command="reproduce")
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:

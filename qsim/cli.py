@@ -78,8 +78,8 @@ def _explain(workload, figure: str) -> int:
     from qsim.evaluate import explain
     from qsim.report.hardware import explanation
 
-    for pricing, origin in explain(workload, figure):
-        _print(explanation(pricing, figure, origin))
+    for priced, origin in explain(workload, figure):
+        _print(explanation(priced, figure, origin))
     return 0
 
 
@@ -123,6 +123,25 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
+def _reproduce(args: argparse.Namespace) -> int:
+    from qsim.report import reproduction
+    from qsim.report.files import prepare_folder
+    from qsim.reproduce import reproduce
+
+    rows = reproduce(args.papers)
+    if args.out is not None:
+        prepare_folder(args.out)
+    if args.format == "table":
+        _print(reproduction.reproduction_table(rows))
+    else:
+        text = reproduction.to_json(rows) if args.format == "json" else reproduction.to_csv(rows)
+        print(text.rstrip("\n"))
+    if args.out is not None:
+        written = reproduction.write_files(rows, args.out)
+        print(f"written: {', '.join(str(path) for path in written)}", file=sys.stderr)
+    return 0
+
+
 def _options(args: argparse.Namespace):
     from qsim.request import Options
 
@@ -135,6 +154,7 @@ def _options(args: argparse.Namespace):
         args.parameters,
         tuple(getattr(args, "on", ())),
         getattr(args, "cost_only", False),
+        getattr(args, "memory", None),
     )
 
 
@@ -219,6 +239,7 @@ COMMANDS = {
     "run": _run,
     "import": _import,
     "export": _export,
+    "reproduce": _reproduce,
     "show format": _show_format,
     "show network": _show_network,
     "list": _list,

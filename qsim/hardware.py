@@ -15,7 +15,11 @@ from qsim.spelling import parse_call
 # By kind and architecture, the first of a kind being its default: the module that holds Design,
 # evaluate and OUTPUTS, and the one that holds device_names and load_device.
 MODELS = {
-    "fpga": {"gemm": ("hwmodels.fpga.gemm", "hwmodels.fpga.device")},
+    "fpga": {
+        "gemm": ("hwmodels.fpga.gemm", "hwmodels.fpga.device"),
+        "systolic": ("hwmodels.fpga.systolic", "hwmodels.fpga.device"),
+        "streaming": ("hwmodels.fpga.streaming", "hwmodels.fpga.device"),
+    },
 }
 
 

@@ -1,6 +1,7 @@
 """What the README shows is what happens."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from qsim.formats import FORMATS
 from qsim.network.table import read_network
 from qsim.report import networks
 from qsim.report.formats import page
+from qsim.reproduce import PAPERS, reproduce
+from qsim.reproduce.rows import KINDS
 from qsim.requantize import REQUANTIZERS
 from qsim.workload import load_workload
 from qsim.zoo import find_network
@@ -69,6 +72,13 @@ def test_the_shown_gmacs_of_networks_called_alike_are_theirs():
     assert len(shown) >= 9
     for name, gmacs in shown:
         assert f"{find_network(name, where='network').macs / 1e9:.2f}" == gmacs
+
+
+def test_the_shown_counts_of_reproduced_cells_are_theirs():
+    for paper in PAPERS:
+        found = Counter(row.kind for row in reproduce([paper]))
+        counts = " | ".join(str(found[kind]) for kind in KINDS)
+        assert f"| {paper} | {counts} |" in README
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,25 @@
 
 The DSP core computes the rows of multiplied weights, the LUT core those of shifted and added ones;
 both read the same activations. Every formula takes scalars or numpy arrays that broadcast over
-design parameters: per-layer results have the layers as their last axis.
+design parameters. Within them the layers are the first axis, so that what varies fastest in memory
+is the designs, of which there may be many; in a cost they are the last.
 
 Source: MSQ, arXiv 2012.04240; the paper does not print the tiling, which is the one that meets its
 published latencies (see hwmodels/calibrated/msq_gemm.yaml for what was fitted).
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 
 import msgspec
 import numpy as np
 
 from hwmodels.documents import read_document
 from hwmodels.errors import DesignError
-from hwmodels.explain import formula, read, read_figure, reshaped
+from hwmodels.explain import formula, read, read_figure, reshaped, same_figure
 from hwmodels.fpga.device import Fpga
+from hwmodels.fpga.energy import energy_ceiling_j
+from hwmodels.fpga.units import energy_j
 from hwmodels.outputs import Output
 from hwmodels.provenance import HERE, Figure, Status
 from hwmodels.work import WorkTable
@@ -84,6 +87,7 @@ class GemmConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lut_base: FittedFigure
     lut_per_fixed_mac: FittedFigure
     lut_per_sp2_mac: dict[str, FittedFigure]
+    shell_lut: FittedFigure
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ class GemmCost:
     bram_36kb: np.ndarray
     buffer_bytes: np.ndarray
     dram_bytes: np.ndarray
+    energy_j: np.ndarray
+    energy_ceiling_j: np.ndarray
 
 
 OUTPUTS = {
@@ -116,7 +122,7 @@ OUTPUTS = {
         ignores="pooling and additions (on the accumulators as they leave), filling the first"
         " buffers, weights read more than once when they exceed their buffer",
         validation="-0.6 % to +2.0 % on three published latencies of ResNet-18 that it was not"
-        " fitted to",
+        " fitted to, +4 % on one of MobileNet-v2",
     ),
     "images_per_s": Output("throughput", "images/s", "estimate"),
     "gops": Output("effective rate", "GOPS", "estimate"),
@@ -136,6 +142,10 @@ OUTPUTS = {
     "buffer_bytes": Output("on-chip buffers", "B", "count"),
     "dram_bytes": Output(
         "DRAM per image", "B", "count", ignores="pools and additions of what is stored already"
+    ),
+    "energy_j": Output("energy per image", "J", "estimate"),
+    "energy_ceiling_j": Output(
+        "energy per image at most", "J", "ceiling", ignores="what the card leaves of its limit"
     ),
 }  # fmt: skip
 
@@ -205,7 +215,7 @@ def evaluate(
         "layer_compute_s": compute_s,
         "layer_dram_s": dram_s,
         "layer_latency_s": by_layer_s,
-        "layer_utilization": layer_utilization(work, by_layer_s, peak),
+        "layer_utilization": layer_utilization(work, design, by_layer_s, peak),
     }
     bytes_on_chip = buffer_bytes(design)
     by_design = {
@@ -219,11 +229,13 @@ def evaluate(
         "bram_36kb": bram_36kb(bytes_on_chip),
         "buffer_bytes": bytes_on_chip,
         "dram_bytes": dram_bytes(moved_bytes, design),
+        "energy_j": energy_j(device, total_s),
+        "energy_ceiling_j": energy_ceiling_j(device, total_s),
     }
     shape = np.broadcast_shapes(*(np.shape(value) for value in msgspec.structs.astuple(design)))
-    layers = (*shape, len(work.layers))
+    layers = (len(work.layers), *shape)
     return GemmCost(
-        **{name: reshaped(value, layers) for name, value in by_layer.items()},
+        **{name: _layers_last(value, layers) for name, value in by_layer.items()},
         **{name: reshaped(value, shape) for name, value in by_design.items()},
     )
 
@@ -239,18 +251,24 @@ def layer_cycles(work: WorkTable, design: GemmDesign) -> np.ndarray:
     """Output positions x input tiles x row tiles, group after group; the slower core decides.
 
     Tile cycles of each layer for one pass of ``bat`` images. The rows of either core are taken to
-    spread evenly over the groups.
+    spread evenly over the groups. How MSQ computes depthwise convolutions is not published: here
+    their channels are rows like others, each of which reads its own channel, so that a tile has a
+    kernel's taps of ``blk_out`` channels (one by one they would take three times as long as its
+    MobileNet-v2 does).
     """
-    groups = work.column("groups")
     positions = work.column("out_h") * work.column("out_w")
     kernel_area = work.column("kernel_h") * work.column("kernel_w")
-    channels = work.column("in_channels") // groups
-    tiles_in = input_tiles(channels, kernel_area, _over_layers(design, "blk_in"))
+    channels = work.column("in_channels") // work.column("groups")
+    is_depthwise = (channels == 1) & (work.column("kind") == "conv")
+    groups = np.where(is_depthwise, 1, work.column("groups"))
+    rows = [work.column(name) / groups for name in ("rows_multiply", "rows_shift_add")]
+    shapes, which = _distinct(channels, kernel_area, *rows)
+    channels, kernel_area, fixed, sp2 = (_over_designs(each, design) for each in shapes)
     tiles_out = np.maximum(
-        row_tiles(work.column("rows_multiply") / groups, _over_layers(design, "blk_out_fixed")),
-        row_tiles(work.column("rows_shift_add") / groups, _over_layers(design, "blk_out_sp2")),
+        row_tiles(fixed, read(design, "blk_out_fixed")), row_tiles(sp2, read(design, "blk_out_sp2"))
     )
-    return positions * groups * tiles_in * tiles_out
+    tiles = input_tiles(channels, kernel_area, read(design, "blk_in")) * tiles_out
+    return tiles[which] * _over_designs(positions * groups, design)
 
 
 @formula
@@ -265,15 +283,15 @@ def input_tiles(channels, kernel_area, blk_in):
 @formula
 def row_tiles(rows, blk_out):
     """Tiles of ``blk_out`` rows; infinite when there are rows and no core for them."""
-    tiles = np.ceil(rows / np.maximum(blk_out, 1))
-    return np.where(blk_out > 0, tiles, np.where(rows > 0, np.inf, 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tiles = np.ceil(rows / blk_out)
+    return np.fmax(tiles, 0)  # where neither is any, 0 / 0 is not a number
 
 
 @formula
 def layer_compute_s(cycles, design: GemmDesign, efficiency):
-    """Cycles / (efficiency x clock) of each layer, for one image of the batch."""
-    rate = efficiency[..., None] * _over_layers(design, "clock_hz")
-    return cycles / rate / _over_layers(design, "bat")
+    """Cycles / (efficiency x clock x bat) of each layer, for one image of the batch."""
+    return cycles / (efficiency * read(design, "clock_hz") * read(design, "bat"))
 
 
 @formula
@@ -281,13 +299,14 @@ def layer_dram_bytes(work: WorkTable, design: GemmDesign) -> np.ndarray:
     """Bytes each layer moves for one pass of ``bat`` images: every weight once, and for each image
     every activation that it reads, adds or stores once."""
     per_image = work.column("input_bytes") + work.column("output_bytes")
-    return work.column("weight_bytes") + _over_layers(design, "bat") * per_image
+    weights = _over_designs(work.column("weight_bytes"), design)
+    return weights + read(design, "bat") * _over_designs(per_image, design)
 
 
 @formula
 def layer_dram_s(moved_bytes, design: GemmDesign, device: Fpga):
-    """Bytes / bandwidth of each layer, for one image of the batch."""
-    return moved_bytes / (read(device, "dram_gb_per_s") * 1e9) / _over_layers(design, "bat")
+    """Bytes / (bandwidth x bat) of each layer, for one image of the batch."""
+    return moved_bytes / (read(device, "dram_gb_per_s") * 1e9 * read(design, "bat"))
 
 
 @formula
@@ -299,7 +318,7 @@ def layer_latency_s(compute_s, dram_s):
 @formula
 def latency_s(by_layer_s):
     """Sum over the layers, one after the other, per image."""
-    return by_layer_s.sum(axis=-1)
+    return _sum_of_layers(by_layer_s)
 
 
 @formula
@@ -315,9 +334,9 @@ def gops(work: WorkTable, total_s):
 
 
 @formula
-def layer_utilization(work: WorkTable, by_layer_s, peak):
+def layer_utilization(work: WorkTable, design: GemmDesign, by_layer_s, peak):
     """2 x MACs / time of each layer, as a share of the peak rate."""
-    return 2 * work.column("macs") / by_layer_s / 1e9 / peak[..., None]
+    return _over_designs(2 * work.column("macs"), design) / (by_layer_s * (peak * 1e9))
 
 
 @formula
@@ -329,7 +348,7 @@ def utilization(effective, peak):
 @formula
 def dram_bytes(moved_bytes, design: GemmDesign):
     """Sum over the layers, for one image of the batch."""
-    return moved_bytes.sum(axis=-1) / read(design, "bat")
+    return _sum_of_layers(moved_bytes) / read(design, "bat")
 
 
 @formula
@@ -381,6 +400,13 @@ def lut(design: GemmDesign, device: Fpga):
 
 
 @formula
+def system_lut_share(luts, device: Fpga):
+    """(LUTs of the cores + those of the system around them) / LUTs of the device."""
+    shell = _constant(load_constants().shell_lut, "shell_lut")
+    return (luts + shell) / read(device, "lut6")
+
+
+@formula
 def buffer_bytes(design: GemmDesign):
     """Bytes of the on-chip buffers: input and accumulators for each image of ``bat``, weights and
     instructions once."""
@@ -401,14 +427,39 @@ def bram_36kb(bytes_on_chip):
 def fitted_cells() -> set[str]:
     """The published cells (network/design/quantity) that any constant was fitted to."""
     constants = load_constants()
-    figures = [constants.compute_efficiency, constants.lut_base, constants.lut_per_fixed_mac]
-    figures += constants.lut_per_sp2_mac.values()
+    figures = [
+        constants.compute_efficiency,
+        constants.lut_base,
+        constants.lut_per_fixed_mac,
+        *constants.lut_per_sp2_mac.values(),
+        constants.shell_lut,
+    ]
     return {cell for figure in figures for cell in figure.fitted_to}
 
 
-def _over_layers(design: GemmDesign, name: str) -> np.ndarray:
-    """A design parameter with a last axis for the layers."""
-    return read(design, name)[..., None]
+def _distinct(*columns: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """The columns of those layers that differ in them, and which of these each layer is: many
+    layers of a network are alike."""
+    seen: dict[tuple, int] = {}
+    which = [seen.setdefault(layer, len(seen)) for layer in zip(*columns, strict=True)]
+    return np.array(list(seen)).T, which
+
+
+def _over_designs(of_layers: np.ndarray, design: GemmDesign) -> np.ndarray:
+    """A figure of every layer, in float64, with further axes, for the designs."""
+    fields = msgspec.structs.astuple(design)
+    axes = max(0 if isinstance(value, int | float) else np.ndim(value) for value in fields)
+    return np.asarray(of_layers, np.float64).reshape(-1, *(1,) * axes)
+
+
+def _sum_of_layers(by_layer: np.ndarray) -> np.ndarray:
+    """The sum over the first axis, one after the other: the same for one design and for many."""
+    return reduce(np.add, by_layer)
+
+
+def _layers_last(by_layer: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A figure of every layer, of ``shape`` (layers, *designs), as (*designs, layers)."""
+    return same_figure(by_layer, np.moveaxis(np.broadcast_to(by_layer, shape), 0, -1))
 
 
 def _constant(figure: FittedFigure | Figure, name: str) -> np.ndarray:

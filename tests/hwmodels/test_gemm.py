@@ -60,13 +60,14 @@ def test_tile_cycles_equal_counting_the_tiles(table, design):
     for layer, cycles in zip(table, gemm.layer_cycles(table, design), strict=True):
         channels = layer.in_channels // layer.groups
         area = layer.kernel_h * layer.kernel_w
+        groups = layer.groups if channels > 1 else 1  # depthwise: its channels are rows
         if channels < design.blk_in:
             depth = len(range(0, channels * area, design.blk_in))
         else:
             depth = area * len(range(0, channels, design.blk_in))
-        fixed = len(range(0, layer.rows_multiply // layer.groups, design.blk_out_fixed))
-        sp2 = len(range(0, layer.rows_shift_add // layer.groups, design.blk_out_sp2))
-        passes = layer.groups * depth * max(fixed, sp2)
+        fixed = len(range(0, layer.rows_multiply // groups, design.blk_out_fixed))
+        sp2 = len(range(0, layer.rows_shift_add // groups, design.blk_out_sp2))
+        passes = groups * depth * max(fixed, sp2)
         assert cycles == layer.out_h * layer.out_w * passes
 
 
@@ -163,10 +164,8 @@ def resnet18():
     return pricings
 
 
-PUBLISHED = {
-    (c.design, c.quantity): c
-    for c in read_published(shipped.WORKLOADS / "published" / "msq.yaml").cells
-}
+CELLS = read_published(shipped.WORKLOADS / "published" / "msq.yaml").cells
+PUBLISHED = {(c.design, c.quantity): c for c in CELLS if c.network == "resnet18"}
 
 
 @pytest.mark.parametrize("design", ["D1-3", "D2-1", "D2-3"])
@@ -209,7 +208,7 @@ def test_fitted_constants_give_back_what_they_were_fitted_to(resnet18):
 
 
 def test_every_fitted_cell_is_a_published_one():
-    keys = {cell.key for cell in PUBLISHED.values()}
+    keys = {cell.key for cell in CELLS}
     assert gemm.fitted_cells() <= keys
 
 

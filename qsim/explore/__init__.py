@@ -1,0 +1,1 @@
+"""Design spaces: the work of many networks and precisions, and which designs nothing beats."""
