@@ -45,6 +45,7 @@ class GpuConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     matrix_fraction: FittedFigure
     convolution_fraction: FittedFigure
+    plain_convolution_fraction: FittedFigure
     depthwise_fraction: FittedFigure
     binary_issue_fraction: FittedFigure
     dram_fraction: FittedFigure

@@ -98,8 +98,8 @@ def layer_peak_fma_per_s(kernels: Kernels, device: Gpu):
 
 @formula
 def layer_fraction(work: WorkTable, kernels: Kernels, device: Gpu):
-    """The share of its rate that each layer's class of kernel reaches: convolutions, depthwise
-    ones, matrix products; that of single bits on plain cores is in their rate already."""
+    """The share of its rate that each layer's class of kernel reaches: convolutions on
+    tensor or plain cores, depthwise ones, matrix products; that of single bits on plain cores is in their rate already."""
     names = [_class_of(layer, engine, device)
              for layer, engine in zip(work, kernels.engines, strict=True)]  # fmt: skip
     values = {name: constant(name) if name else np.float64(1) for name in dict.fromkeys(names)}
@@ -111,7 +111,10 @@ def _class_of(layer: LayerWork, engine: str | None, device: Gpu) -> str:
         return ""
     if is_depthwise(layer):
         return "depthwise_fraction"
-    return "convolution_fraction" if layer.kind == "conv" else "matrix_fraction"
+    if layer.kind != "conv":
+        return "matrix_fraction"
+    on_tensor_cores = engine is None or "_tensor" in engine
+    return "convolution_fraction" if on_tensor_cores else "plain_convolution_fraction"
 
 
 def products(work: WorkTable, kernels: Kernels, design: GpuDesign) -> Products:

@@ -149,7 +149,7 @@ def read_bytes(work: WorkTable, run_as: Kernels) -> np.ndarray:
 
 @formula
 def untiled_compute_s(work: WorkTable, fma_per_sm_s, fraction, batch, device: Gpu):
-    """Images x multiply-adds / (share reached x SMs x multiply-adds per SM), of depthwise layers."""
+    """Images x multiply-adds / (share reached x SMs x multiply-adds per SM): of depthwise ones."""
     sms = kernels.read(device, "sms")
     return batch * work.column("macs") / (sms * fma_per_sm_s * fraction)
 
