@@ -70,6 +70,10 @@ def _add_evaluate(commands) -> None:
         "--on", action="append", default=[], metavar="DEVICE", help="price it on a device (see qsim"
         " list devices), or on a design of one: 't4(batch=8)'; may be given several times"
     )  # fmt: skip
+    parser.add_argument(
+        "--memory", nargs="?", const="", metavar="OPTIONS", help="also count memory, in inference"
+        " and training: 'batch=32, rule=framework, optimizer=momentum'"
+    )  # fmt: skip
     parser.add_argument("--cost-only", action="store_true", help="price only, execute nothing")
     parser.add_argument(
         "--format",

@@ -51,14 +51,15 @@ def devices() -> Rows:
 def _facts(device: msgspec.Struct) -> list[str]:
     """The figures of a device by name."""
     marks = {"recalled": " (recalled)", "assumed": " (assumed)"}
-    held = msgspec.structs.asdict(device).items()
-    figures = {name: value for name, value in held if isinstance(value, Figure)}
-    return [
-        f"{name} not known"
-        if figure.value is None
-        else f"{name} {figure.value:,g}{marks.get(figure.status, '')}"
-        for name, figure in figures.items()
-    ]
+    facts = []
+    for name, held in msgspec.structs.asdict(device).items():
+        if isinstance(held, Figure):
+            known = held.value is not None
+            value = f"{held.value:,.10g}{marks.get(held.status, '')}" if known else "not known"
+            facts.append(f"{name} {value}")
+        elif isinstance(held, str) and held and name not in ("name", "family"):
+            facts.append(f"{name} {held}")
+    return facts
 
 
 def workloads() -> Rows:

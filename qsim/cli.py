@@ -78,8 +78,8 @@ def _explain(workload, figure: str) -> int:
     from qsim.evaluate import explain
     from qsim.report.hardware import explanation
 
-    for pricing, origin in explain(workload, figure):
-        _print(explanation(pricing, figure, origin))
+    for priced, origin in explain(workload, figure):
+        _print(explanation(priced, figure, origin))
     return 0
 
 
@@ -154,6 +154,7 @@ def _options(args: argparse.Namespace):
         args.parameters,
         tuple(getattr(args, "on", ())),
         getattr(args, "cost_only", False),
+        getattr(args, "memory", None),
     )
 
 

@@ -9,6 +9,7 @@ from hwmodels.explain import Node
 from qsim.build import build
 from qsim.datasets import Images
 from qsim.errors import QsimError, WorkloadError
+from qsim.footprints import Footprint, footprints
 from qsim.formats import name_of
 from qsim.measure import Builder, Execution, OnSteps, Progress, calibration_images, measure
 from qsim.network.fold import fold_network, fold_weights, unfolded_weights
@@ -33,6 +34,7 @@ class Evaluation:
     precision: Precision
     execution: Execution | None
     pricings: list[Pricing]
+    footprints: list[Footprint]
 
     @property
     def problems(self) -> list[str]:
@@ -67,29 +69,33 @@ def evaluate(
     network, precision = _quantized(workload)
     work = work_table(network, precision)
     pricings = [price(workload, index, work) for index in range(len(workload.document.hardware))]
+    held = footprints(workload, network, precision)
     execution = None
     if workload.document.execute is not None:
         execution = _named(
             workload,
             lambda: measure(workload, _builder(workload, network, precision), progress, on_steps),
         )
-    return Evaluation(workload, network, precision, execution, pricings)
+    return Evaluation(workload, network, precision, execution, pricings, held)
 
 
-def explain(workload: Workload, figure: str) -> list[tuple[Pricing, Node]]:
-    """Where a ``figure`` of the workload's designs comes from, of each design that has it; nothing
-    is executed.
+def explain(workload: Workload, figure: str) -> list[tuple[Pricing | Footprint, Node]]:
+    """Where a ``figure`` of the workload's designs, or of its memory, comes from, of each that has
+    it; nothing is executed.
 
     Raises QsimError or another InputError naming file, key and remedy.
     """
     network, precision = _quantized(workload)
     work = work_table(network, precision)
-    pricings = [price(workload, index, work) for index in range(len(workload.document.hardware))]
-    if not pricings:
-        raise WorkloadError(f"{workload.path}: --explain {figure}: it names no hardware")
-    found = [(p, p.origins[figure]) for p in pricings if figure in p.origins]
+    priced = [price(workload, index, work) for index in range(len(workload.document.hardware))]
+    priced += footprints(workload, network, precision)
+    if not priced:
+        raise WorkloadError(
+            f"{workload.path}: --explain {figure}: it names no hardware and no memory"
+        )
+    found = [(each, each.origins[figure]) for each in priced if figure in each.origins]
     if not found:
-        known = {name for p in pricings for name in p.origins if hasattr(p.cost, name)}
+        known = {name for each in priced for name in each.origins}
         raise WorkloadError(
             f"{workload.path}: --explain: unknown figure {figure!r}; {nearest(figure, known)}"
         )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from hwmodels.documents import nearest
+from hwmodels.documents import convert, nearest
+from hwmodels.memory.design import MemoryDocument
 from hwmodels.strict_yaml import read_yaml
 from qsim import shipped, zoo
 from qsim.datasets import DATASETS
@@ -15,6 +16,7 @@ from qsim.hardware import hardware_called
 from qsim.model import SUFFIXES
 from qsim.precision_text import precision_of
 from qsim.requantize import REQUANTIZERS
+from qsim.spelling import parse_call
 from qsim.workload import ExecuteDocument, Workload, WorkloadDocument, load_workload, workload_of
 
 DEFAULT_PRECISION = precision_of("w8a8")
@@ -33,6 +35,7 @@ class Options:
     on             devices to price it on, in the place of the document's hardware: a name, or
                    ``name(parameter=value)`` with parameters of the design
     cost_only      whether nothing is executed
+    memory         options of a footprint, as ``batch=32, optimizer=momentum``
     """
 
     precision: str | None = None
@@ -43,6 +46,7 @@ class Options:
     parameters: dict | None = None
     on: tuple[str, ...] = ()
     cost_only: bool = False
+    memory: str | None = None
 
 
 def requested(name: str, options: Options) -> Workload:
@@ -119,11 +123,21 @@ def _with_options(path: Path, document: WorkloadDocument, options: Options) -> W
     changes["execute"] = msgspec.structs.replace(document.execute, **execute)
     if options.on:
         changes["hardware"] = tuple(map(hardware_called, options.on))
+    if options.memory is not None:
+        changes["memory"] = _memory(options.memory)
     if options.cost_only:
-        if not (options.on or document.hardware):
-            raise WorkloadError("--cost-only: names no hardware; say --on DEVICE")
+        if not {"hardware", "memory"} & changes.keys() and not (
+            document.hardware or document.memory
+        ):
+            raise WorkloadError("--cost-only: names nothing to price; say --on DEVICE or --memory")
         changes["execute"] = None
     return workload_of(path, msgspec.structs.replace(document, **changes), DEFAULT_PRECISION)
+
+
+def _memory(text: str) -> MemoryDocument:
+    """The footprint that ``key=value, ...`` asks for."""
+    _, options = parse_call(f"memory({text})", what="--memory", example="memory(batch=32)")
+    return convert(options, MemoryDocument, where="--memory")
 
 
 def _place(dataset: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from hwmodels.documents import nearest, read_document
+from hwmodels.memory.design import MemoryDocument
 from qsim import shipped
 from qsim.errors import NetworkError, WorkloadError
 from qsim.hardware import HardwareDocument, read_hardware
@@ -82,6 +83,7 @@ class WorkloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     rescale_channels: RescaleDocument | None = None
     execute: ExecuteDocument | None = None
     hardware: tuple[HardwareDocument, ...] = ()
+    memory: MemoryDocument | None = None
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,10 @@ def load_workload(name: str) -> Workload:
     """
     path = _find(name)
     document = read_document(path, WorkloadDocument)
-    if document.execute is None and not document.hardware:
-        raise WorkloadError(f"{path}: has neither execute nor hardware; give one or both")
+    if document.execute is None and not document.hardware and document.memory is None:
+        raise WorkloadError(
+            f"{path}: has neither execute nor hardware nor memory; give one of them"
+        )
     if document.rescale_channels is not None and document.execute is None:
         raise WorkloadError(f"{path}: rescale_channels: has no effect; it needs execute")
     for index, hardware in enumerate(document.hardware):

@@ -2,6 +2,7 @@
 each with the objects that it touches, and an object lives while anything touches it."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 VIEWS = ("flatten", "reshape", "identity")
 OVERWRITE = ("relu", "relu6", "hard_tanh", "clip", "leaky_relu", "add", "scale")
@@ -39,6 +40,8 @@ def keeps(kind, over, framework, mask):
     if kind in ("relu", "relu6", "hard_tanh", "clip", "leaky_relu"):
         if mask:
             return False, False, 0, 1, 0
+        if framework and over and kind != "relu" and kind != "leaky_relu":
+            return False, False, 1, 0, 0
         if framework and kind != "relu" and not over:
             return True, False, 0, 0, 0
         return False, True, 0, 0, 0
@@ -52,7 +55,7 @@ def keeps(kind, over, framework, mask):
         return False, True, 0, 0, 0
     if kind == "lstm":
         return True, True, 5, 0, 0
-    inputs = kind in ("conv", "linear", "embedding", "multiply", "gelu")
+    inputs = kind in ("conv", "linear", "embedding", "multiply", "gelu", "layer_norm")
     return inputs, False, 0, 0, 0
 
 
@@ -69,10 +72,7 @@ class Training:
             if s.parameters or self.trained & set(s.reads):
                 self.trained.add(s.name)
         starts = [0, *cuts, len(steps)]
-        self.parts = [
-            [s for s in steps[a:b] if s.kind != "input"]
-            for a, b in zip(starts, starts[1:], strict=False)
-        ]
+        self.parts = [[s for s in steps[a:b] if s.kind != "input"] for a, b in pairwise(starts)]
         self.part_of = {s.name: number for number, part in enumerate(self.parts) for s in part}
         self.over = {}
         for index, s in enumerate(steps):
@@ -182,6 +182,8 @@ class Training:
             )
             extra = Thing("activations", s.values * (values * self.bits[s.name] + bits),
                           s.parameters * fixed)  # fmt: skip
+            if s.kind == "layer_norm" and s.parameters:
+                extra.image += 64 * (s.values // (s.parameters // 2))
             kept = {made} if output else set()
             if inputs:
                 for r in set(s.reads):

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from hwmodels.work import Step
 
-SAME_SIZE = ("batch_norm", "relu", "relu6", "scale", "gelu", "softmax", "flatten", "transpose")
+SAME_SIZE = ("batch_norm", "relu", "relu6", "scale", "gelu", "softmax", "flatten", "transpose",
+             "layer_norm", "leaky_relu")  # fmt: skip
 WEIGHTED = ("conv", "linear", "embedding")
 BITS = (1, 2, 4, 8, 16, 32)
 
@@ -26,6 +27,8 @@ def _layer(draw, name, steps, stored, bits, chain):
     first = draw(st.sampled_from(recent))
     if kind in SAME_SIZE:
         parameters = draw(st.integers(0, 9)) if kind == "batch_norm" else 0
+        if kind == "layer_norm":
+            parameters = 2 * draw(st.integers(0, 4))
         same_bits = first.bits if draw(st.booleans()) else bits
         return Step(name, kind, (first.name,), first.values, same_bits, stored, parameters)
     if kind in ("add", "multiply"):

@@ -17,7 +17,7 @@ from hwmodels.explain import formula, read, read_figure, reshaped
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.dsp import load_dsp_type, products_per_dsp
 from hwmodels.fpga.dsp_pe import dsp_pe_lut
-from hwmodels.fpga.gemm import FittedFigure, load_constants
+from hwmodels.fpga.gemm import load_constants
 from hwmodels.fpga.logic import Bound, cells_of, luts_per_lut6, pe_luts
 from hwmodels.fpga.requantizers import alu_lane_lut
 from hwmodels.provenance import HERE, Figure
@@ -30,7 +30,6 @@ class RatioConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the ratio needs besides the costs of the cores."""
 
     paper: str
-    shell_lut: FittedFigure
     usable_lut_share: Figure
 
 
@@ -194,9 +193,8 @@ def sp2_rows(left, lut_of_step, step_rows):
 @formula
 def shell_lut():
     """LUTs of all that is not a core, as in MSQ's two systems."""
-    return read_figure(
-        load_ratio_constants().shell_lut, "shell_lut", where=f"hwmodels/calibrated/{FILE}"
-    )
+    where = "hwmodels/calibrated/msq_gemm.yaml"
+    return read_figure(load_constants().shell_lut, "shell_lut", where=where)
 
 
 @formula

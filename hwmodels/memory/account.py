@@ -8,6 +8,7 @@ from hwmodels.explain import formula, read
 from hwmodels.memory.design import MemoryDesign
 from hwmodels.memory.maps import CountedMap, gradient_maps, inference_maps, training_maps
 from hwmodels.memory.parameters import FLOAT_BYTES
+from hwmodels.memory.peak import formatted
 from hwmodels.work import Step
 
 
@@ -35,10 +36,10 @@ def layer_weight_gradients(steps: Sequence[Step], design: MemoryDesign) -> np.nd
 def activations_bytes(steps: Sequence[Step], design: MemoryDesign):
     """Training: sum of the counted maps of one image; inference: largest input map + largest output
     map; x batch."""
-    maps = activation_maps(steps, design)
     if design.activation_bits is None:
-        return sum(each.image_bits for each in maps) / 8 * read(design, "batch")
-    values = sum(each.values for each in maps)
+        image_bits = sum(each.image_bits for each in activation_maps(steps, design))
+        return image_bits / 8 * read(design, "batch")
+    values = sum(each.values for each in activation_maps(formatted(steps, 1), design))
     return values * read(design, "activation_bits") / 8 * read(design, "batch")
 
 

@@ -40,10 +40,10 @@ def breakdown(steps: Sequence[Step], design: MemoryDesign) -> list[Row]:
     if design.account is None:
         return peak_rows(steps, design)
     layers = layers_with_weights(steps, design)
-    counted = formatted(steps, _single(design.activation_bits))
     batch = int(np.asarray(design.batch))
-    maps = [("activations", each) for each in account.activation_maps(counted, design)]
-    maps += [("gradients", each) for each in account.counted_gradients(counted, design)]
+    as_read = formatted(steps, _single(design.activation_bits))
+    maps = [("activations", each) for each in account.activation_maps(as_read, design)]
+    maps += [("gradients", each) for each in account.counted_gradients(steps, design)]
     trained = account.layer_weight_gradients(steps, design)
     return [
         *_by_layer(layers, design, "weights", layer_weights_bytes(layers, design)),

@@ -156,5 +156,6 @@ def all_weights_bytes(held_bytes, cast_bytes):
 
 @formula
 def activation_share(activations_bytes, gradients_bytes, total):
-    """Tensors and their gradients / total."""
-    return (activations_bytes + gradients_bytes) / total
+    """Tensors and their gradients / total; not known where nothing is counted."""
+    counted = np.where(total > 0, total, np.nan)
+    return (activations_bytes + gradients_bytes) / counted

@@ -2,8 +2,9 @@
 
 Sources: the derivative of each kind of layer; for ``framework``, what PyTorch's derivatives name
 (tools/autograd/derivatives.yaml, PyTorch 2): relu its result, batch_norm its input and two
-statistics per channel, max_pool2d its input and 64-bit indices, average pools their input,
-local_response_norm a chain of elementary operations that keep three more tensors.
+statistics per channel, max_pool2d its input and 64-bit indices, average pools their input (but one
+over the whole image may be taken as a mean, which keeps nothing), local_response_norm a chain of
+elementary operations that keep three more tensors.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from hwmodels.errors import InputError
 from hwmodels.memory.settings import Settings
+from hwmodels.memory.sharing import BOUNDS
 from hwmodels.work import Step
 
 
@@ -21,6 +23,8 @@ class Keeps:
     inputs, output     whether the tensors it reads, the one it makes
     values             further values for each of its tensor, of that tensor's bits
     bits               further bits for each value of its tensor
+    row_bits           further bits for each row that it normalizes, of as many values as it has
+                       pairs of parameters
     parameter_bits     further bits for each of its parameters, once for any number of images
     """
 
@@ -28,15 +32,21 @@ class Keeps:
     output: bool = False
     values: int = 0
     bits: int = 0
+    row_bits: int = 0
     parameter_bits: int = 0
+
+    def image_bits(self, step: Step) -> int:
+        """Bits that are kept for each image besides whole tensors."""
+        rows = 2 * step.values // step.parameters if self.row_bits and step.parameters else 0
+        return step.values * (self.values * step.bits + self.bits) + rows * self.row_bits
 
 
 INPUTS, OUTPUT, NOTHING = Keeps(inputs=True), Keeps(output=True), Keeps()
-BOUNDS = ("relu", "relu6", "hard_tanh", "clip", "leaky_relu")  # output or mask tells their slope
 INDEX_BITS = 8  # a place in a window of up to 256
 BY_KIND: dict[str, Keeps] = {
     **dict.fromkeys(("conv", "linear", "matmul", "multiply", "embedding"), INPUTS),
-    **dict.fromkeys(("gelu", "silu", "hard_swish", "layer_norm", "multi_threshold"), INPUTS),
+    **dict.fromkeys(("gelu", "silu", "hard_swish", "multi_threshold"), INPUTS),
+    "layer_norm": Keeps(inputs=True, row_bits=64),  # mean and deviation of each row
     **dict.fromkeys((*BOUNDS, "sigmoid", "tanh", "softmax"), OUTPUT),
     **dict.fromkeys(("input", "add", "concat", "scale", "offset", "average_pool"), NOTHING),
     **dict.fromkeys(("flatten", "reshape", "transpose", "slice", "identity"), NOTHING),
@@ -52,6 +62,10 @@ OF_FRAMEWORK = BY_KIND | {
     "average_pool": INPUTS,
     "local_response_norm": Keeps(inputs=True, values=3),
     **dict.fromkeys(("relu6", "hard_tanh", "clip", "leaky_relu"), INPUTS),
+}
+IN_PLACE_OF_FRAMEWORK = {
+    **dict.fromkeys(("relu", "leaky_relu"), OUTPUT),
+    **dict.fromkeys(("relu6", "hard_tanh", "clip"), Keeps(values=1)),  # a copy of what they read
 }
 
 
@@ -69,8 +83,8 @@ def keeps(step: Step, settings: Settings, *, in_place: bool) -> Keeps:
     kept = table[step.kind]
     if step.kind in BOUNDS and settings.relu_mask:
         return Keeps(bits=1)
-    if step.kind in BOUNDS and in_place:
-        return OUTPUT
+    if in_place and settings.framework:
+        return IN_PLACE_OF_FRAMEWORK.get(step.kind, kept)
     return kept
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hwmodels.memory.repeats import without_repeats
-from hwmodels.memory.sharing import readers_of
+from hwmodels.memory.sharing import BOUNDS, MOVED_NOTHING, readers_of
 from hwmodels.work import Step
 
 Weights = Literal["all", "conv"]
-Maps = Literal["ofm", "ifm_ofm", "with_pools"]
-Gradients = Literal["text_rule", "none"]
+Maps = Literal["ofm", "ifm_ofm", "with_pools", "every", "every_in_place"]
+Gradients = Literal["text_rule", "none", "each"]
 Blocks = Literal["each", "once"]
 
 
@@ -31,8 +31,10 @@ class Account:
     weights       of all layers, or of convolutions alone; other layers' maps are left out as well
     activations   in training, of the counted layers: "ofm" their outputs and the network's input;
                   "ifm_ofm" what each reads and what it makes; "with_pools" as "ofm", and the
-                  outputs of max pools
-    gradients     in training: the text's two maxima, or none
+                  outputs of max pools; "every" the outputs of all layers that make values, as
+                  summaries of models count them; "every_in_place" the same without relus and other
+                  bounds, which overwrite what they read
+    gradients     in training: the text's two maxima, "none", or one for "each" counted output
     blocks        each repeated block, or one of them
     input_maps    in inference, the largest input map: of the "counted" layers, or of "all" layers
                   that read the output of a counted one
@@ -80,21 +82,32 @@ def has_counted_weights(step: Step, account: Account) -> bool:
 def training_maps(steps: Sequence[Step], account: Account) -> list[CountedMap]:
     """The maps of training."""
     counted = counted_steps(steps, account)
-    others = {"ofm": ("input",), "with_pools": ("input", "max_pool"), "ifm_ofm": ()}
+    others = {"with_pools": ("input", "max_pool"), "ifm_ofm": ()}.get(
+        account.activations, ("input",)
+    )
     names = []
     for step in counted:
         if _is_layer(step, account):
             names += [*step.reads, step.name] if account.activations == "ifm_ofm" else [step.name]
-        elif step.kind in others[account.activations]:
+        elif step.kind in others or _is_among_all(step, account):
             names.append(step.name)
     maps = all_maps(steps)
     return [replace(maps[name], role="activations") for name in names]
 
 
 def gradient_maps(steps: Sequence[Step], account: Account, gradient_bits: int) -> list[CountedMap]:
-    """The two maxima of training: the largest output map, as dZ, and input map, as dX."""
+    """Of training, the largest output map, as dZ, and input map, as dX; or one map for each output
+    that is counted."""
     if account.gradients == "none":
         return []
+    if account.gradients == "each":
+        counted = training_maps(steps, account)
+        kinds = {step.name: step.kind for step in steps}
+        return [
+            replace(each, role="gradient", image_bits=each.values * gradient_bits)
+            for each in counted
+            if kinds[each.tensor] != "input"
+        ]
     layers = [step for step in counted_steps(steps, account) if _is_layer(step, account)]
     maps = {
         name: replace(each, image_bits=each.values * gradient_bits)
@@ -134,6 +147,11 @@ def all_maps(steps: Sequence[Step]) -> dict[str, CountedMap]:
 
 def _is_layer(step: Step, account: Account) -> bool:
     return step.macs > 0 and (account.weights == "all" or step.kind == "conv")
+
+
+def _is_among_all(step: Step, account: Account) -> bool:
+    left_out = {"every": MOVED_NOTHING, "every_in_place": (*MOVED_NOTHING, *BOUNDS)}
+    return step.kind not in left_out.get(account.activations, (step.kind,))
 
 
 def _largest(maps: list[CountedMap], role: str) -> list[CountedMap]:

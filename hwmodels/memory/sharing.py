@@ -7,7 +7,8 @@ from hwmodels.work import Step
 
 MOVED_NOTHING = ("flatten", "reshape", "identity")
 VIEWS_OF_FRAMEWORK = (*MOVED_NOTHING, "transpose", "slice")  # with strides of their own
-IN_PLACE = ("relu", "relu6", "hard_tanh", "clip", "leaky_relu", "add", "scale")
+BOUNDS = ("relu", "relu6", "hard_tanh", "clip", "leaky_relu")  # output or mask tells their slope
+IN_PLACE = (*BOUNDS, "add", "scale")
 VALUE_BY_VALUE = (*IN_PLACE, "batch_norm", "sigmoid", "tanh", "gelu", "silu", "hard_swish")
 
 

@@ -33,6 +33,14 @@ def training_schedule(
     return Schedule(tuple(buffers), tuple(plan.moments))
 
 
+def shared_buffers(
+    steps: Sequence[Step], settings: Settings, cuts: Sequence[int] = ()
+) -> dict[str, str]:
+    """In whose buffer each tensor of a training step lies, by the buffer's first tensor: its own,
+    or that of a tensor that it views or overwrites."""
+    return _Plan(working_bits(steps, settings), settings, cuts).sharing.root
+
+
 def segments_of(steps: Sequence[Step], cuts: Sequence[int]) -> list[list[int]]:
     """The indices of the steps of each segment, without the network's input."""
     bounds = [0, *cuts, len(steps)]
@@ -148,7 +156,7 @@ class _Plan:
             if not self.needed[name]:
                 continue
             uses = (self._kept_from(name), self.backward[name])
-            image_bits = step.values * (keeps.values * step.bits + keeps.bits)
+            image_bits = keeps.image_bits(step)
             if keeps.inputs:
                 casts = [each for each in dict.fromkeys(step.reads) if self._is_cast(step, each)]
                 bits = cast_bits(step, self.settings) or 0
@@ -195,8 +203,8 @@ class _Plan:
         return step.values * bits
 
     def weight_gradients(self) -> list[Buffer]:
-        """Buffers of the gradients of parameters, in 32 bits, until all are applied at the end; held
-        always, they are set to zero at the beginning."""
+        """Buffers of the gradients of parameters, in 32 bits, until all are applied at the end;
+        held always, they are set to zero at the beginning."""
         if self.settings.weight_gradients == "none":
             return []
         zeroed = (0,) if self.settings.weight_gradients == "always" else ()

@@ -5,9 +5,11 @@ import os
 from dataclasses import fields
 from pathlib import Path
 
+from hwmodels.outputs import is_known
 from qsim.errors import QsimError
 from qsim.evaluate import Evaluation
 from qsim.measure import LayerSums
+from qsim.report.memory import footprint_records
 from qsim.report.records import design_row, document, layer_rows, sum_rows
 
 
@@ -44,6 +46,20 @@ def designs_frame(evaluation: Evaluation):
     )
 
 
+def memory_frame(evaluation: Evaluation):
+    """A pandas frame, a row for everything that is held in each phase at each batch."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {"workload": evaluation.workload.name, "batch": record["batch"]} | row
+            for footprint in evaluation.footprints
+            for record in footprint_records(footprint)
+            for row in record["held"]
+        ]
+    )
+
+
 def prepare_folder(folder: Path) -> None:
     """Make ``folder``. Raises QsimError when it cannot be made or written to."""
     try:
@@ -55,7 +71,8 @@ def prepare_folder(folder: Path) -> None:
 
 
 def write_files(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write ``report.json``, ``layers.csv``, ``designs.csv`` and a picture for every design.
+    """Write ``report.json``, ``layers.csv``, ``designs.csv``, ``memory.csv`` and a picture for
+    every design whose latency is known.
 
     Returns the paths written. Raises QsimError when one cannot be written.
     """
@@ -72,7 +89,11 @@ def write_files(evaluation: Evaluation, folder: Path) -> list[Path]:
         write("layers.csv", to_csv(evaluation))
         if evaluation.pricings:
             write("designs.csv", designs_frame(evaluation).to_csv(index=False))
+        if evaluation.footprints:
+            write("memory.csv", memory_frame(evaluation).to_csv(index=False))
         for index, pricing in enumerate(evaluation.pricings):
+            if not is_known(pricing.cost.layer_latency_s):
+                continue
             path = folder / f"layers-{index}-{pricing.hardware.device.name}.png"
             device = pricing.hardware.device.name
             title = f"{evaluation.workload.name} on {device}, {pricing.name}"

@@ -8,10 +8,13 @@ from rich.text import Text
 from rich.tree import Tree
 
 from hwmodels.explain import Node, unknown
+from hwmodels.memory import footprint
 from hwmodels.outputs import Output, is_known
 from qsim.evaluate import Evaluation
+from qsim.footprints import Footprint
+from qsim.measure import LayerSums
 from qsim.price import Comparison, Pricing
-from qsim.report.records import layer_rows
+from qsim.report.records import Record, layer_rows
 from qsim.report.units import count, figure, time_unit
 
 
@@ -53,37 +56,49 @@ def remarks(pricing: Pricing) -> Table:
 
 def layer_table(pricing: Pricing, evaluation: Evaluation) -> Table:
     """The layers of a design; with the bits of their sums, where they were executed."""
-    execution, rows = evaluation.execution, layer_rows(pricing)
-    seen = {layer.layer: layer for layer in execution.layers} if execution else {}
-    unit, factor = time_unit(max(row["latency_s"] for row in rows))
-    total_s = sum(row["latency_s"] for row in rows)
-    split = any(row["rows_sp2"] for row in rows)
+    rows = layer_rows(pricing)
+    columns = _work_columns(rows) | _time_columns(rows)
+    if evaluation.execution is not None:
+        seen = {layer.layer: layer for layer in evaluation.execution.layers}
+        columns["sum bits used/max"] = [_sum_bits(seen.get(row["layer"])) for row in rows]
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("layer", no_wrap=True)
-    headings = ["MACs", "rows DSP+LUT" if split else "rows", f"latency {unit}", "share"]
-    utilized = "utilization" in rows[0]
-    headings += ["PE util."] if utilized else []
-    for heading in headings + ["bound by"] + (["sum bits used/max"] if seen else []):
+    for heading in columns:
         table.add_column(heading, justify="right", min_width=7)
-    for row in rows:
-        channels = row["rows_fixed"] + row["rows_sp2"]
-        cells = [
-            count(row["macs"]),
-            f"{row['rows_fixed']}+{row['rows_sp2']}" if split else f"{channels}",
-            f"{row['latency_s'] * factor:,.3f}",
-            f"{row['latency_s'] / total_s:.1%}",
-            *([f"{row['utilization']:.1%}"] if utilized else []),
-            bound_by(row),
-        ]
-        if seen:
-            sums = seen.get(row["layer"])
-            used = sums and f"{sums.accumulator_bits_seen}/{sums.accumulator_bits_worst_case}"
-            cells.append(used or "-")
+    for row, *cells in zip(rows, *columns.values(), strict=True):
         table.add_row(Text(row["layer"]), *cells)
     return table
 
 
-def bound_by(row: dict) -> str:
+def _work_columns(rows: list[Record]) -> dict[str, list[str]]:
+    """What a layer has to do."""
+    macs = [count(row["macs"]) for row in rows]
+    if any(row["rows_sp2"] for row in rows):
+        split = [f"{row['rows_fixed']}+{row['rows_sp2']}" for row in rows]
+        return {"MACs": macs, "rows DSP+LUT": split}
+    return {"MACs": macs, "rows": [f"{row['rows_fixed']}" for row in rows]}
+
+
+def _time_columns(rows: list[Record]) -> dict[str, list[str]]:
+    """How long a layer takes and why, as far as that is known."""
+    columns = {}
+    if "latency_s" in rows[0]:
+        unit, factor = time_unit(max(row["latency_s"] for row in rows))
+        total_s = sum(row["latency_s"] for row in rows)
+        columns[f"latency {unit}"] = [f"{row['latency_s'] * factor:,.3f}" for row in rows]
+        columns["share"] = [f"{row['latency_s'] / total_s:.1%}" for row in rows]
+    if "utilization" in rows[0]:
+        columns["PE util."] = [f"{row['utilization']:.1%}" for row in rows]
+    if "latency_s" in rows[0]:
+        columns["bound by"] = [bound_by(row) for row in rows]
+    return columns
+
+
+def _sum_bits(sums: LayerSums | None) -> str:
+    return f"{sums.accumulator_bits_seen}/{sums.accumulator_bits_worst_case}" if sums else "-"
+
+
+def bound_by(row: Record) -> str:
     """What takes a layer longest: the largest of its times besides the whole."""
     parts = {key: row[key] for key in row if key.endswith("_s") and key != "latency_s"}
     if not parts:
@@ -92,11 +107,14 @@ def bound_by(row: dict) -> str:
     return {"dram": "DRAM", "l2": "L2"}.get(longest, longest.replace("_", " "))
 
 
-def explanation(pricing: Pricing, name: str, origin: Node) -> RenderableType:
-    """Where a figure of a design comes from, under the design's name."""
-    hardware = pricing.hardware
-    output = hardware.model.OUTPUTS.get(name)
-    title = Text(f"{hardware.device.name}: {pricing.name}", style="bold")
+def explanation(priced: Pricing | Footprint, name: str, origin: Node) -> RenderableType:
+    """Where a figure of a design, or of memory, comes from, under what it is of."""
+    if isinstance(priced, Footprint):
+        outputs, text = footprint.OUTPUTS, f"memory, {priced.design.phase}"
+    else:
+        outputs = priced.hardware.model.OUTPUTS
+        text = f"{priced.hardware.device.name}: {priced.name}"
+    output, title = outputs.get(name), Text(text, style="bold")
     return Group(title, origin_tree(origin, output.unit if output else ""), "")
 
 

@@ -18,6 +18,7 @@ from qsim.formats import describe
 from qsim.measure import Execution
 from qsim.precision import Granularity
 from qsim.price import Comparison, Pricing
+from qsim.report.memory import footprint_records
 
 Record = dict[str, Any]
 WHOLE = ("DSP", "LUT", "FF", "BRAM", "URAM")  # units of which there are no halves
@@ -38,6 +39,12 @@ def document(evaluation: Evaluation) -> Record:
             "notes": list(evaluation.workload.model.notes) or None,
             "execution": evaluation.execution and _execution(evaluation),
             "hardware": [_hardware(pricing) for pricing in evaluation.pricings],
+            "memory": [
+                record
+                for footprint in evaluation.footprints
+                for record in footprint_records(footprint)
+            ]
+            or None,
         }
     )
 

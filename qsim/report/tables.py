@@ -12,6 +12,7 @@ from qsim.kernels.accumulator import Accumulator
 from qsim.measure import Execution
 from qsim.network.graph import summary
 from qsim.report.hardware import design_table, layer_table, remarks
+from qsim.report.memory import footprint_table
 from qsim.report.records import precision_rows
 
 
@@ -21,6 +22,8 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     for pricing in evaluation.pricings:
         parts += ["", design_table(pricing)]
         parts += ["", layer_table(pricing, evaluation), "", remarks(pricing)]
+    for footprint in evaluation.footprints:
+        parts += ["", footprint_table(footprint)]
     if not evaluation.pricings and evaluation.execution is not None:
         parts += ["", _sums_table(evaluation)]
     return Group(*parts)
@@ -34,9 +37,10 @@ def run_table(evaluation: Evaluation) -> RenderableType:
 def listing(rows: list[dict[str, str]]) -> RenderableType:
     """Rows of text under their keys."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for key in rows[0]:
+    for index, key in enumerate(rows[0]):
         numeric = all(row[key].replace(",", "").replace(".", "").isdigit() for row in rows)
-        table.add_column(key, justify="right" if numeric else "left", overflow="fold")
+        side = "right" if numeric else "left"
+        table.add_column(key, justify=side, overflow="fold", no_wrap=index == 0)  # names stay whole
     for row in rows:
         table.add_row(*(Text(value) for value in row.values()))
     return table

@@ -3,7 +3,7 @@
 from functools import cache
 
 from hwmodels.documents import convert
-from hwmodels.fpga import gemm
+from hwmodels.fpga import gemm, ratio
 from hwmodels.fpga.device import load_device
 from hwmodels.fpga.gemm import GemmCost, GemmDesign
 from hwmodels.published_tables import PublishedCell
@@ -125,6 +125,16 @@ def angel_eye(cell: PublishedCell) -> Ours:
     return not_reproducible("another group's design, whose blocks are not published")
 
 
+def optimal_ratio(cell: PublishedCell) -> Ours:
+    """The ratio of fixed to SP2 rows that fills a device; the figure is the SP2 rows of a fixed
+    one."""
+    device = load_device(cell.at["device"])
+    split = ratio.optimal_split(device, ratio.published_costs(device))
+    share = ratio.load_ratio_constants().usable_lut_share.value
+    note = f"SP2 rows for each fixed one, of what fills {share:.0%} of the LUTs, an assumed share"
+    return predicted(split.sp2_per_fixed, note)
+
+
 def energy(cell: PublishedCell) -> Ours:
     """Power, and energy efficiency over a GPU."""
     if not cell.at["quantity"].startswith("energy efficiency"):
@@ -226,6 +236,7 @@ TABLES = {
     "levels": levels,
     "accuracy": accuracy,
     "angel_eye": angel_eye,
+    "optimal_ratio": optimal_ratio,
     "energy": energy,
     "claims": claim,
 }

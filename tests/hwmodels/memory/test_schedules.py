@@ -144,7 +144,7 @@ def test_packed_buffers_do_not_overlap_and_hold_the_peak(steps, settings, batch,
     placed = list(zip(schedule.buffers, offsets, strict=True))
     for index, (one, low) in enumerate(placed):
         assert low % alignment == 0
-        assert 0 <= low and low + one.bytes_at(batch) <= size
+        assert low >= 0 and low + one.bytes_at(batch) <= size
         for other, at in placed[:index]:
             apart = at + other.bytes_at(batch) <= low or low + one.bytes_at(batch) <= at
             never = one.uses[-1] < other.uses[0] or other.uses[-1] < one.uses[0]
