@@ -20,6 +20,8 @@ MODELS = {
         "systolic": ("hwmodels.fpga.systolic", "hwmodels.fpga.device"),
         "streaming": ("hwmodels.fpga.streaming", "hwmodels.fpga.device"),
     },
+    "asic": {"array": ("hwmodels.asic.array", "hwmodels.asic.technology")},
+    "cpu": {"cpu": ("hwmodels.cpu", "hwmodels.cpu")},
 }
 
 
