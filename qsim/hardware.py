@@ -20,8 +20,9 @@ MODELS = {
         "systolic": ("hwmodels.fpga.systolic", "hwmodels.fpga.device"),
         "streaming": ("hwmodels.fpga.streaming", "hwmodels.fpga.device"),
     },
+    "gpu": {"roofline": ("hwmodels.gpu.model", "hwmodels.gpu.device")},
     "asic": {"array": ("hwmodels.asic.array", "hwmodels.asic.technology")},
-    "cpu": {"cpu": ("hwmodels.cpu", "hwmodels.cpu")},
+    "cpu": {"two_constants": ("hwmodels.cpu", "hwmodels.cpu")},
 }
 
 
