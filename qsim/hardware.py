@@ -70,7 +70,7 @@ class Hardware:
         values = dict(zip(names, msgspec.structs.astuple(self.design), strict=True))
         usual = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
         said = [f"{key} {values[key]}" for key in names if usual.get(key) != values[key]]
-        return ", ".join(said) or "as usual"
+        return ", ".join(said) or "the default design"
 
 
 def read_hardware(document: HardwareDocument, path: str, index: int) -> Hardware:
