@@ -133,6 +133,6 @@ def products(work: WorkTable, kernels: Kernels, design: GpuDesign) -> Products:
 
 
 @formula
-def l2_clock_hz(device: Gpu):
-    """The clock at which the L2 is read: that of the plain cores."""
-    return clock_hz(device, "l2")
+def plain_clock_hz(device: Gpu):
+    """The clock of the plain cores, at which memories are read."""
+    return clock_hz(device, "fp32")
