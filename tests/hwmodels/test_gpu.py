@@ -37,8 +37,11 @@ def layer(**changes):
     return LayerWork(**(plain | changes))
 
 
+ANY_BITS = st.integers(1, 16)
+
+
 @st.composite
-def layers(draw, bits=st.integers(1, 16)):
+def layers(draw, bits=ANY_BITS):
     depthwise = draw(st.sampled_from([False, False, True]))
     channels, columns, side = (
         draw(st.integers(2, 96)),
