@@ -154,6 +154,17 @@ def test_a_small_training_step_by_hand():
     assert ("relu (kept)", 2.5) in [(row.tensor, row.bytes) for row in peak_rows(steps, masked)]
 
 
+def test_a_framework_stores_what_hardware_goes_on_with_at_once():
+    steps = (
+        Step("input", "input", (), 10, 8),
+        Step("conv", "conv", ("input",), 20, 32, False, 6, 6, 8, 2, 60),
+        Step("relu", "relu", ("conv",), 20, 8),
+    )
+    asked = {"weight_bits": 32, "batch": 1}
+    fused, eager = (footprint(steps, rule=rule, **asked) for rule in ("schedule", "framework"))
+    assert (fused.activations_bytes, eager.activations_bytes) == (10 + 20, (20 + 20) * 4)
+
+
 @pytest.mark.parametrize("batch", [32, 64, 128])
 def test_mixed_precision_halves_activations_and_copies_weights(batch):
     steps, _ = steps_of("resnet50-v1.5")
