@@ -17,8 +17,10 @@ from hwmodels.explain import recording
 from hwmodels.memory.breakdown import breakdown, peak_moment, peak_rows
 from hwmodels.memory.design import MemoryDesign, MemoryDocument
 from hwmodels.memory.footprint import OUTPUTS, MemoryCost, evaluate, footprint
+from hwmodels.memory.kept import BY_KIND
 from hwmodels.memory.repeats import without_repeats
 from hwmodels.work import Step
+from qsim.network.layers import Layer
 
 PHASES = st.sampled_from(["inference", "training"])
 NAMES = [field.name for field in fields(MemoryCost)]
@@ -250,6 +252,19 @@ def test_a_layer_of_which_it_is_not_known_what_it_keeps_is_refused():
     assert footprint(steps).peak_bytes == 2
     with pytest.raises(InputError, match="layer 'x' is a fourier, of which it is not known"):
         footprint(steps, phase="training")
+
+
+def kinds_of_layers(record=Layer):
+    if not record.__subclasses__():
+        yield record.__struct_config__.tag
+    for each in record.__subclasses__():
+        yield from kinds_of_layers(each)
+
+
+def test_it_is_known_of_every_kind_of_layer_what_it_keeps():
+    kinds = set(kinds_of_layers())
+    assert len(kinds) > 30
+    assert kinds <= set(BY_KIND)
 
 
 def test_a_document_asks_for_both_phases_and_several_batches():
