@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from hwmodels.memory import account
@@ -71,6 +72,11 @@ def peak_moment(steps: Sequence[Step], design: MemoryDesign) -> str:
     """The moment of the peak of a single design, in words: "backward layer4.2.bn3"."""
     schedule = schedule_of(steps, design)
     return schedule.moments[int(schedule.peak_moment(int(np.asarray(design.batch))))]
+
+
+def single_design(design: MemoryDesign, batch: int) -> MemoryDesign:
+    """A design for one of its batches."""
+    return msgspec.structs.replace(design, batch=batch)
 
 
 def _by_layer(

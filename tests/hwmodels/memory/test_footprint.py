@@ -17,8 +17,10 @@ from hwmodels.explain import recording
 from hwmodels.memory.breakdown import breakdown, peak_moment, peak_rows
 from hwmodels.memory.design import MemoryDesign, MemoryDocument
 from hwmodels.memory.footprint import OUTPUTS, MemoryCost, evaluate, footprint
+from hwmodels.memory.kept import BY_KIND
 from hwmodels.memory.repeats import without_repeats
 from hwmodels.work import Step
+from qsim.network.layers import Layer
 
 PHASES = st.sampled_from(["inference", "training"])
 NAMES = [field.name for field in fields(MemoryCost)]
@@ -154,6 +156,17 @@ def test_a_small_training_step_by_hand():
     assert ("relu (kept)", 2.5) in [(row.tensor, row.bytes) for row in peak_rows(steps, masked)]
 
 
+def test_a_framework_stores_what_hardware_goes_on_with_at_once():
+    steps = (
+        Step("input", "input", (), 10, 8),
+        Step("conv", "conv", ("input",), 20, 32, False, 6, 6, 8, 2, 60),
+        Step("relu", "relu", ("conv",), 20, 8),
+    )
+    asked = {"weight_bits": 32, "batch": 1}
+    fused, eager = (footprint(steps, rule=rule, **asked) for rule in ("schedule", "framework"))
+    assert (fused.activations_bytes, eager.activations_bytes) == (10 + 20, (20 + 20) * 4)
+
+
 @pytest.mark.parametrize("batch", [32, 64, 128])
 def test_mixed_precision_halves_activations_and_copies_weights(batch):
     steps, _ = steps_of("resnet50-v1.5")
@@ -239,6 +252,19 @@ def test_a_layer_of_which_it_is_not_known_what_it_keeps_is_refused():
     assert footprint(steps).peak_bytes == 2
     with pytest.raises(InputError, match="layer 'x' is a fourier, of which it is not known"):
         footprint(steps, phase="training")
+
+
+def kinds_of_layers(record=Layer):
+    if not record.__subclasses__():
+        yield record.__struct_config__.tag
+    for each in record.__subclasses__():
+        yield from kinds_of_layers(each)
+
+
+def test_it_is_known_of_every_kind_of_layer_what_it_keeps():
+    kinds = set(kinds_of_layers())
+    assert len(kinds) > 30
+    assert kinds <= set(BY_KIND)
 
 
 def test_a_document_asks_for_both_phases_and_several_batches():
