@@ -23,9 +23,9 @@ Design = GpuDesign
 @dataclass(frozen=True)
 class GpuCost:
     """What a work table costs on a GPU: arrays of the batches' shape, or with a last axis of layers
-    where a name begins with ``layer_``. Times of layers and ``batch_latency_s`` are of all images
-    at a time; latency, energy and ``dram_bytes`` are per image. NaN: rests on a figure of the
-    device that is not known.
+    where a name begins with ``layer_``. All are per image, the time of a batch over its images,
+    but ``batch_latency_s`` and ``steps_s``, of the steps that are not fused. NaN: rests on a figure
+    of the device that is not known.
     """
 
     layer_compute_s: np.ndarray
@@ -88,9 +88,11 @@ def evaluate(work: WorkTable, design: GpuDesign, device: Gpu) -> GpuCost:
     peak = peak_gops(work, peaks)
     effective = gops(work, total_s)
     active = energy.activity(busy_s.sum(axis=-1) + other_s, batch_s)
-    by_layer = {
+    times = {
         "layer_compute_s": compute_s, "layer_l2_s": l2_s, "layer_dram_s": dram_s,
         "layer_launch_s": launch_s, "layer_latency_s": by_layer_s,
+    }  # fmt: skip
+    by_layer = {name: layer_image_s(value, batch) for name, value in times.items()} | {
         "layer_passes": np.where(use, composed_as.planes, 1),
     }  # fmt: skip
     by_design = {
@@ -227,6 +229,12 @@ def steps_s(step_bytes, batch, device: Gpu):
 def batch_latency_s(by_layer_s, other_s):
     """Sum over the layers, and the steps that are not fused."""
     return by_layer_s.sum(axis=-1) + other_s
+
+
+@formula
+def layer_image_s(of_a_batch_s, batch):
+    """Time of a batch / its images, of each layer."""
+    return of_a_batch_s / batch[..., None]
 
 
 @formula
