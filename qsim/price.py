@@ -10,6 +10,7 @@ from hwmodels.explain import Node, recording
 from hwmodels.fpga import gemm
 from hwmodels.outputs import excess, fits
 from hwmodels.published import Cell, PublishedTable, departures, read_published
+from hwmodels.strict_yaml import read_yaml
 from hwmodels.work import WorkTable
 from qsim import shipped
 from qsim.errors import WorkloadError
@@ -124,4 +125,10 @@ def _published_table(name: str, where: str) -> PublishedTable:
     known = shipped.names(folder)
     if name not in known:
         raise WorkloadError(f"{where}.published: unknown table {name!r}; {nearest(name, known)}")
-    return read_published(folder / f"{name}.yaml")
+    path = folder / f"{name}.yaml"
+    if "designs" not in read_yaml(path):
+        raise WorkloadError(
+            f"{where}.published: table {name!r} has no designs to be priced beside; see qsim"
+            f" reproduce {name}"
+        )
+    return read_published(path)

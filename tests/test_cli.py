@@ -273,6 +273,7 @@ MSQ = {"bits": 4, "fixed_to_sp2": "1:1"}
         (changed((*DESIGN, "blk_out_sp2"), 0), "layer 'conv1' has 10 rows for this core"),
         (changed((*DESIGN, "weight_bits"), 2), "layer 'conv1' has 4-bit operands but the cores take"),
         (changed(("hardware", 0, "fpga"), "xc7z02"), "hardware[0].fpga: unknown FPGA 'xc7z02'; did"),
+        (changed(("hardware", 0, "published"), "wrpn"), "'wrpn' has no designs to be priced beside"),
         (changed(("hardware", 0, "published"), "mqs"), "unknown table 'mqs'; did you mean 'msq'?"),
         (changed(("execute", "images"), 451), "execute.images: 451 images asked for, the dataset has"),
         (changed(("execute", "images"), 0), "execute.images: expected int >= 1"),
