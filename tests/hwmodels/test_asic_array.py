@@ -132,6 +132,48 @@ def test_a_sweep_equals_its_designs_one_by_one(table, design, data):
             assert np.array_equal(ours, theirs), each.name
 
 
+@pytest.mark.parametrize("scheme", ["fixed", "sp2", "xnor", "bit_serial"])
+def test_sweeps_over_everything_else_equal_their_designs_too(scheme):
+    shifts = {"rows_multiply": 0, "rows_shift_add": 4} if scheme == "sp2" else {}
+    counts = {"multiplied_as": "binary", "activation_scheme": "plus_minus_one", "weight_bits": 1,
+              "activation_bits": 1} if scheme == "xnor" else {}  # fmt: skip
+    layer = replace(LAYER, weight_bits=4, activation_bits=4)
+    work = WorkTable((replace(layer, **shifts | counts),) * 2)
+    grids = {
+        "columns": np.array([3, 17]), "images": np.array([1, 5]), "dot_length": np.array([2, 9]),
+        "voltage_v": np.array([0.8, 1.0]), "weight_bits": np.array([4, 7]),
+        "activation_bits": np.array([4, 8]), "accumulator_bits": np.array([24, 31]),
+        "weight_buffer_bytes": np.array([9, 9000]), "dram_gb_per_s": np.array([0.5, 80.0]),
+    }  # fmt: skip
+    shaped = {name: values if at % 2 else values[:, None]
+              for at, (name, values) in enumerate(grids.items())}  # fmt: skip
+    given = {"rows": 5, "datapath": scheme, "dataflow": "output_stationary"}
+    sweep = evaluate(work, Design(**given, **shaped), CELLS)
+    for at in np.ndindex(2, 2):
+        own = {name: np.broadcast_to(grid, (2, 2))[at].item() for name, grid in shaped.items()}
+        alone = evaluate(work, Design(**given, **own), CELLS)
+        for each in fields(Cost):
+            assert np.array_equal(getattr(sweep, each.name)[at], getattr(alone, each.name))
+
+
+@pytest.mark.parametrize(("dataflow", "bits"), [("weight_stationary", 8 + 8), ("output_stationary",
+                          8 + 6 + 8), ("input_stationary", 6 + 8)])  # fmt: skip
+def test_products_pass_registers_of_what_moves(dataflow, bits):
+    layer = replace(LAYER, weight_bits=6)
+    design = Design(rows=4, columns=4, dot_length=4, voltage_v=0.9, dataflow=dataflow)
+    cost = evaluate(WorkTable((layer,)), design, CELLS)
+    assert cost.register_j == pytest.approx(layer.macs * bits * 0.009e-12)
+
+
+def test_serial_bits_take_a_cycle_and_the_energy_of_each_pair():
+    one, many = (replace(LAYER, weight_bits=w, activation_bits=a) for w, a in ((1, 1), (3, 5)))
+    design = Design(rows=8, columns=4, datapath="bit_serial", dot_length=8, weight_bits=8,
+                    activation_bits=8)  # fmt: skip
+    once, often = (evaluate(WorkTable((each,)), design, CELLS) for each in (one, many))
+    assert often.product_j == pytest.approx(15 * float(once.product_j))
+    assert (often.layer_cycles + 1 == 15 * (once.layer_cycles + 1)).all()
+
+
 LAYER = LayerWork("l", "conv", 8, 4, 1, 1, 1, 2, 2, 2, 2, 4, 0, 8, 8, 16, 8)
 
 
