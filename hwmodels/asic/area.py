@@ -32,7 +32,7 @@ def gate_band_um2(device: Asic, node_nm):
     """Nominal, low and high area of a gate, square micrometres."""
     each = [gate_um2(device, node_nm)]
     each += [scaled_gate_um2(device, node, node_nm) for node in sorted(_libraries(device))]
-    return each[0], least(each), most(each)
+    return each[0], least(*each), most(*each)
 
 
 def _libraries(device):

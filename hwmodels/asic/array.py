@@ -15,9 +15,7 @@ import numpy as np
 from hwmodels.array_cycles import MatrixProducts, layer_array_cycles, matrix_products
 from hwmodels.array_traffic import (
     Capacities,
-    EdgeTraffic,
     Passes,
-    edge_traffic,
     layer_tiles,
     memory_passes,
 )
@@ -25,6 +23,7 @@ from hwmodels.asic.array_area import logic_gates_of, logic_mm2, sram_mm2, total_
 from hwmodels.asic.array_cost import OUTPUTS, Cost
 from hwmodels.asic.array_energy import (
     Energies,
+    Stream,
     layer_dram_j,
     layer_product_j,
     layer_register_j,
@@ -79,7 +78,7 @@ def evaluate(work: WorkTable, design: Design, device: Asic) -> Cost:
         "buffer_bytes": buffer_bytes(design),
         "dram_bytes": dram_bytes(moved, design),
     }
-    energies = _energies(work, design, device, scheme, _edges(products, tiles, design), moved)
+    energies = _energies(work, design, device, scheme, Stream(products, tiles), moved)
     by_layer["layer_energy_j"] = energies["layer_energy_j"]
     by_design |= {name: value for name, value in energies.items() if name != "layer_energy_j"}
     by_design |= _areas(design, device, scheme)
@@ -103,13 +102,13 @@ def _times(work, products, tiles, moved, design):
     }
 
 
-def _energies(work, design, device, scheme, edges, moved):
+def _energies(work, design, device, scheme, stream, moved):
     """The energies of all parts, nominal, low and high, and of each layer."""
     point = supply_point(design)
     made = {
         "product": layer_product_j(work, design, device, scheme, point),
         "register": Energies(*[layer_register_j(work, design, device, scheme, point)] * 3),
-        "sram": layer_sram_j(work, design, device, edges, moved, point),
+        "sram": layer_sram_j(work, design, device, stream, moved, point),
         "dram": layer_dram_j(design, device, moved),
     }
     result = {}
@@ -172,10 +171,6 @@ def _tiles(products, design):
     sums = over_layers(design, "accumulator_buffer_bytes") * 8
     held = np.floor(sums / over_layers(design, "accumulator_bits"))
     return layer_tiles(products, _array(design)[1], design.dataflow, held)
-
-
-def _edges(products, tiles, design) -> EdgeTraffic:
-    return edge_traffic(products, *_array(design), design.dataflow, tiles)
 
 
 def _passes(work, products, tiles, design) -> Passes:

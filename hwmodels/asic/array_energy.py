@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwmodels.array_traffic import EdgeTraffic
+from hwmodels.array_cycles import MatrixProducts
+from hwmodels.array_traffic import edge_traffic
 from hwmodels.asic.design import Design
 from hwmodels.asic.energy import Element, Point, product_band_pj, register_pj
 from hwmodels.asic.memories import dram_pj_per_bit, sram_band_pj_per_bit
@@ -22,6 +23,14 @@ class Energies:
     nominal: np.ndarray
     low: np.ndarray
     high: np.ndarray
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What passes through the array: the products of all layers, and the tiles they pass in."""
+
+    products: MatrixProducts
+    tiles: np.ndarray
 
 
 def supply_point(design: Design) -> Point:
@@ -77,38 +86,47 @@ def products_made(work: WorkTable, scheme: str) -> np.ndarray:
 
 
 def layer_sram_j(
-    work: WorkTable, design: Design, device: Asic, edges: EdgeTraffic, moved_bytes, point: Point
+    work: WorkTable, design: Design, device: Asic, stream: Stream, moved_bytes, point: Point
 ) -> Energies:
     """Of all three buffers."""
-    lanes = over_layers(design, "dot_length")
-    accessed = {
-        "input": edges.inputs * lanes * work.column("activation_bits"),
-        "weight": edges.weights * lanes * work.column("weight_bits"),
-        "accumulator": (edges.sums + edges.partial_sums) * over_layers(design, "accumulator_bits"),
-    }
-    filled = moved_bytes * 8  # what DRAM moves is written to a buffer, or read out of it
+    names = ("input", "weight", "accumulator")
+    bits = {name: accessed_bits(work, design, stream, name) for name in names}
     bands = {
         name: sram_band_pj_per_bit(device, read(design, f"{name}_buffer_bytes"), point)
-        for name in accessed
+        for name in names
     }
-    return Energies(
-        *(
-            accesses_j(
-                [accessed["input"] + filled, accessed["weight"], accessed["accumulator"]],
-                [bands[name][at] for name in accessed],
-                design,
-            )
-            for at in range(3)
-        )
-    )
+    ends = []
+    for at in range(3):
+        each = [accesses_j(bits[name], bands[name][at], design) for name in names]
+        filled = moved_j(moved_bytes, bands["input"][at], design)
+        ends.append(buffers_j(*each, filled))
+    return Energies(*ends)
 
 
 @formula
-def accesses_j(bits, energies_pj, design: Design):
-    """Bits read and written x energy of each, over the buffers, for one of the images; what DRAM
-    moves passes the input buffer once more."""
-    total = sum(count * energy[..., None] for count, energy in zip(bits, energies_pj, strict=True))
-    return total * 1e-12 / over_layers(design, "images")
+def accessed_bits(work: WorkTable, design: Design, stream: Stream, buffer: str):
+    """Values that cross the array's edge x bits of each, of every layer, for all images."""
+    array = over_layers(design, "rows"), over_layers(design, "columns")
+    edges = edge_traffic(stream.products, *array, design.dataflow, stream.tiles)
+    if buffer == "accumulator":
+        return (edges.sums + edges.partial_sums) * over_layers(design, "accumulator_bits")
+    values, bits = {
+        "input": (edges.inputs, "activation_bits"),
+        "weight": (edges.weights, "weight_bits"),
+    }[buffer]
+    return values * over_layers(design, "dot_length") * work.column(bits)
+
+
+@formula
+def accesses_j(bits, each_pj, design: Design):
+    """Bits read and written x energy of each, for one of the images."""
+    return bits * each_pj[..., None] * 1e-12 / over_layers(design, "images")
+
+
+@formula
+def buffers_j(inputs, weights, sums, filled):
+    """Inputs + weights + sums, + what DRAM moves, which passes the input buffer once more."""
+    return inputs + weights + sums + filled
 
 
 def layer_dram_j(design: Design, device: Asic, moved_bytes) -> Energies:
@@ -124,4 +142,4 @@ def layer_dram_j(design: Design, device: Asic, moved_bytes) -> Energies:
 @formula
 def moved_j(moved_bytes, each_pj, design: Design):
     """8 x bytes x energy of a bit, for one of the images."""
-    return 8 * moved_bytes * each_pj * 1e-12 / over_layers(design, "images")
+    return 8 * moved_bytes * each_pj[..., None] * 1e-12 / over_layers(design, "images")

@@ -130,13 +130,13 @@ def logic_gates(element: Element):
 
 
 @formula
-def least(energies):
+def least(*energies):
     """The least that the sources give."""
     return np.minimum.reduce(np.broadcast_arrays(*energies))
 
 
 @formula
-def most(energies):
+def most(*energies):
     """The most that the sources give."""
     return np.maximum.reduce(np.broadcast_arrays(*energies))
 
@@ -145,7 +145,7 @@ def product_band_pj(device: Asic, element: Element, point: Point):
     """Nominal, low and high energy of one product, pJ."""
     sources = OF_FLOAT if element.scheme == "float" else SOURCES
     each = [product_pj(device, element, point, source) for source in sources]
-    return each[0], least(each), most(each)
+    return each[0], least(*each), most(*each)
 
 
 def blended_pj(device: Asic, ends, point: Point):
@@ -177,7 +177,7 @@ def _along(gates, known, energies):
     result = energies[0] * gates / known[0]
     for at in range(len(known) - 1):
         power = np.log(energies[at + 1] / energies[at]) / np.log(known[at + 1] / known[at])
-        line = energies[at] * (gates / known[at]) ** power
+        line = energies[at] * np.exp(power * np.log(gates / known[at]))
         result = np.where(gates >= known[at], line, result)
     return np.where(gates >= known[-1], energies[-1] * gates / known[-1], result)
 

@@ -19,6 +19,7 @@ from hwmodels.explain import formula, read_figure
 from hwmodels.fpga.schemes import POPCOUNT_SCHEMES, SCHEMES, SIGNED, weight_choices
 from hwmodels.provenance import Figure
 
+SYNTHESISED_SUM_BITS = 32  # of the accumulators of all elements
 LENGTH = 16  # of the dot products that the grids of widths were synthesised at
 WIDEST = 32  # bits to which multipliers are continued, by the closed form of their rows
 GATES_PER_FLIP_FLOP = 4.0  # DFFPOSX1 / NAND2X1
@@ -74,14 +75,15 @@ def product_gates(scheme: str, weight_bits, activation_bits, dot_length):
 
 @formula
 def popcount_gates(scheme: str, dot_length, accumulator_bits):
-    """Gates of a counting element at a dot length, interpolated, with as much more or less as its
-    accumulator is wider or narrower than 32 bits."""
+    """Gates of the shortest element that was synthesised, as many times as its accumulator takes
+    gates of one of 32 bits, + what a longer one adds, interpolated."""
     rows = elements(scheme)
     order = np.argsort(rows["dot_length"])
     lengths, gates = rows["dot_length"][order], np.maximum.accumulate(rows["gates"][order])
-    value = _extended(dot_length, lengths, gates)
-    wider = accumulator_gates(accumulator_bits) - accumulator_gates(32)
-    return _figure(value, "gates with 32-bit sums", f"{scheme}, interpolated") + wider
+    more = _extended(dot_length, lengths, gates) - gates[0]
+    shortest = _figure(gates[0], "gates of the shortest element", scheme)
+    sums = accumulator_gates(accumulator_bits) / accumulator_gates(SYNTHESISED_SUM_BITS)
+    return shortest * sums + _figure(more, "gates of a longer element", f"{scheme}, interpolated")
 
 
 @formula
@@ -145,7 +147,7 @@ def build_grid(scheme: str, rows: GateRows) -> GateGrid:
     """The grid of a scheme from these rows, which have every pair of their widths at 16 products;
     other lengths by the mean of their rows."""
     at_length = rows.where(dot_length=LENGTH)
-    accumulator = float(_accumulator(32))
+    accumulator = float(_accumulator(SYNTHESISED_SUM_BITS))
     weights, activations = np.unique(at_length["w_bits"]), np.unique(at_length["a_bits"])
     grid = np.array(
         [

@@ -52,7 +52,7 @@ def sram_band_pj_per_bit(device: Asic, memory_bytes, point: Point):
         for name in ("reference", "newest")
     ]
     each = [nominal, *scaled, moved_pj_per_bit(device, memory_bytes, point)]
-    return nominal, least(each), most(each)
+    return nominal, least(*each), most(*each)
 
 
 @formula

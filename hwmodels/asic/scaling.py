@@ -61,6 +61,7 @@ def check_nodes(nodes_nm) -> None:
             )
 
 
+@formula
 def nominal_voltage_v(node_nm, family: Family) -> np.ndarray:
     """Nominal supply of each node, V; of lp below 65 nm it is not known (NaN)."""
     nodes, result = np.asarray(node_nm, np.float64), None
