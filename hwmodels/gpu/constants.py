@@ -21,23 +21,21 @@ class FittedFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A measured or published figure that the model gives as well.
+    """A measured latency of a network, that constants were fitted to or that was held out.
 
-    name        as `fitted_to` has it
-    device, network   which; or, of one matrix product, its rows, columns and depth
-    precision   of weights and activations alike
-    quantity    of the model's cost
+    name        as ``fitted_to`` has it
+    network     of the zoo, at ``precision``, ``batch`` images at a time
+    batch_latency_s   as it was measured
+    source      a key of ``sources``
     """
 
     name: str
     device: str
+    network: str
     precision: str
     batch: int
-    quantity: str
-    value: float
+    batch_latency_s: float
     source: str
-    network: str | None = None
-    rows_columns_depth: tuple[int, int, int] | None = None
 
 
 class GpuConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,13 +49,16 @@ class GpuConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dram_fraction: FittedFigure
     kernel_overhead_s: FittedFigure
     idle_power_fraction: FittedFigure
-    measurements: tuple[Measurement, ...] = ()
+    sources: dict[str, str]
+    measurements: tuple[Measurement, ...]
 
     @property
     def fitted_to(self) -> set[str]:
         """The names of all measurements and cells that any constant was fitted to."""
-        figures = [getattr(self, name) for name in self.__struct_fields__ if name != "measurements"]
-        return {name for figure in figures for name in figure.fitted_to}
+        values = (getattr(self, name) for name in self.__struct_fields__)
+        return {
+            name for value in values if isinstance(value, FittedFigure) for name in value.fitted_to
+        }
 
 
 @cache

@@ -98,8 +98,9 @@ def layer_peak_fma_per_s(kernels: Kernels, device: Gpu):
 
 @formula
 def layer_fraction(work: WorkTable, kernels: Kernels, device: Gpu):
-    """The share of its rate that each layer's class of kernel reaches: convolutions on
-    tensor or plain cores, depthwise ones, matrix products; that of single bits on plain cores is in their rate already."""
+    """The share of its rate that each layer's class of kernel reaches: convolutions on tensor or
+    plain cores, depthwise ones, matrix products; of single bits on plain cores 1, as theirs is in
+    their rate."""
     names = [_class_of(layer, engine, device)
              for layer, engine in zip(work, kernels.engines, strict=True)]  # fmt: skip
     values = {name: constant(name) if name else np.float64(1) for name in dict.fromkeys(names)}
@@ -133,6 +134,6 @@ def products(work: WorkTable, kernels: Kernels, design: GpuDesign) -> Products:
 
 
 @formula
-def l2_clock_hz(device: Gpu):
-    """The clock at which the L2 is read: that of the plain cores."""
-    return clock_hz(device, "l2")
+def plain_clock_hz(device: Gpu):
+    """The clock of the plain cores, at which memories are read."""
+    return clock_hz(device, "fp32")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwmodels.explain import formula, reshaped
+from hwmodels.explain import formula, read, reshaped
 from hwmodels.gpu import energy, kernels, memory, steps, tiles
 from hwmodels.gpu.constants import constant
 from hwmodels.gpu.design import GpuDesign
@@ -67,19 +67,21 @@ def evaluate(work: WorkTable, design: GpuDesign, device: Gpu) -> GpuCost:
 
     Raises DesignError on a precision that does not hold a layer's operands.
     """
-    direct = kernels.direct_kernels(work, design, device)
-    composed = kernels.composed_kernels(work)
-    ways = (_times(work, design, device, direct), _times(work, design, device, composed))
-    use = uses_passes(*ways, composed, design)
+    direct = _times(work, design, device, kernels.direct_kernels(work, design, device))
+    composed_as = kernels.composed_kernels(work)
+    composed = direct
+    if design.binary_composition != "never":
+        composed = _times(work, design, device, composed_as)
+    use = uses_passes(direct, composed, composed_as, design)
     compute_s, l2_s, dram_s, weights, activations, moved, peaks = (
-        of_way(use, getattr(ways[0], name), getattr(ways[1], name))
+        chosen(use, getattr(direct, name), getattr(composed, name))
         for name in Times.__dataclass_fields__
     )
     launch_s = layer_launch_s(work)
     busy_s = layer_busy_s(compute_s, l2_s, dram_s)
     by_layer_s = layer_latency_s(busy_s, launch_s)
     step_bytes = steps.step_bytes(work, design, device)
-    batch = np.asarray(design.batch, np.float64)
+    batch = read(design, "batch")
     other_s = steps_s(step_bytes, batch, device)
     batch_s = batch_latency_s(by_layer_s, other_s)
     total_s = latency_s(batch_s, batch)
@@ -89,7 +91,7 @@ def evaluate(work: WorkTable, design: GpuDesign, device: Gpu) -> GpuCost:
     by_layer = {
         "layer_compute_s": compute_s, "layer_l2_s": l2_s, "layer_dram_s": dram_s,
         "layer_launch_s": launch_s, "layer_latency_s": by_layer_s,
-        "layer_passes": np.where(use, composed.planes, 1),
+        "layer_passes": np.where(use, composed_as.planes, 1),
     }  # fmt: skip
     by_design = {
         "steps_s": other_s, "latency_s": total_s, "batch_latency_s": batch_s,
@@ -109,15 +111,25 @@ def evaluate(work: WorkTable, design: GpuDesign, device: Gpu) -> GpuCost:
     )
 
 
+def describe(design: GpuDesign) -> str:
+    """A design in one line."""
+    said = [f"batch {design.batch}"]
+    said += [design.precision] if design.precision != "auto" else []
+    composed = {"auto": [], "never": ["no binary passes"], "always": ["binary passes"]}
+    said += composed[design.binary_composition]
+    return ", ".join(said + ([] if design.fused else ["steps not fused"]))
+
+
 def _times(work: WorkTable, design: GpuDesign, device: Gpu, run_as: Kernels) -> Times:
     """The bounds of every layer, run as these kernels."""
-    batch = np.asarray(design.batch, np.float64)[..., None]
+    batch = read(design, "batch")[..., None]
     products = kernels.products(work, run_as, design)
     rates = kernels.layer_fma_per_sm_s(run_as, device)
     fractions = kernels.layer_fraction(work, run_as, device)
     wave_count = tiles.waves(products, device)
+    clock_hz = kernels.plain_clock_hz(device)
     compute = tiles.tiles_compute_s(products, wave_count, rates, fractions)
-    from_l2 = tiles.tiles_l2_s(products, wave_count, device, kernels.l2_clock_hz(device))
+    from_l2 = tiles.tiles_l2_s(products, wave_count, device, clock_hz)
     choice = tiles.best_tile(compute, from_l2)
     matrix = np.array([not kernels.is_depthwise(layer) for layer in work])
     plain_s = untiled_compute_s(work, rates, fractions, batch, device)
@@ -128,13 +140,13 @@ def _times(work: WorkTable, design: GpuDesign, device: Gpu, run_as: Kernels) -> 
     moved = memory.layer_dram_bytes(weights, activations, work.column("sequential"), device)
     shape = moved.shape
     return Times(
-        compute_s=of_class(matrix, tiles.of_tile(compute, choice), plain_s),
-        l2_s=of_class(matrix, tiles.of_tile(from_l2, choice), np.float64(0)),
+        compute_s=of_classes(matrix, tiles.of_tile(compute, choice), plain_s),
+        l2_s=of_classes(matrix, tiles.of_tile(from_l2, choice), np.float64(0)),
         dram_s=memory.dram_s(moved, memory.dram_bytes_per_s(device)),
-        weight_bytes=np.broadcast_to(weights, shape),
+        weight_bytes=reshaped(weights, shape),
         activation_bytes=activations,
         dram_bytes=moved,
-        peak_fma_per_s=np.broadcast_to(kernels.layer_peak_fma_per_s(run_as, device), shape),
+        peak_fma_per_s=reshaped(kernels.layer_peak_fma_per_s(run_as, device), shape),
     )
 
 
@@ -143,21 +155,34 @@ def read_bytes(work: WorkTable, run_as: Kernels) -> np.ndarray:
     product of two, and what is added."""
     values = work.column("in_channels") * work.column("in_h") * work.column("in_w")
     second = work.column("operand_values") - work.column("weights")
-    read = values * run_as.activation_bits + second * run_as.weight_bits
-    return (read + work.column("added_values") * run_as.stored_bits) / 8
+    operands = values * run_as.activation_bits + second * run_as.weight_bits
+    return (operands + work.column("added_values") * run_as.stored_bits) / 8
 
 
 @formula
 def untiled_compute_s(work: WorkTable, fma_per_sm_s, fraction, batch, device: Gpu):
     """Images x multiply-adds / (share reached x SMs x multiply-adds per SM): of depthwise ones."""
-    sms = kernels.read(device, "sms")
+    sms = read(device, "sms")
     return batch * work.column("macs") / (sms * fma_per_sm_s * fraction)
+
+
+def of_classes(is_matrix: np.ndarray, tiled: np.ndarray, untiled: np.ndarray) -> np.ndarray:
+    """``of_class``, or the tiles alone where no layer is depthwise."""
+    return tiled if is_matrix.all() else of_class(is_matrix, tiled, untiled)
 
 
 @formula
 def of_class(is_matrix, tiled, untiled):
     """Of each layer that of its tiles; of depthwise ones the other."""
     return np.where(is_matrix, tiled, untiled)
+
+
+def chosen(use: np.ndarray, direct: np.ndarray, composed: np.ndarray) -> np.ndarray:
+    """``of_way``, or the one that all layers take alone, so that only what it rests on explains
+    it."""
+    if not use.any():
+        return direct
+    return composed if use.all() else of_way(use, direct, composed)
 
 
 @formula
@@ -243,7 +268,7 @@ def utilization(effective, peak):
 @formula
 def peak_gops_per_w(peak, device: Gpu):
     """Peak rate / TDP."""
-    return peak / kernels.read(device, "tdp_w")
+    return peak / read(device, "tdp_w")
 
 
 @formula
@@ -252,4 +277,4 @@ def dram_bytes(moved_bytes, step_bytes, batch):
     return moved_bytes.sum(axis=-1) / batch + step_bytes.sum()
 
 
-__all__ = ["OUTPUTS", "Design", "GpuCost", "GpuDesign", "evaluate"]
+__all__ = ["OUTPUTS", "Design", "GpuCost", "GpuDesign", "describe", "evaluate"]

@@ -1,8 +1,8 @@
 """Matrix products cut into tiles: waves of them over the SMs, and what they read from the L2.
 
-Of a list of tiles, each with the depth whole or split in parts, the one is taken whose computing
-and reading last least, as a library of kernels does. Arrays have the tiles as their last axis, and
-the layers before it.
+Of a list of tiles the one is taken whose computing and reading last least, as a library of kernels
+does. The depth is not split between SMs, so that a small product leaves SMs idle. Arrays have the
+tiles as their last axis, and the layers before it.
 Source of tiles and waves: NVIDIA, Matrix Multiplication Background User's Guide (DU-09799-001),
 sections 2.3 and 3.
 """
@@ -15,12 +15,8 @@ from hwmodels.explain import formula, read
 from hwmodels.gpu.device import Gpu
 
 SIDES = ((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128), (64, 64))
-SPLITS = (1, 2, 4, 8, 16)
-PARTIAL_SUM_BYTES = 2 * 4  # written once and read once, 32 bits
-SMALLEST_DEPTH = 32  # of a part
 
-_CHOICES = np.array([(*sides, split) for sides in SIDES for split in SPLITS], np.float64)
-TILE_ROWS, TILE_COLUMNS, TILE_SPLITS = _CHOICES.T
+TILE_ROWS, TILE_COLUMNS = np.array(SIDES, np.float64).T
 
 
 @dataclass(frozen=True)
@@ -46,32 +42,24 @@ class Products:
 def waves(products: Products, device: Gpu):
     """Tiles of all products / SMs, rounded up: of every choice of a tile."""
     tiles = np.ceil(products.rows[..., None] / TILE_ROWS)
-    tiles = tiles * np.ceil(products.columns[..., None] / TILE_COLUMNS) * TILE_SPLITS
+    tiles = tiles * np.ceil(products.columns[..., None] / TILE_COLUMNS)
     return np.ceil(tiles * products.count[..., None] / read(device, "sms"))
-
-
-def part_depth(products: Products) -> np.ndarray:
-    """The depth of a part of every choice; a part that is split too small takes forever."""
-    depth = np.ceil(products.depth[..., None] / TILE_SPLITS)
-    return np.where((TILE_SPLITS > 1) & (depth < SMALLEST_DEPTH), np.inf, depth)
 
 
 @formula
 def tiles_compute_s(products: Products, wave_count, fma_per_sm_s, fraction):
-    """Waves x rows x columns x depth of a tile / (share reached x multiply-adds per SM), of every
+    """Waves x rows x columns of a tile x depth / (share reached x multiply-adds per SM), of every
     choice."""
-    macs = TILE_ROWS * TILE_COLUMNS * part_depth(products) * products.repeats[..., None]
+    macs = TILE_ROWS * TILE_COLUMNS * (products.depth * products.repeats)[..., None]
     return wave_count * macs / (fma_per_sm_s * fraction)[..., None]
 
 
 @formula
 def tiles_l2_s(products: Products, wave_count, device: Gpu, clock_hz):
-    """Waves x bytes of a tile's operands and partial sums / an SM's share of the L2's rate, of
-    every choice."""
+    """Waves x bytes of a tile's operands / an SM's share of the L2's rate, of every choice."""
     operands = TILE_ROWS * products.row_bits[..., None]
     operands = (operands + TILE_COLUMNS * products.column_bits[..., None]) / 8
-    partial = np.where(TILE_SPLITS > 1, PARTIAL_SUM_BYTES, 0) * TILE_ROWS * TILE_COLUMNS
-    moved = (operands * part_depth(products) + partial) * products.repeats[..., None]
+    moved = operands * (products.depth * products.repeats)[..., None]
     per_sm = read(device, "l2_bytes_per_cycle") * clock_hz / read(device, "sms")
     return wave_count * moved / per_sm
 
