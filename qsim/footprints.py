@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from hwmodels.errors import InputError
 from hwmodels.explain import Node, recording
 from hwmodels.memory import footprint
-from hwmodels.memory.breakdown import Row, breakdown, peak_moment, single_design
+from hwmodels.memory.breakdown import Row, breakdown, peak_moment
 from hwmodels.memory.design import MemoryDesign
 from hwmodels.memory.footprint import MemoryCost
 from hwmodels.work import Step
@@ -40,12 +42,15 @@ class Footprint:
 
     def held(self, batch: int) -> list[Row]:
         """What the total is made of at one batch, the largest first."""
-        rows = breakdown(self.steps, single_design(self.design, batch))
+        rows = breakdown(self.steps, self._of(batch))
         return sorted(rows, key=lambda row: -row.bytes)
 
     def peak_moment(self, batch: int) -> str:
         """When the schedule of one batch needs most, in words."""
-        return peak_moment(self.steps, single_design(self.design, batch))
+        return peak_moment(self.steps, self._of(batch))
+
+    def _of(self, batch: int) -> MemoryDesign:
+        return msgspec.structs.replace(self.design, batch=batch)
 
 
 def footprints(workload: Workload, folded: Network, precision: Precision) -> list[Footprint]:

@@ -20,8 +20,9 @@ MODELS = {
         "systolic": ("hwmodels.fpga.systolic", "hwmodels.fpga.device"),
         "streaming": ("hwmodels.fpga.streaming", "hwmodels.fpga.device"),
     },
+    "gpu": {"roofline": ("hwmodels.gpu.model", "hwmodels.gpu.device")},
     "asic": {"array": ("hwmodels.asic.array", "hwmodels.asic.technology")},
-    "cpu": {"cpu": ("hwmodels.cpu", "hwmodels.cpu")},
+    "cpu": {"two_constants": ("hwmodels.cpu", "hwmodels.cpu")},
 }
 
 
@@ -69,7 +70,7 @@ class Hardware:
         values = dict(zip(names, msgspec.structs.astuple(self.design), strict=True))
         usual = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
         said = [f"{key} {values[key]}" for key in names if usual.get(key) != values[key]]
-        return ", ".join(said) or "as usual"
+        return ", ".join(said) or "the default design"
 
 
 def read_hardware(document: HardwareDocument, path: str, index: int) -> Hardware:

@@ -63,7 +63,7 @@ class Training:
     """A training step written out line by line in ``self.program``."""
 
     def __init__(self, steps, cuts=(), framework=False, in_place=False, mask=False, compute=32,
-                 gradient=32, weight_gradients="backward"):  # fmt: skip
+                 gradient=32, weight_gradients="backward", weight_gradient=32):  # fmt: skip
         self.steps, self.framework, self.compute = steps, framework, compute
         self.in_place, self.mask, self.gradient = in_place, mask, gradient
         self.bits = self.find_bits()
@@ -79,7 +79,7 @@ class Training:
             self.over[s.name] = self.find_overwritten(index, s)
         self.program = []
         self.weight_things = {
-            s.name: Thing("weight gradients", fixed=32 * s.parameters)
+            s.name: Thing("weight gradients", fixed=weight_gradient * s.parameters)
             for s in steps
             if s.parameters and weight_gradients != "none"
         }
@@ -119,7 +119,8 @@ class Training:
         return to if to != self.bits[r] else None
 
     def is_view(self, s):
-        return s.kind in VIEWS or (self.framework and s.kind in ("transpose", "slice"))
+        kinds = (*VIEWS, "transpose", "slice") if self.framework else VIEWS
+        return s.kind in kinds and self.bits[s.reads[0]] == self.bits[s.name]
 
     def same_memory(self, name):
         """All tensors so far in the memory of a tensor."""
@@ -266,7 +267,7 @@ def inference(steps, in_place=False):
         size = s.values * bits(s)
         read = {r for t in part for r in t.reads if r in things}
         thing = None
-        if len(part) == 1 and s.kind in VIEWS:
+        if len(part) == 1 and s.kind in VIEWS and bits(by[s.reads[0]]) == bits(s):
             thing = things[s.reads[0]]
         elif in_place:
             thing = overwritten(s, part, size, things, tensors_in, readers, by, order, end, bits)

@@ -89,6 +89,7 @@ def test_imports_point_one_way(path):
         ("import qsim.catalogue", ["pandas", "matplotlib"]),
         ("import qsim.evaluate, qsim.report.tables", ["pandas", "matplotlib"]),
         ("import hwmodels.fpga.gemm", ["qsim", "numba", "pandas", "matplotlib"]),
+        ("import hwmodels.memory.breakdown", ["qsim", "numba", "pandas", "matplotlib"]),
     ],
 )
 def test_heavy_packages_are_imported_only_where_they_are_used(code, absent):

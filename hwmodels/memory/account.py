@@ -7,7 +7,6 @@ import numpy as np
 from hwmodels.explain import formula, read
 from hwmodels.memory.design import MemoryDesign
 from hwmodels.memory.maps import CountedMap, gradient_maps, inference_maps, training_maps
-from hwmodels.memory.parameters import FLOAT_BYTES
 from hwmodels.memory.peak import formatted
 from hwmodels.work import Step
 
@@ -29,7 +28,8 @@ def counted_gradients(steps: Sequence[Step], design: MemoryDesign) -> list[Count
 def layer_weight_gradients(steps: Sequence[Step], design: MemoryDesign) -> np.ndarray:
     """Bytes of the gradients of each layer's parameters, where there is an optimizer."""
     held = design.phase == "training" and design.optimizer != "none"
-    return np.array([step.parameters for step in steps], np.float64) * (held * FLOAT_BYTES)
+    parameters = np.array([step.parameters for step in steps], np.float64)
+    return parameters * (held * design.weight_gradient_bits) / 8
 
 
 @formula
@@ -52,7 +52,7 @@ def gradients_bytes(steps: Sequence[Step], design: MemoryDesign):
 
 @formula
 def weight_gradients_bytes(by_layer_bytes):
-    """4 bytes x parameters, where there is an optimizer."""
+    """Parameters x bits of their gradients / 8, where there is an optimizer."""
     return by_layer_bytes.sum(axis=-1)
 
 

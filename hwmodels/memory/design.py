@@ -21,9 +21,11 @@ LIMITS = {  # lowest, highest, whether whole
     "weight_bits": (1, 64, True),
     "activation_bits": (1, 64, True),
     "gradient_bits": (1, 64, True),
+    "weight_gradient_bits": (1, 64, True),
     "scale_bytes": (0, 64, False),
     "zero_point_bytes": (0, 64, False),
 }
+SINGLE = ("gradient_bits", "weight_gradient_bits")
 CHOICES = {
     "phase": Phase,
     "rule": Rule,
@@ -52,6 +54,7 @@ class MemoryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     weight_bits, activation_bits   of all weights and tensors; absent: those of their formats. A
                        framework holds weights in 32 bits where nothing is said
     gradient_bits      of the gradients of tensors; a framework's have the bits of their tensor
+    weight_gradient_bits   of the gradients of parameters
     scale_bytes, zero_point_bytes   of each channel of quantized weights (of fewer than 32 bits), or
                        of each tensor: ``scale_granularity``
     checkpointing      "none", "sqrt" or "per_block": see ``checkpointing.cuts``
@@ -71,6 +74,7 @@ class MemoryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     weight_bits: int | None = None
     activation_bits: int | None = None
     gradient_bits: int = 32
+    weight_gradient_bits: int = 32
     scale_bytes: float = 4
     zero_point_bytes: float = 0
     scale_granularity: Granularity = "per_channel"
@@ -95,6 +99,8 @@ class MemoryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             if value is not None and not _within(value, low, high, whole):
                 kind = "a whole number from " if whole else ""
                 raise ValueError(f"{name} must be {kind}{low} to {high:,}")
+            if name in SINGLE and np.ndim(value):
+                raise ValueError(f"{name} must be one number, not an array")
         self._check_effect()
 
     def _check_effect(self) -> None:
@@ -130,7 +136,8 @@ class MemoryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             in_place=self.in_place,
             relu_mask=self.relu_mask,
             compute_bits=self.compute_bits,
-            gradient_bits=int(np.max(self.gradient_bits)),
+            gradient_bits=self.gradient_bits,
+            weight_gradient_bits=self.weight_gradient_bits,
             weight_gradients="none" if self.optimizer == "none" else self.weight_gradients,
         )
 

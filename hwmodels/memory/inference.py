@@ -72,7 +72,7 @@ class _Kernels:
 
     def _place(self, name: str, settings: Settings) -> None:
         step, members = self.steps[name], self.members[name]
-        if members == [name] and is_view(step, settings):
+        if members == [name] and is_view(step, self.steps, settings):
             self.sharing.join(name, step.reads[0])
             return
         if not settings.in_place:

@@ -97,11 +97,11 @@ def requires_gradient(steps: Sequence[Step]) -> dict[str, bool]:
 
 
 def working_bits(steps: Sequence[Step], settings: Settings) -> list[Step]:
-    """The steps with the bits that their tensors have.
+    """The steps with the bits that their tensors have, and whether they go to memory.
 
     A framework computes products at ``compute_bits`` and softmax and layer norms at 32 bits;
-    others go on with the widest of what they read (PyTorch's autocast), and formats of fewer bits
-    are held in floating point. Else the bits are those of the formats.
+    others go on with the widest of what they read (PyTorch's autocast); formats of fewer bits are
+    held in floating point, and every tensor goes to memory. Else it is as the formats have it.
     """
     if not settings.framework:
         return list(steps)
@@ -113,7 +113,7 @@ def working_bits(steps: Sequence[Step], settings: Settings) -> list[Step]:
             bits[step.name] = 32
         else:
             bits[step.name] = max(bits[name] for name in step.reads)
-    return [replace(step, bits=bits[step.name]) for step in steps]
+    return [replace(step, bits=bits[step.name], is_stored=True) for step in steps]
 
 
 PRODUCTS = ("conv", "linear", "matmul", "lstm", "gru")

@@ -9,7 +9,7 @@ from hwmodels.memory.design import MemoryDesign
 from hwmodels.memory.maps import counted_steps, has_counted_weights
 from hwmodels.work import Step
 
-FLOAT_BYTES = 4  # biases, norms, gradients of parameters and optimizer state are in 32 bits
+FLOAT_BYTES = 4  # biases, norms and optimizer state are in 32 bits
 STATES = {"none": 0, "sgd": 0, "momentum": 1, "adam": 2}  # values for each parameter
 
 

@@ -12,6 +12,7 @@ class Settings:
     relu_mask        a relu keeps one bit of each value, not its output
     compute_bits     of a framework's products: 32, or 16 in mixed precision
     gradient_bits    of the gradients of tensors; a framework's have the bits of their tensor
+    weight_gradient_bits of the gradients of parameters
     weight_gradients whether they are held: "none", from the "backward" pass on, or "always"
     """
 
@@ -20,4 +21,5 @@ class Settings:
     relu_mask: bool = False
     compute_bits: int = 32
     gradient_bits: int = 32
+    weight_gradient_bits: int = 32
     weight_gradients: str = "backward"

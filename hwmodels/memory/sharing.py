@@ -1,6 +1,6 @@
 """Which tensors share one buffer: views, and layers that overwrite what they read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hwmodels.memory.settings import Settings
 from hwmodels.work import Step
@@ -21,9 +21,11 @@ def readers_of(steps: Sequence[Step]) -> dict[str, list[Step]]:
     return readers
 
 
-def is_view(step: Step, settings: Settings) -> bool:
-    """Whether a step's tensor is the one that it reads, seen otherwise."""
-    return step.kind in (VIEWS_OF_FRAMEWORK if settings.framework else MOVED_NOTHING)
+def is_view(step: Step, by_name: Mapping[str, Step], settings: Settings) -> bool:
+    """Whether a step's tensor is the one that it reads, seen otherwise; not where it is rounded to
+    other bits."""
+    kinds = VIEWS_OF_FRAMEWORK if settings.framework else MOVED_NOTHING
+    return step.kind in kinds and by_name[step.reads[0]].bits == step.bits
 
 
 class Sharing:

@@ -87,7 +87,7 @@ class _Plan:
     def _place(self, index: int, step: Step) -> None:
         """Decide whether the step's tensor shares a buffer, and so what it keeps."""
         name = step.name
-        if is_view(step, self.settings):
+        if is_view(step, self.by_name, self.settings):
             self.sharing.join(name, step.reads[0])
             self.keeps[name] = keeps(step, self.settings, in_place=False)
             return
@@ -195,7 +195,7 @@ class _Plan:
         same = self.by_name[read].values == step.values and self._slope(read) == self._slope(
             step.name
         )
-        return alone and same and (step.kind == "add" or is_view(step, self.settings))
+        return alone and same and (step.kind == "add" or is_view(step, self.by_name, self.settings))
 
     def _slope(self, name: str) -> int:
         step = self.by_name[name]
@@ -203,8 +203,8 @@ class _Plan:
         return step.values * bits
 
     def weight_gradients(self) -> list[Buffer]:
-        """Buffers of the gradients of parameters, in 32 bits, until all are applied at the end;
-        held always, they are set to zero at the beginning."""
+        """Buffers of the gradients of parameters, until all are applied at the end; held always,
+        they are set to zero at the beginning."""
         if self.settings.weight_gradients == "none":
             return []
         zeroed = (0,) if self.settings.weight_gradients == "always" else ()
@@ -214,7 +214,7 @@ class _Plan:
                 f"gradient of {step.name}'s parameters",
                 "weight gradients",
                 (*zeroed, self.backward[step.name], len(self.moments) - 1),
-                bits=step.parameters * 32,
+                bits=step.parameters * self.settings.weight_gradient_bits,
             )
             for step in self.steps
             if step.parameters

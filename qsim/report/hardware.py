@@ -164,7 +164,11 @@ def _figure(pricing: Pricing, key: str, output: Output) -> tuple[str, str]:
     have = getattr(pricing.hardware.device, output.of_device).value
     if have is None:
         return text, "not known"
-    share = f"{float(value) / have:.1%} of {have:,.0f}" if have else "none on this device"
+    share = (
+        f"{float(value) / have:.1%} of {figure(have, output.unit)}"
+        if have
+        else "none on this device"
+    )
     return text, share + (" (does not fit)" if float(value) > have else "")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from hwmodels import complexity
 from hwmodels.published_tables import PublishedCell
-from qsim.reproduce import networks, wrpn_fpga, wrpn_memory
+from qsim.reproduce import networks, wrpn_asic, wrpn_fpga, wrpn_gpu, wrpn_memory
 from qsim.reproduce.rows import Ours, exact, not_reproducible, predicted
 
 ALEXNET, RESNET34, BN_INCEPTION = "alexnet-wrpn", "resnet34", "bn-inception"
@@ -119,6 +119,8 @@ TABLES = {
     "table_5": bn_inception_cost,
     "figure_3b": first_order,
     **wrpn_fpga.TABLES,
+    **wrpn_gpu.TABLES,
+    **wrpn_asic.TABLES,
     **wrpn_memory.TABLES,
     "claims_cost": cost_claim,
     "claims_accuracy": accuracy_claim,

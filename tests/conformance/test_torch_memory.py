@@ -37,6 +37,16 @@ def trained(document):
     return network, training_steps(network, precision)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As fast for what is small, also beside other programs."""
+    torch = load(TORCH)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 CASES = [
     (name, in_place, low_precision)
     for name in SMALL

@@ -23,6 +23,7 @@ SMALL = {
     "bn-inception": ({"size": 32, "classes": 10}, 0.25),
     "gru-timit": ({"steps": 4, "hidden": 16}, 1),
     "inception-resnet-v2": ({"size": 75, "classes": 10}, 0.25),
+    "inception-resnet-v2-paper": ({"size": 75, "classes": 10}, 0.25),
     "inception-v3": ({"size": 75, "classes": 10}, 0.25),
     "lstm-imdb": ({"steps": 4, "hidden": 16, "vocabulary": 50}, 1),
     "lstm-ptb": ({"steps": 4, "hidden": 16, "vocabulary": 50}, 1),

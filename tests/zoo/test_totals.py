@@ -265,6 +265,21 @@ def test_inception_resnet_v2_has_as_many_numbers_as_keras_prints():
     assert network.parameter_count + norms == 55_873_736
 
 
+def test_inception_resnet_v2_of_the_paper_has_the_weights_of_its_figures():
+    """By hand from the widths in figures 3 and 15 to 19: (3 x 3 convolutions, others)."""
+    stem = 9 * (3 * 32 + 32 * 32 + 32 * 64 + 64 * 96 + 2 * 64 * 96 + 192 * 192)
+    stem += 2 * 160 * 64 + 2 * 7 * 64 * 64
+    a = 9 * (32 * 32 + 32 * 48 + 48 * 64) + 3 * 384 * 32 + 128 * 384
+    reduction_a = 9 * (384 * 384 + 256 * 256 + 256 * 384) + 384 * 256
+    b = 7 * (128 * 160 + 160 * 192) + 1152 * (192 + 128) + 384 * 1152
+    reduction_b = 9 * (256 * 384 + 256 * 288 + 256 * 288 + 288 * 320) + 3 * 1152 * 256
+    c = 3 * (192 * 224 + 224 * 256) + 2 * 2144 * 192 + 448 * 2144
+    expected = stem + 5 * a + reduction_a + 10 * b + reduction_b + 5 * c + 2144 * 1000
+    network = zoo("inception-resnet-v2-paper")
+    weights = [node.parameters["weight"] for node in network.product_nodes]
+    assert sum(prod(shape) for shape in weights) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "rule", "printed"),
     [

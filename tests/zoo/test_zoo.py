@@ -101,7 +101,7 @@ VALUES = st.one_of(st.integers(-5, 100), st.floats(), st.text(max_size=3), st.no
     ),
 )  # fmt: skip
 def test_nonsense_parameters_are_a_network_or_one_sentence(name, given_parameters):
-    if name in ("nasnet-a-mobile", "inception-resnet-v2") or "152" in name:
+    if name == "nasnet-a-mobile" or name.startswith("inception-resnet") or "152" in name:
         name = "svhn-d"  # the same code, in less time
     try:
         network = found({name: given_parameters})

@@ -17,8 +17,10 @@ from hwmodels.explain import recording
 from hwmodels.memory.breakdown import breakdown, peak_moment, peak_rows
 from hwmodels.memory.design import MemoryDesign, MemoryDocument
 from hwmodels.memory.footprint import OUTPUTS, MemoryCost, evaluate, footprint
+from hwmodels.memory.kept import BY_KIND
 from hwmodels.memory.repeats import without_repeats
 from hwmodels.work import Step
+from qsim.network.layers import Layer
 
 PHASES = st.sampled_from(["inference", "training"])
 NAMES = [field.name for field in fields(MemoryCost)]
@@ -41,6 +43,7 @@ def options(draw):
         "checkpointing": draw(st.sampled_from(["none", "sqrt", "per_block"])),
         "in_place": draw(st.booleans()),
         "weight_gradients": draw(st.sampled_from(["backward", "always"])),
+        "weight_gradient_bits": draw(st.sampled_from([16, 32])),
     }
     if rule == "framework":
         given["compute_bits"] = draw(st.sampled_from([16, 32]))
@@ -91,7 +94,7 @@ def test_more_is_never_less(steps, given_options, name):
     values = np.array([1, 2, 3, 4, 7, 8, 16])
     cost = footprint(steps, **given_options | {name: values, "scale_bytes": 0,
                                                "zero_point_bytes": 0})  # fmt: skip
-    for figure in ("total_bytes", "peak_bytes", "lower_bound_bytes", "weights_bytes"):
+    for figure in ("total_bytes", "peak_bytes", "lower_bound_bytes"):
         assert (np.diff(getattr(cost, figure)) >= 0).all()
 
 
@@ -108,7 +111,7 @@ def test_what_the_rules_of_wrpn_count_grows_linearly_with_the_batch(steps, given
 @given(step_graphs(), options())
 def test_an_optimizer_holds_a_gradient_and_so_many_values_for_each_parameter(steps, given_options):
     asked = given_options | {"phase": "training", "rule": "text", "master_weights": False}
-    asked |= {"compute_bits": 32, "optimizer": "none"}
+    asked |= {"compute_bits": 32, "optimizer": "none", "weight_gradient_bits": 32}
     plain = footprint(steps, **asked).total_bytes
     parameters = sum(step.parameters for step in steps)
     for optimizer, values in (("sgd", 1), ("momentum", 2), ("adam", 3)):
@@ -151,6 +154,17 @@ def test_a_small_training_step_by_hand():
     ]  # fmt: skip
     masked = MemoryDesign(phase="training", rule="schedule", optimizer="sgd", relu_mask=True)
     assert ("relu (kept)", 2.5) in [(row.tensor, row.bytes) for row in peak_rows(steps, masked)]
+
+
+def test_a_framework_stores_what_hardware_goes_on_with_at_once():
+    steps = (
+        Step("input", "input", (), 10, 8),
+        Step("conv", "conv", ("input",), 20, 32, False, 6, 6, 8, 2, 60),
+        Step("relu", "relu", ("conv",), 20, 8),
+    )
+    asked = {"weight_bits": 32, "batch": 1}
+    fused, eager = (footprint(steps, rule=rule, **asked) for rule in ("schedule", "framework"))
+    assert (fused.activations_bytes, eager.activations_bytes) == (10 + 20, (20 + 20) * 4)
 
 
 @pytest.mark.parametrize("batch", [32, 64, 128])
@@ -218,6 +232,7 @@ def test_layers_of_equal_shape_in_a_row_are_no_block_and_blocks_are_counted_once
         ({"batch": 1.5}, "batch must be a whole number"),
         ({"batch": "many"}, "batch must be a whole number"),
         ({"weight_bits": 65}, "weight_bits must be a whole number from 1 to 64"),
+        ({"gradient_bits": np.array([8, 16])}, "gradient_bits must be one number, not an array"),
         ({"scale_bytes": -1}, "scale_bytes must be 0 to 64"),
         ({"rule": "texts"}, "rule must be text, wrpn_fig1, schedule or framework, not 'texts'"),
         ({"optimizer": "lamb"}, "optimizer must be none, sgd, momentum or adam, not 'lamb'"),
@@ -237,6 +252,19 @@ def test_a_layer_of_which_it_is_not_known_what_it_keeps_is_refused():
     assert footprint(steps).peak_bytes == 2
     with pytest.raises(InputError, match="layer 'x' is a fourier, of which it is not known"):
         footprint(steps, phase="training")
+
+
+def kinds_of_layers(record=Layer):
+    if not record.__subclasses__():
+        yield record.__struct_config__.tag
+    for each in record.__subclasses__():
+        yield from kinds_of_layers(each)
+
+
+def test_it_is_known_of_every_kind_of_layer_what_it_keeps():
+    kinds = set(kinds_of_layers())
+    assert len(kinds) > 30
+    assert kinds <= set(BY_KIND)
 
 
 def test_a_document_asks_for_both_phases_and_several_batches():

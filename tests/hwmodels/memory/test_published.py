@@ -1,11 +1,16 @@
 """Memory of networks of the zoo against figures that others published."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from memory_networks import steps_of
 
 from hwmodels.memory.footprint import footprint
 from hwmodels.memory.maps import FIGURE_1_OF
+from hwmodels.memory.settings import Settings
+from hwmodels.memory.training import training_schedule
+from hwmodels.work import Step
 
 MIB = 2**20
 
@@ -118,3 +123,50 @@ def test_scales_and_zero_points_per_channel_cost_what_the_whitepaper_says(name, 
         for scale, zero in ((0, 0), (4, 1))
     )
     assert round(float(100 * (scaled / plain - 1)), 1) == percent
+
+
+@pytest.mark.parametrize(("parameters", "gigabytes"), [(1.5e9, 24), (7.5e9, 120)])
+def test_mixed_precision_with_adam_holds_sixteen_bytes_for_each_parameter(parameters, gigabytes):
+    """Rajbhandari et al., arXiv 1910.02054, section 3.1 and figure 1: weights and gradients in 16
+    bits, and in 32 a copy of the weights, momentum and variance."""
+    count = int(parameters)
+    steps = (
+        Step("input", "input", (), 1, 16),
+        Step("fc", "linear", ("input",), 1, 16, True, count, count, 16, 0, count),
+    )
+    cost = footprint(
+        steps, phase="training", rule="schedule", optimizer="adam", master_weights=True,
+        weight_gradient_bits=16, gradient_bits=16,
+    )  # fmt: skip
+    held = cost.weights_bytes + cost.weight_gradients_bytes + cost.optimizer_bytes
+    assert held / 1e9 == gigabytes
+
+
+@pytest.mark.parametrize(("tokens", "hidden", "heads"), [(384, 768, 12), (128, 1024, 16)])
+def test_a_transformer_layer_keeps_what_is_counted_by_hand(tokens, hidden, heads):
+    """Korthikanti et al., arXiv 2205.05198, equation 1: s b h (34 + 5 a s / h) bytes at 16 bits,
+    of which dropout, which our network has not, keeps two masks of s b h, one of a s s b, and its
+    outputs, 2 a s s b. They leave out the statistics of the norms."""
+    kept = []
+    for layers in (1, 2):
+        network = f"bert-base(tokens={tokens}, layers={layers}, hidden={hidden}, vocabulary=50)"
+        steps = [replace(step, bits=16) for step in steps_of(network)[0]]
+        kept.append(kept_bytes(training_schedule(steps, Settings()), len(steps)))
+    s, h, a = tokens, hidden, heads
+    equation = s * h * (34 + 5 * a * s / h)
+    dropout = 2 * s * h + 3 * a * s * s
+    statistics = 2 * s * 8
+    assert kept[1] - kept[0] == equation - dropout + statistics
+
+
+def kept_bytes(schedule, border):
+    """Bytes of activations for one image that live beyond the forward pass."""
+    crossing = (b for b in schedule.buffers if b.uses[0] < border <= b.uses[-1])
+    return sum(b.image_bytes for b in crossing if b.role == "activations")
+
+
+def test_a_batch_of_96_larger_images_takes_what_a_user_reports():
+    """10 to 13 GB for ResNet-50 and a batch of 96, discuss.pytorch.org/t/117402 (title)."""
+    steps, _ = steps_of("resnet50-v1.5(size=256)")
+    asked = {"phase": "training", "rule": "framework", "optimizer": "momentum", "in_place": True}
+    assert 10e9 < footprint(steps, **asked, batch=96).peak_bytes < 13e9
