@@ -1,11 +1,12 @@
 """How a network is run on a GPU: images at a time, types, and which steps are fused."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
 
 Precision = Literal["auto", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "int4"]
+Composition = Literal["auto", "never", "always"]
 
 MOST_IMAGES = 2**20
 
@@ -23,7 +24,7 @@ class GpuDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     batch: int | Any = 1
     precision: Precision = "auto"
-    binary_composition: Literal["auto", "never", "always"] = "auto"
+    binary_composition: Composition = "auto"
     fused: bool = True
 
     def __post_init__(self):
@@ -32,8 +33,13 @@ class GpuDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         except (TypeError, ValueError):
             raise ValueError(f"batch must be a whole number from 1 to {MOST_IMAGES:,}") from None
         whole = (np.floor(batch) == batch) & (batch >= 1) & (batch <= MOST_IMAGES)
-        if not (isinstance(self.batch, int | np.ndarray | np.integer) and whole.all()):
+        number = isinstance(self.batch, int | np.ndarray | np.integer)
+        if not number or isinstance(self.batch, bool) or not whole.all():
             raise ValueError(f"batch must be a whole number from 1 to {MOST_IMAGES:,}")
+
+        for name, choices in (("precision", Precision), ("binary_composition", Composition)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}")
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -142,8 +142,8 @@ def _times(work: WorkTable, design: GpuDesign, device: Gpu, run_as: Kernels) -> 
     moved = memory.layer_dram_bytes(weights, activations, work.column("sequential"), device)
     shape = moved.shape
     return Times(
-        compute_s=of_class(matrix, tiles.of_tile(compute, choice), plain_s),
-        l2_s=of_class(matrix, tiles.of_tile(from_l2, choice), np.float64(0)),
+        compute_s=of_classes(matrix, tiles.of_tile(compute, choice), plain_s),
+        l2_s=of_classes(matrix, tiles.of_tile(from_l2, choice), np.float64(0)),
         dram_s=memory.dram_s(moved, memory.dram_bytes_per_s(device)),
         weight_bytes=reshaped(weights, shape),
         activation_bytes=activations,
@@ -166,6 +166,11 @@ def untiled_compute_s(work: WorkTable, fma_per_sm_s, fraction, batch, device: Gp
     """Images x multiply-adds / (share reached x SMs x multiply-adds per SM): of depthwise ones."""
     sms = read(device, "sms")
     return batch * work.column("macs") / (sms * fma_per_sm_s * fraction)
+
+
+def of_classes(is_matrix: np.ndarray, tiled: np.ndarray, untiled: np.ndarray) -> np.ndarray:
+    """``of_class``, or the tiles alone where no layer is depthwise."""
+    return tiled if is_matrix.all() else of_class(is_matrix, tiled, untiled)
 
 
 @formula

@@ -42,15 +42,19 @@ def design_table(pricing: Pricing) -> RenderableType:
 def remarks(pricing: Pricing) -> Table:
     """What the figures leave out, how far off they were where that is known, and why some are
     absent."""
-    table = Table(box=None, show_header=False, pad_edge=False, title="notes", title_justify="left")
+    table = Table(box=None, show_header=False, title="notes", title_justify="left")
+    table.padding = (0, 0, 0, 2)
     table.title_style, table.style = "bold", "dim"
+    of_what: dict[str, list[str]] = {}
     for key, output in pricing.hardware.model.OUTPUTS.items():
         said = [f"ignores {output.ignores}"] if output.ignores else []
         said += [output.validation] if output.validation else []
         if not is_known(getattr(pricing.cost, key)) and key in pricing.origins:
             said += [f"not known: {reason}" for reason in unknown(pricing.origins[key])]
         if said:
-            table.add_row(f"  {output.label}", Text("; ".join(said)))
+            of_what.setdefault("; ".join(said), []).append(output.label)
+    for text, labels in of_what.items():
+        table.add_row(Text(f"{', '.join(labels)}: {text}"))
     return table
 
 

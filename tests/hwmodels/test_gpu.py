@@ -254,6 +254,20 @@ def test_impossible_batches_are_refused(batch):
         GpuDesign(batch=batch)
 
 
+@pytest.mark.parametrize(
+    "change", [{"precision": "int9"}, {"binary_composition": "sometimes"}, {"batch": True}]
+)
+def test_other_choices_are_refused(change):
+    with pytest.raises(ValueError, match=f"{next(iter(change))} must be"):
+        GpuDesign(**change)
+
+
+def test_a_design_says_what_is_unusual():
+    assert model.describe(GpuDesign(batch=8)) == "batch 8"
+    unusual = GpuDesign(precision="int8", binary_composition="never", fused=False)
+    assert model.describe(unusual) == "batch 1, int8, no binary passes, steps not fused"
+
+
 def test_a_precision_that_holds_no_operands_is_refused():
     with pytest.raises(DesignError, match="which int4 does not hold"):
         cost_of(WorkTable((layer(),)), "t4", precision="int4")
@@ -313,6 +327,9 @@ def test_what_the_outputs_say_of_their_error_is_what_the_measurements_give(error
             f"{held_out.max():+.0%}".replace("%", " %")]  # fmt: skip
     assert f"{len(HELD_OUT)} measured latencies" in text
     assert all(each in text for each in said), said
+    unseen = [abs(errors[m.name]) for m in MEASURED if m.device in ("jetson_tx2", "titan_x_pascal")]
+    assert f"of the {len(unseen)} on the two devices" in text
+    assert f"within {100 * np.median(unseen):.0f} %" in text
 
 
 @pytest.mark.parametrize(
