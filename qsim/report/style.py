@@ -2,7 +2,7 @@
 
 from cycler import cycler
 
-# Okabe and Ito's colours, told apart by all, without yellow; darkest first.
+# Okabe and Ito's colours, which everybody can tell apart, without yellow.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MUTED = "#8a8f98"
 

@@ -1,6 +1,7 @@
 """WRPN's networks with their costs: against its own tables, and laws between the networks."""
 
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_fewer_bits_never_cost_more():
     table = priced_accuracies("resnet34").set_index(["width", "weight_bits", "activation_bits"])
     figures = table.columns.difference(["network", "top1"])
     order = [(2, 8, 4), (2, 4, 4), (2, 2, 4), (2, 2, 2), (2, 1, 1)]
-    for more, fewer in zip(order[:-1], order[1:], strict=True):
+    for more, fewer in pairwise(order):
         assert (table.loc[fewer, figures] <= table.loc[more, figures]).all(), (more, fewer)
 
 
