@@ -22,7 +22,8 @@ from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.energy import energy_ceiling_j
 from hwmodels.fpga.units import energy_j
 from hwmodels.outputs import Output
-from hwmodels.provenance import HERE, Figure, Status
+from hwmodels.provenance import HERE, Figure, FittedFigure
+from hwmodels.rates import gops, images_per_s, utilization
 from hwmodels.work import WorkTable
 
 BRAM_36KB_BYTES = 36 * 1024 // 8
@@ -67,15 +68,6 @@ class GemmDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 Design = GemmDesign
-
-
-class FittedFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A calibrated constant, the cells it was fitted to, and how."""
-
-    value: float
-    fitted_to: tuple[str, ...]
-    status: Status
-    source: str
 
 
 class GemmConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -322,27 +314,9 @@ def latency_s(by_layer_s):
 
 
 @formula
-def images_per_s(total_s):
-    """1 / latency per image."""
-    return 1 / total_s
-
-
-@formula
-def gops(work: WorkTable, total_s):
-    """2 x MACs of one image / latency per image, in 1e9 operations per second."""
-    return 2 * work.macs / total_s / 1e9
-
-
-@formula
 def layer_utilization(work: WorkTable, design: GemmDesign, by_layer_s, peak):
     """2 x MACs / time of each layer, as a share of the peak rate."""
     return _over_designs(2 * work.column("macs"), design) / (by_layer_s * (peak * 1e9))
-
-
-@formula
-def utilization(effective, peak):
-    """Effective rate / peak rate."""
-    return effective / peak
 
 
 @formula
