@@ -39,6 +39,15 @@ class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a figure without a value has the status unknown, and no other has it")
 
 
+class FittedFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A calibrated constant, the cells it was fitted to, and how."""
+
+    value: float
+    fitted_to: tuple[str, ...]
+    status: Status
+    source: str
+
+
 HERE = Path(__file__).parent
 
 

@@ -19,8 +19,7 @@ from hwmodels.asic.gates import pe_gates
 from hwmodels.asic.technology import load_device
 from hwmodels.documents import read_document
 from hwmodels.explain import formula, read, read_figure
-from hwmodels.fpga.gemm import FittedFigure
-from hwmodels.provenance import HERE, Figure
+from hwmodels.provenance import HERE, Figure, FittedFigure
 
 FILE = "calibrated/wrpn_asic.yaml"
 Precision = Literal["int8", "int4", "int4_ter2", "bin1"]

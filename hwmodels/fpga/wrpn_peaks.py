@@ -16,9 +16,8 @@ import msgspec
 from hwmodels.documents import read_document
 from hwmodels.explain import formula, read, read_figure
 from hwmodels.fpga.device import load_device
-from hwmodels.fpga.gemm import FittedFigure
 from hwmodels.fpga.peak import float_macs_per_cycle, lut_macs_per_cycle, peak_tops
-from hwmodels.provenance import HERE, Figure
+from hwmodels.provenance import HERE, Figure, FittedFigure
 
 FILE = "wrpn_arria10.yaml"
 # precision of the figure: scheme, weight bits, activation bits
