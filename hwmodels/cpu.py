@@ -22,6 +22,7 @@ from hwmodels.errors import DesignError, InputError
 from hwmodels.explain import formula, read_figure, reshaped
 from hwmodels.outputs import Output
 from hwmodels.provenance import HERE, Figure, Status, shipped_names
+from hwmodels.rates import gops, images_per_s, latency_s
 from hwmodels.work import WorkTable
 
 FOLDER = "devices/cpu"
@@ -169,7 +170,7 @@ def evaluate(work: WorkTable, design: Design, device: Cpu) -> Cost:
     mac_s = layer_mac_s(work, precision, device)
     element_wise_s = layer_element_wise_s(read_values, rescaled, precision, device)
     by_layer_s = layer_latency_s(mac_s, element_wise_s)
-    total_s = over_all_layers_s(by_layer_s)
+    total_s = latency_s(by_layer_s)
     by_layer = {
         "layer_mac_s": mac_s,
         "layer_element_wise_s": element_wise_s,
@@ -237,20 +238,8 @@ def layer_latency_s(mac_s, element_wise_s):
 
 @formula
 def over_all_layers_s(by_layer_s):
-    """Sum over the layers."""
+    """Sum over the layers of a part of their time."""
     return by_layer_s.sum(axis=-1)
-
-
-@formula
-def images_per_s(total_s):
-    """1 / latency per image."""
-    return 1 / total_s
-
-
-@formula
-def gops(work: WorkTable, total_s):
-    """2 x MACs / latency, in 1e9 operations per second."""
-    return 2 * work.macs / total_s / 1e9
 
 
 def fitted_cells(device: str) -> set[str]:

@@ -13,6 +13,7 @@ Source: cycles as in ``array_cycles`` (SCALE-Sim), traffic as in ``array_traffic
 import numpy as np
 
 from hwmodels.array_cycles import MatrixProducts, layer_array_cycles, matrix_products
+from hwmodels.array_times import dram_bytes, layer_compute_s, layer_dram_bytes, layer_latency_s
 from hwmodels.array_traffic import (
     Capacities,
     Passes,
@@ -33,7 +34,8 @@ from hwmodels.asic.array_energy import (
 from hwmodels.asic.design import Design, check, scheme_of, settled
 from hwmodels.asic.technology import Asic
 from hwmodels.explain import formula, read, reshaped
-from hwmodels.fpga.parameters import over_layers, shape_of
+from hwmodels.parameters import over_layers, shape_of
+from hwmodels.rates import gops, images_per_s, latency_s, layer_utilization, utilization
 from hwmodels.work import WorkTable
 
 __all__ = ["OUTPUTS", "Cost", "Design", "check", "describe", "evaluate"]
@@ -189,54 +191,10 @@ def layer_cycles(products: MatrixProducts, tiles, design: Design):
 
 
 @formula
-def layer_dram_bytes(work: WorkTable, passes: Passes, design: Design):
-    """Bytes each layer moves for all images: operands x passes, and what is added and stored."""
-    images = over_layers(design, "images")
-    of_tensors = np.array([layer.kind == "matmul" for layer in work.layers])
-    second = work.column("operand_values") * work.column("weight_bits") / 8
-    inputs = work.column("in_channels") * work.column("in_h") * work.column("in_w")
-    first = inputs * work.column("activation_bits") / 8
-    added = work.column("added_values") * work.column("stored_bits") / 8
-    return second * passes.weights * np.where(of_tensors, images, 1.0) + images * (
-        first * passes.inputs + added + work.column("output_bytes")
-    )
-
-
-@formula
-def layer_compute_s(cycles, design: Design):
-    """(Cycles + 1) / clock of each layer, for one of the images."""
-    return (cycles + 1) / over_layers(design, "clock_hz") / over_layers(design, "images")
-
-
-@formula
 def layer_dram_s(moved_bytes, design: Design):
     """Bytes / bandwidth of each layer, for one of the images."""
     rate = over_layers(design, "dram_gb_per_s") * 1e9
     return moved_bytes / rate / over_layers(design, "images")
-
-
-@formula
-def layer_latency_s(compute_s, dram_s, design: Design):
-    """The longer of computing and moving, of each layer; their sum where buffers are not double."""
-    return np.maximum(compute_s, dram_s) if design.double_buffered else compute_s + dram_s
-
-
-@formula
-def latency_s(by_layer_s):
-    """Sum over the layers, one after the other, per image."""
-    return by_layer_s.sum(axis=-1)
-
-
-@formula
-def images_per_s(total_s):
-    """1 / latency per image."""
-    return 1 / total_s
-
-
-@formula
-def gops(work: WorkTable, total_s):
-    """2 x MACs of one image / latency per image, in 1e9 operations per second."""
-    return 2 * work.macs / total_s / 1e9
 
 
 @formula
@@ -248,28 +206,10 @@ def peak_gops(work: WorkTable, design: Design, scheme: str):
 
 
 @formula
-def layer_utilization(work: WorkTable, by_layer_s, peak):
-    """2 x MACs / time of each layer, as a share of the peak rate."""
-    return 2 * work.column("macs") / by_layer_s / 1e9 / peak[..., None]
-
-
-@formula
-def utilization(effective, peak):
-    """Effective rate / peak rate."""
-    return effective / peak
-
-
-@formula
 def buffer_bytes(design: Design):
     """Bytes of the three buffers, twice where they are double."""
     names = ("input_buffer_bytes", "weight_buffer_bytes", "accumulator_buffer_bytes")
     return sum(read(design, name) for name in names) * (2 if design.double_buffered else 1)
-
-
-@formula
-def dram_bytes(moved_bytes, design: Design):
-    """Sum over the layers, for one of the images."""
-    return moved_bytes.sum(axis=-1) / read(design, "images")
 
 
 @formula

@@ -12,7 +12,7 @@ from hwmodels.asic.memories import dram_pj_per_bit, sram_band_pj_per_bit
 from hwmodels.asic.scaling import nominal_voltage_v
 from hwmodels.asic.technology import Asic
 from hwmodels.explain import formula, read
-from hwmodels.fpga.parameters import over_layers
+from hwmodels.parameters import over_layers
 from hwmodels.work import WorkTable
 
 

@@ -9,7 +9,7 @@ from hwmodels.array_cycles import Dataflow
 from hwmodels.asic.scaling import Family, check_nodes
 from hwmodels.errors import DesignError
 from hwmodels.fpga.datapaths import natural_path
-from hwmodels.fpga.parameters import numbers
+from hwmodels.parameters import numbers
 from hwmodels.work import LayerWork, WorkTable
 
 # Least, most and whether whole, by the end of a parameter's name; other parameters count.

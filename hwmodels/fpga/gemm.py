@@ -23,6 +23,7 @@ from hwmodels.fpga.gemm_design import GemmDesign, check, describe
 from hwmodels.fpga.units import energy_j
 from hwmodels.outputs import Output
 from hwmodels.provenance import Figure
+from hwmodels.rates import gops, images_per_s, utilization
 from hwmodels.work import WorkTable
 
 __all__ = [
@@ -228,27 +229,9 @@ def latency_s(by_layer_s):
 
 
 @formula
-def images_per_s(total_s):
-    """1 / latency per image."""
-    return 1 / total_s
-
-
-@formula
-def gops(work: WorkTable, total_s):
-    """2 x MACs of one image / latency per image, in 1e9 operations per second."""
-    return 2 * work.macs / total_s / 1e9
-
-
-@formula
 def layer_utilization(work: WorkTable, design: GemmDesign, by_layer_s, peak):
     """2 x MACs / time of each layer, as a share of the peak rate."""
     return _over_designs(2 * work.column("macs"), design) / (by_layer_s * (peak * 1e9))
-
-
-@formula
-def utilization(effective, peak):
-    """Effective rate / peak rate."""
-    return effective / peak
 
 
 @formula

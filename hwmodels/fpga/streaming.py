@@ -26,7 +26,6 @@ from hwmodels.fpga.folding import (
     layer_input_cycles,
     least_folding,
 )
-from hwmodels.fpga.parameters import over_layers, shape_of
 from hwmodels.fpga.pipeline import flow
 from hwmodels.fpga.streaming_design import Design
 from hwmodels.fpga.streaming_parts import (
@@ -42,6 +41,8 @@ from hwmodels.fpga.streaming_parts import (
 )
 from hwmodels.fpga.units import energy_j
 from hwmodels.outputs import Output
+from hwmodels.parameters import over_layers, shape_of
+from hwmodels.rates import utilization
 from hwmodels.work import WorkTable
 
 
@@ -323,12 +324,6 @@ def products_per_cycle(folding: Folding):
 def peak_gops(folding: Folding, design: Design):
     """2 x products per cycle x clock, in 1e9 operations per second."""
     return 2 * products_per_cycle(folding) * read(design, "clock_hz") / 1e9
-
-
-@formula
-def utilization(effective, peak):
-    """Effective rate / peak rate."""
-    return effective / peak
 
 
 @formula

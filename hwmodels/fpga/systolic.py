@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 
 from hwmodels.array_cycles import MatrixProducts, layer_array_cycles, matrix_products
+from hwmodels.array_times import dram_bytes, layer_compute_s, layer_dram_bytes, layer_latency_s
 from hwmodels.array_traffic import Capacities, Passes, layer_tiles, memory_passes
 from hwmodels.errors import DesignError
 from hwmodels.explain import formula, read, reshaped
 from hwmodels.fpga.datapaths import common_path, refuse_float, serial_passes
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.energy import energy_ceiling_j
-from hwmodels.fpga.parameters import over_layers, shape_of
 from hwmodels.fpga.systolic_design import Design
 from hwmodels.fpga.systolic_parts import (
     array_of,
@@ -36,6 +36,8 @@ from hwmodels.fpga.systolic_parts import (
 )
 from hwmodels.fpga.units import energy_j
 from hwmodels.outputs import Output
+from hwmodels.parameters import over_layers, shape_of
+from hwmodels.rates import gops, images_per_s, latency_s, layer_utilization, utilization
 from hwmodels.work import WorkTable
 
 
@@ -233,55 +235,9 @@ def layer_passes(work: WorkTable, products: MatrixProducts, tiles, design: Desig
 
 
 @formula
-def layer_dram_bytes(work: WorkTable, passes: Passes, design: Design):
-    """Bytes each layer moves for all images: operands x passes, and what is added and
-    stored."""
-    images = over_layers(design, "images")
-    of_tensors = np.array([layer.kind == "matmul" for layer in work.layers])
-    second = work.column("operand_values") * work.column("weight_bits") / 8
-    inputs = work.column("in_channels") * work.column("in_h") * work.column("in_w")
-    first = inputs * work.column("activation_bits") / 8
-    added = work.column("added_values") * work.column("stored_bits") / 8
-    return second * passes.weights * np.where(of_tensors, images, 1.0) + images * (
-        first * passes.inputs + added + work.column("output_bytes")
-    )
-
-
-@formula
-def layer_compute_s(cycles, design: Design):
-    """(Cycles + 1) / clock of each layer, for one of the images: the count is that of the last
-    cycle, from 0 on."""
-    return (cycles + 1) / over_layers(design, "clock_hz") / over_layers(design, "images")
-
-
-@formula
 def layer_dram_s(moved_bytes, design: Design, device: Fpga):
     """Bytes / bandwidth of each layer, for one of the images."""
     return moved_bytes / (read(device, "dram_gb_per_s") * 1e9) / over_layers(design, "images")
-
-
-@formula
-def layer_latency_s(compute_s, dram_s, design: Design):
-    """The longer of computing and moving, of each layer; their sum where buffers are not double."""
-    return np.maximum(compute_s, dram_s) if design.double_buffered else compute_s + dram_s
-
-
-@formula
-def latency_s(by_layer_s):
-    """Sum over the layers, one after the other, per image."""
-    return by_layer_s.sum(axis=-1)
-
-
-@formula
-def images_per_s(total_s):
-    """1 / latency per image."""
-    return 1 / total_s
-
-
-@formula
-def gops(work: WorkTable, total_s):
-    """2 x MACs of one image / latency per image, in 1e9 operations per second."""
-    return 2 * work.macs / total_s / 1e9
 
 
 @formula
@@ -290,21 +246,3 @@ def peak_gops(design: Design, path: str, work: WorkTable):
     layer makes where bits are serial."""
     rate = 2 * elements(design) * read(design, "lanes") * read(design, "clock_hz") / 1e9
     return rate / serial_passes(work, path).min()
-
-
-@formula
-def layer_utilization(work: WorkTable, by_layer_s, peak):
-    """2 x MACs / time of each layer, as a share of the peak rate."""
-    return 2 * work.column("macs") / by_layer_s / 1e9 / peak[..., None]
-
-
-@formula
-def utilization(effective, peak):
-    """Effective rate / peak rate."""
-    return effective / peak
-
-
-@formula
-def dram_bytes(moved_bytes, design: Design):
-    """Sum over the layers, for one of the images."""
-    return moved_bytes.sum(axis=-1) / read(design, "images")

@@ -7,7 +7,7 @@ import msgspec
 from hwmodels.array_cycles import Dataflow
 from hwmodels.fpga.buffers import Style
 from hwmodels.fpga.dsp import Packing
-from hwmodels.fpga.parameters import check_numbers
+from hwmodels.parameters import check_numbers
 
 
 class Design(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,6 +15,7 @@ from hwmodels.gpu.design import GpuDesign
 from hwmodels.gpu.device import Gpu
 from hwmodels.gpu.kernels import Kernels
 from hwmodels.gpu.outputs import OUTPUTS
+from hwmodels.rates import gops, images_per_s, utilization
 from hwmodels.work import WorkTable
 
 Design = GpuDesign
@@ -249,28 +250,10 @@ def latency_s(batch_s, batch):
 
 
 @formula
-def images_per_s(total_s):
-    """1 / latency per image."""
-    return 1 / total_s
-
-
-@formula
-def gops(work: WorkTable, total_s):
-    """2 x multiply-adds of one image / latency per image, in 1e9 operations per second."""
-    return 2 * work.macs / total_s / 1e9
-
-
-@formula
 def peak_gops(work: WorkTable, peaks):
     """2 x multiply-adds / the time that they take at the peak of their types, in 1e9 operations
     per second."""
     return 2 * work.macs / (work.column("macs") / peaks).sum(axis=-1) / 1e9
-
-
-@formula
-def utilization(effective, peak):
-    """Effective rate / peak rate."""
-    return effective / peak
 
 
 @formula
