@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from hwmodels.documents import nearest, read_document
-from hwmodels.fpga.gemm import GemmDesign
+from hwmodels.fpga.gemm_design import GemmDesign
 from hwmodels.provenance import Status
 from hwmodels.published_tables import EVIDENCE, STATED, PublishedTables, Table
 from hwmodels.work import WorkTable

@@ -10,76 +10,34 @@ published latencies (see hwmodels/calibrated/msq_gemm.yaml for what was fitted).
 """
 
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import reduce
 
 import msgspec
 import numpy as np
 
-from hwmodels.documents import read_document
-from hwmodels.errors import DesignError
-from hwmodels.explain import formula, read, read_figure, reshaped, same_figure
+from hwmodels.explain import formula, read, reshaped, same_figure
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.energy import energy_ceiling_j
+from hwmodels.fpga.gemm_constants import constant, fitted_cells, load_constants
+from hwmodels.fpga.gemm_design import GemmDesign, check, describe
 from hwmodels.fpga.units import energy_j
 from hwmodels.outputs import Output
-from hwmodels.provenance import HERE, Figure, FittedFigure
+from hwmodels.provenance import Figure
 from hwmodels.rates import gops, images_per_s, utilization
 from hwmodels.work import WorkTable
 
-BRAM_36KB_BYTES = 36 * 1024 // 8
-
-
-LARGEST = {"hz": 1e12, "bits": 64, "elements": 2**40, "bytes": 2**40}  # of a design's parameters
-
-
-class GemmDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The design: ``bat`` images at a time, ``blk_in`` products per row and cycle, and rows per
-    cycle on either core. Each field may also be an array, all broadcasting together.
-
-    weight_bits, activation_bits   the widest operands the cores take
-    *_buffer_elements   values held on chip; by default those of VTA's stock build for the Zynq-7020
-                        (MSQ's are not published); input and accumulators once for each image of bat
-    """
-
-    bat: int
-    blk_in: int
-    blk_out_fixed: int
-    blk_out_sp2: int = 0
-    clock_hz: float = 100e6
-    weight_bits: int = 4
-    activation_bits: int = 4
-    accumulator_bits: int = 32
-    input_buffer_elements: int = 2**15
-    weight_buffer_elements: int = 2**18
-    accumulator_buffer_elements: int = 2**15
-    instruction_buffer_bytes: int = 2**15
-
-    def __post_init__(self):
-        for name in self.__struct_fields__:
-            low = 0 if name.startswith("blk_out") else 1
-            high = LARGEST[name.rpartition("_")[2]] if name.endswith(tuple(LARGEST)) else 2**16
-            values = np.asarray(getattr(self, name), np.float64)
-            whole = name == "clock_hz" or (np.floor(values) == values).all()
-            if not (whole and ((values >= low) & (values <= high)).all()):
-                kind = "" if name == "clock_hz" else "a whole number from "
-                raise ValueError(f"{name} must be {kind}{low} to {high:,g}")
-        if np.any(np.asarray(self.blk_out_fixed) + np.asarray(self.blk_out_sp2) == 0):
-            raise ValueError("blk_out_fixed and blk_out_sp2 must not both be 0")
-
-
+__all__ = [
+    "OUTPUTS",
+    "Design",
+    "GemmCost",
+    "GemmDesign",
+    "check",
+    "describe",
+    "evaluate",
+    "fitted_cells",
+]
 Design = GemmDesign
-
-
-class GemmConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The calibrated constants of this model."""
-
-    paper: str
-    compute_efficiency: FittedFigure
-    lut_core_bits: tuple[int, int]
-    lut_base: FittedFigure
-    lut_per_fixed_mac: FittedFigure
-    lut_per_sp2_mac: dict[str, FittedFigure]
-    shell_lut: FittedFigure
+BRAM_36KB_BYTES = 36 * 1024 // 8
 
 
 @dataclass(frozen=True)
@@ -142,49 +100,6 @@ OUTPUTS = {
 }  # fmt: skip
 
 
-@cache
-def load_constants() -> GemmConstants:
-    """The calibrated constants, from ``calibrated/msq_gemm.yaml``."""
-    return read_document(HERE / "calibrated" / "msq_gemm.yaml", GemmConstants)
-
-
-def describe(design: GemmDesign) -> str:
-    """A design in one line."""
-    return (
-        f"bat {design.bat} x blk_in {design.blk_in} x (blk_out {design.blk_out_fixed} fixed +"
-        f" {design.blk_out_sp2} SP2), {design.clock_hz / 1e6:g} MHz"
-    )
-
-
-def check(work: WorkTable, design: GemmDesign) -> None:
-    """Refuse what the cores cannot compute: floating point, wider operands, rows without a core.
-
-    Raises DesignError naming the parameter.
-    """
-    for layer in work:
-        if layer.in_float:
-            raise DesignError(
-                "",
-                f"layer {layer.name!r} is computed in floating point, which this design has no core"
-                " for; quantize its weights and activations, or leave out the hardware",
-            )
-        for key in ("weight_bits", "activation_bits"):
-            if getattr(layer, key) > getattr(design, key):
-                raise DesignError(
-                    key,
-                    f"layer {layer.name!r} has {getattr(layer, key)}-bit operands but the cores"
-                    f" take {getattr(design, key)} bits; widen the cores or narrow the layer",
-                )
-        cores = (("blk_out_fixed", layer.rows_multiply), ("blk_out_sp2", layer.rows_shift_add))
-        for key, rows in cores:
-            if rows and getattr(design, key) == 0:
-                raise DesignError(
-                    key,
-                    f"layer {layer.name!r} has {rows} rows for this core, which has no blocks; give"
-                    " it some or choose another weight format",
-                )
-
-
 def evaluate(
     work: WorkTable, design: GemmDesign, device: Fpga, *, efficiency: float | None = None
 ) -> GemmCost:
@@ -235,7 +150,7 @@ def evaluate(
 @formula
 def compute_efficiency():
     """Share of the tile cycles' rate that the design reaches, fitted to one published latency."""
-    return _constant(load_constants().compute_efficiency, "compute_efficiency")
+    return constant(load_constants().compute_efficiency, "compute_efficiency")
 
 
 @formula
@@ -354,29 +269,27 @@ def dsp(design: GemmDesign, device: Fpga):
 def lut(design: GemmDesign, device: Fpga):
     """Base + slope x MACs of either core; not known where the slopes were not calibrated."""
     constants = load_constants()
-    base = _constant(constants.lut_base, "lut_base")
-    fixed_core = base + _constant(constants.lut_per_fixed_mac, "lut_per_fixed_mac") * fixed_macs(
+    base = constant(constants.lut_base, "lut_base")
+    fixed_core = base + constant(constants.lut_per_fixed_mac, "lut_per_fixed_mac") * fixed_macs(
         design
     )
     uncalibrated = Figure(None, "unknown", "MSQ publishes no LUTs of such a design")
     slope = constants.lut_per_sp2_mac.get(device.name, uncalibrated)
-    total = fixed_core + _constant(slope, f"lut_per_sp2_mac.{device.name}") * sp2_macs(design)
+    total = fixed_core + constant(slope, f"lut_per_sp2_mac.{device.name}") * sp2_macs(design)
     weight_bits, activation_bits = constants.lut_core_bits
     calibrated = (read(design, "weight_bits") == weight_bits) & (
         read(design, "activation_bits") == activation_bits
     )
     if calibrated.all():
         return total
-    at_widths = _constant(
-        uncalibrated, f"LUTs at other than {weight_bits} x {activation_bits} bits"
-    )
+    at_widths = constant(uncalibrated, f"LUTs at other than {weight_bits} x {activation_bits} bits")
     return np.where(calibrated, total, at_widths)
 
 
 @formula
 def system_lut_share(luts, device: Fpga):
     """(LUTs of the cores + those of the system around them) / LUTs of the device."""
-    shell = _constant(load_constants().shell_lut, "shell_lut")
+    shell = constant(load_constants().shell_lut, "shell_lut")
     return (luts + shell) / read(device, "lut6")
 
 
@@ -396,19 +309,6 @@ def buffer_bytes(design: GemmDesign):
 def bram_36kb(bytes_on_chip):
     """On-chip bytes in whole blocks of 36 Kb."""
     return np.ceil(bytes_on_chip / BRAM_36KB_BYTES)
-
-
-def fitted_cells() -> set[str]:
-    """The published cells (network/design/quantity) that any constant was fitted to."""
-    constants = load_constants()
-    figures = [
-        constants.compute_efficiency,
-        constants.lut_base,
-        constants.lut_per_fixed_mac,
-        *constants.lut_per_sp2_mac.values(),
-        constants.shell_lut,
-    ]
-    return {cell for figure in figures for cell in figure.fitted_to}
 
 
 def _distinct(*columns: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -434,7 +334,3 @@ def _sum_of_layers(by_layer: np.ndarray) -> np.ndarray:
 def _layers_last(by_layer: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A figure of every layer, of ``shape`` (layers, *designs), as (*designs, layers)."""
     return same_figure(by_layer, np.moveaxis(np.broadcast_to(by_layer, shape), 0, -1))
-
-
-def _constant(figure: FittedFigure | Figure, name: str) -> np.ndarray:
-    return read_figure(figure, name, where="hwmodels/calibrated/msq_gemm.yaml")

@@ -17,7 +17,7 @@ from hwmodels.explain import formula, read, read_figure, reshaped
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.dsp import load_dsp_type, products_per_dsp
 from hwmodels.fpga.dsp_pe import dsp_pe_lut
-from hwmodels.fpga.gemm import load_constants
+from hwmodels.fpga.gemm_constants import load_constants
 from hwmodels.fpga.logic import Bound, cells_of, luts_per_lut6, pe_luts
 from hwmodels.fpga.requantizers import alu_lane_lut
 from hwmodels.provenance import HERE, Figure

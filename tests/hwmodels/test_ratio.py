@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hwmodels.explain import recording, unknown
 from hwmodels.fpga.device import device_names, load_device
-from hwmodels.fpga.gemm import load_constants
+from hwmodels.fpga.gemm_constants import load_constants
 from hwmodels.fpga.ratio import datapath_costs, optimal_split, published_costs
 
 XC7Z020, XC7Z045 = load_device("xc7z020"), load_device("xc7z045")

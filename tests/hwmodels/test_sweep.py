@@ -1,7 +1,9 @@
 """A sweep: every total as of the design alone, whatever the chunks and threads."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -26,6 +28,9 @@ WORK = WorkTable(
         ]
     )
 )  # fmt: skip
+FIXED = WorkTable(
+    tuple(replace(layer, rows_multiply=layer.out_channels, rows_shift_add=0) for layer in WORK)
+)
 EVALUATE = partial(gemm.evaluate, WORK, device=DEVICE)
 
 
@@ -63,6 +68,36 @@ def test_every_total_is_that_of_the_design_alone(fields, points, threads):
         for name, column in columns.items():
             assert column.shape == shape
             assert np.array_equal(column[place], getattr(alone, name), equal_nan=True), name
+
+
+@pytest.mark.parametrize(
+    ("model", "devices", "device", "design"),
+    [
+        (
+            "fpga.systolic",
+            "fpga.device",
+            "xc7z045",
+            {"rows": np.arange(4, 24, 4), "columns": 8, "clock_hz": np.array([[1e8], [2e8]])},
+        ),
+        ("fpga.streaming", "fpga.device", "xczu9eg", {}),
+        ("gpu.model", "gpu.device", "t4", {"batch": np.arange(1, 40, 3)}),
+        (
+            "asic.array",
+            "asic.technology",
+            "standard_cells",
+            {"rows": np.array([8, 16, 32]), "columns": np.array([[8], [32]])},
+        ),
+    ],
+)
+def test_any_model_can_be_swept(model, devices, device, design):
+    """In chunks of 2 as all at once."""
+    model, devices = (import_module(f"hwmodels.{name}") for name in (model, devices))
+    given = model.Design(**design)
+    evaluate = partial(model.evaluate, FIXED, device=devices.load_device(device))
+    columns, cost = sweep(evaluate, given, points_per_chunk=2), evaluate(given)
+    assert set(columns) == {name for name in vars(cost) if not name.startswith("layer_")}
+    for name, column in columns.items():
+        assert np.array_equal(column, getattr(cost, name), equal_nan=True), name
 
 
 def test_only_the_wanted_totals_are_kept():
