@@ -122,11 +122,19 @@ def explanation(priced: Pricing | Footprint, name: str, origin: Node) -> Rendera
     return Group(title, origin_tree(origin, output.unit if output else ""), "")
 
 
-def origin_tree(node: Node, unit: str = "") -> Tree:
-    """Where a figure comes from: its formulas, down to constants and parameters of the design."""
-    tree = Tree(_origin_text(node, unit), guide_style="dim")
+def origin_tree(node: Node, unit: str = "", shown: set[int] | None = None) -> Tree:
+    """Where a figure comes from: its formulas, down to constants and parameters of the design.
+
+    shown   nodes that stand in the tree already, whose own origin is not shown again
+    """
+    shown = set() if shown is None else shown
+    text = _origin_text(node, unit)
+    if node.inputs and id(node) in shown:
+        return Tree(text.append("  (as above)", style="dim"), guide_style="dim")
+    shown.add(id(node))
+    tree = Tree(text, guide_style="dim")
     for each in node.inputs:
-        tree.add(origin_tree(each))
+        tree.add(origin_tree(each, shown=shown))
     return tree
 
 
@@ -146,9 +154,11 @@ def _origin_text(node: Node, unit: str) -> Text:
 
 def _value_text(value, unit: str) -> str:
     values = np.asarray(value, np.float64)
+    if values.size == 1:
+        values = values.reshape(())
     if values.ndim:
         return f"{values.sum():,.6g} in all, {values.min():,.4g} to {values.max():,.4g} over" \
-            f" {values.size} layers"  # fmt: skip
+            f" {values.size} values"  # fmt: skip
     if np.isnan(values):
         return "not known"
     return figure(float(values), unit) if unit else f"{float(values):,.6g}"
