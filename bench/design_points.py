@@ -38,7 +38,7 @@ MOST_IMAGES = 8
 
 def random_designs(points, seed=0):
     rng = np.random.default_rng(seed)
-    return gemm.GemmDesign(
+    return gemm.Design(
         bat=rng.integers(1, MOST_IMAGES + 1, points),
         blk_in=rng.integers(4, 65, points),
         blk_out_fixed=rng.integers(1, 65, points),

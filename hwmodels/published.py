@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from hwmodels.documents import nearest, read_document
-from hwmodels.fpga.gemm_design import GemmDesign
+from hwmodels.fpga.gemm_design import Design
 from hwmodels.provenance import Status
 from hwmodels.published_tables import EVIDENCE, STATED, PublishedTables, Table
 from hwmodels.work import WorkTable
@@ -73,7 +73,7 @@ class PublishedTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def departures(
-    table: PublishedTable, name: str, device: str, design: GemmDesign, work: WorkTable
+    table: PublishedTable, name: str, device: str, design: Design, work: WorkTable
 ) -> list[str]:
     """In what a priced design differs from the published one of that ``name``, in words."""
     if name not in table.designs:

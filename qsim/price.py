@@ -94,7 +94,7 @@ def _compare(
     document: HardwareDocument,
     hardware: Hardware,
     work: WorkTable,
-    cost: gemm.GemmCost,
+    cost: gemm.Cost,
     where: str,
 ) -> list[Comparison]:
     if document.published is None:

@@ -4,7 +4,7 @@ Each adder of two operands of ``width`` bits takes ``width`` LUTs, one for each 
 sum is a bit wider.
 
 Source: closed form of the rows ``adder_tree`` with kept adders and ``accumulator`` of
-``calibrated/synthesis_xc7.csv``, which it meets exactly.
+``synthesis/xc7.csv``, which it meets exactly.
 """
 
 import numpy as np

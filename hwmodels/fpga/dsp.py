@@ -72,7 +72,7 @@ def load_dsp_type(name: str) -> DspType:
 def goes_to_dsp(weight_bits, activation_bits):
     """1 where synthesis puts a product in a DSP by itself: from 9 result bits on, else 0.
 
-    Source: yosys 0.70, synth_xilinx; every product of ``calibrated/synthesis_xc7.csv`` for which
+    Source: yosys 0.70, synth_xilinx; every product of ``synthesis/xc7.csv`` for which
     DSPs were allowed.
     """
     result_bits = np.asarray(weight_bits, np.float64) + activation_bits

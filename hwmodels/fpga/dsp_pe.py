@@ -4,7 +4,7 @@ With one product for each DSP the sum runs along the DSPs' own adders; a lone DS
 accumulator. With several products for each DSP their sums have to be told apart again, and each
 has a tree and an accumulator of its own in LUTs.
 
-Source: rows ``fixed`` with DSPs and ``fixed_two_per_dsp`` of ``calibrated/synthesis_xc7.csv``.
+Source: rows ``fixed`` with DSPs and ``fixed_two_per_dsp`` of ``synthesis/xc7.csv``.
 """
 
 from functools import cache

@@ -19,29 +19,20 @@ from hwmodels.explain import formula, read, reshaped, same_figure
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.energy import energy_ceiling_j
 from hwmodels.fpga.gemm_constants import constant, fitted_cells, load_constants
-from hwmodels.fpga.gemm_design import GemmDesign, check, describe
+from hwmodels.fpga.gemm_design import Design, check, describe
 from hwmodels.fpga.units import energy_j
 from hwmodels.outputs import Output
 from hwmodels.provenance import Figure
 from hwmodels.rates import gops, images_per_s, utilization
 from hwmodels.work import WorkTable
 
-__all__ = [
-    "OUTPUTS",
-    "Design",
-    "GemmCost",
-    "GemmDesign",
-    "check",
-    "describe",
-    "evaluate",
-    "fitted_cells",
-]
-Design = GemmDesign
+__all__ = ["OUTPUTS", "Cost", "Design", "check", "describe", "evaluate", "fitted_cells"]
+
 BRAM_36KB_BYTES = 36 * 1024 // 8
 
 
 @dataclass(frozen=True)
-class GemmCost:
+class Cost:
     """What a work table costs on a design: arrays of the designs' shape, or with a last axis of
     layers where a name begins with ``layer_``. Latencies are per image: the time of a batch over
     ``bat``. LUT is NaN where no constant was calibrated for the device and the operand widths.
@@ -101,8 +92,8 @@ OUTPUTS = {
 
 
 def evaluate(
-    work: WorkTable, design: GemmDesign, device: Fpga, *, efficiency: float | None = None
-) -> GemmCost:
+    work: WorkTable, design: Design, device: Fpga, *, efficiency: float | None = None
+) -> Cost:
     """The cost of ``work`` on ``design`` in ``device``.
 
     efficiency   share of the tile cycles' rate that is reached; None: the calibrated constant
@@ -141,7 +132,7 @@ def evaluate(
     }
     shape = np.broadcast_shapes(*(np.shape(value) for value in msgspec.structs.astuple(design)))
     layers = (len(work.layers), *shape)
-    return GemmCost(
+    return Cost(
         **{name: _layers_last(value, layers) for name, value in by_layer.items()},
         **{name: reshaped(value, shape) for name, value in by_design.items()},
     )
@@ -154,7 +145,7 @@ def compute_efficiency():
 
 
 @formula
-def layer_cycles(work: WorkTable, design: GemmDesign) -> np.ndarray:
+def layer_cycles(work: WorkTable, design: Design) -> np.ndarray:
     """Output positions x input tiles x row tiles, group after group; the slower core decides.
 
     Tile cycles of each layer for one pass of ``bat`` images. The rows of either core are taken to
@@ -196,13 +187,13 @@ def row_tiles(rows, blk_out):
 
 
 @formula
-def layer_compute_s(cycles, design: GemmDesign, efficiency):
+def layer_compute_s(cycles, design: Design, efficiency):
     """Cycles / (efficiency x clock x bat) of each layer, for one image of the batch."""
     return cycles / (efficiency * read(design, "clock_hz") * read(design, "bat"))
 
 
 @formula
-def layer_dram_bytes(work: WorkTable, design: GemmDesign) -> np.ndarray:
+def layer_dram_bytes(work: WorkTable, design: Design) -> np.ndarray:
     """Bytes each layer moves for one pass of ``bat`` images: every weight once, and for each image
     every activation that it reads, adds or stores once."""
     per_image = work.column("input_bytes") + work.column("output_bytes")
@@ -211,7 +202,7 @@ def layer_dram_bytes(work: WorkTable, design: GemmDesign) -> np.ndarray:
 
 
 @formula
-def layer_dram_s(moved_bytes, design: GemmDesign, device: Fpga):
+def layer_dram_s(moved_bytes, design: Design, device: Fpga):
     """Bytes / (bandwidth x bat) of each layer, for one image of the batch."""
     return moved_bytes / (read(device, "dram_gb_per_s") * 1e9 * read(design, "bat"))
 
@@ -229,44 +220,44 @@ def latency_s(by_layer_s):
 
 
 @formula
-def layer_utilization(work: WorkTable, design: GemmDesign, by_layer_s, peak):
+def layer_utilization(work: WorkTable, design: Design, by_layer_s, peak):
     """2 x MACs / time of each layer, as a share of the peak rate."""
     return _over_designs(2 * work.column("macs"), design) / (by_layer_s * (peak * 1e9))
 
 
 @formula
-def dram_bytes(moved_bytes, design: GemmDesign):
+def dram_bytes(moved_bytes, design: Design):
     """Sum over the layers, for one image of the batch."""
     return _sum_of_layers(moved_bytes) / read(design, "bat")
 
 
 @formula
-def fixed_macs(design: GemmDesign):
+def fixed_macs(design: Design):
     """bat x blk_in x blk_out_fixed: multiply-accumulates per cycle of the DSP core."""
     return read(design, "bat") * read(design, "blk_in") * read(design, "blk_out_fixed")
 
 
 @formula
-def sp2_macs(design: GemmDesign):
+def sp2_macs(design: Design):
     """bat x blk_in x blk_out_sp2: multiply-accumulates per cycle of the LUT core."""
     return read(design, "bat") * read(design, "blk_in") * read(design, "blk_out_sp2")
 
 
 @formula
-def peak_gops(design: GemmDesign):
+def peak_gops(design: Design):
     """2 x MACs per cycle x clock, in 1e9 operations per second."""
     return 2 * (fixed_macs(design) + sp2_macs(design)) * read(design, "clock_hz") / 1e9
 
 
 @formula
-def dsp(design: GemmDesign, device: Fpga):
+def dsp(design: Design, device: Fpga):
     """DSPs used: one for each MAC of the DSP core, until the device has no more; the other MACs of
     that core are built from LUTs."""
     return np.minimum(fixed_macs(design), read(device, "dsp"))
 
 
 @formula
-def lut(design: GemmDesign, device: Fpga):
+def lut(design: Design, device: Fpga):
     """Base + slope x MACs of either core; not known where the slopes were not calibrated."""
     constants = load_constants()
     base = constant(constants.lut_base, "lut_base")
@@ -294,7 +285,7 @@ def system_lut_share(luts, device: Fpga):
 
 
 @formula
-def buffer_bytes(design: GemmDesign):
+def buffer_bytes(design: Design):
     """Bytes of the on-chip buffers: input and accumulators for each image of ``bat``, weights and
     instructions once."""
     per_image = (
@@ -319,7 +310,7 @@ def _distinct(*columns: np.ndarray) -> tuple[np.ndarray, list[int]]:
     return np.array(list(seen)).T, which
 
 
-def _over_designs(of_layers: np.ndarray, design: GemmDesign) -> np.ndarray:
+def _over_designs(of_layers: np.ndarray, design: Design) -> np.ndarray:
     """A figure of every layer, in float64, with further axes, for the designs."""
     fields = msgspec.structs.astuple(design)
     axes = max(0 if isinstance(value, int | float) else np.ndim(value) for value in fields)

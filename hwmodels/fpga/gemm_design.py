@@ -9,7 +9,7 @@ from hwmodels.work import WorkTable
 LARGEST = {"hz": 1e12, "bits": 64, "elements": 2**40, "bytes": 2**40}  # of a design's parameters
 
 
-class GemmDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Design(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The design: ``bat`` images at a time, ``blk_in`` products per row and cycle, and rows per
     cycle on either core. Each field may also be an array, all broadcasting together.
 
@@ -44,7 +44,7 @@ class GemmDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ValueError("blk_out_fixed and blk_out_sp2 must not both be 0")
 
 
-def describe(design: GemmDesign) -> str:
+def describe(design: Design) -> str:
     """A design in one line."""
     return (
         f"bat {design.bat} x blk_in {design.blk_in} x (blk_out {design.blk_out_fixed} fixed +"
@@ -52,7 +52,7 @@ def describe(design: GemmDesign) -> str:
     )
 
 
-def check(work: WorkTable, design: GemmDesign) -> None:
+def check(work: WorkTable, design: Design) -> None:
     """Refuse what the cores cannot compute: floating point, wider operands, rows without a core.
 
     Raises DesignError naming the parameter.

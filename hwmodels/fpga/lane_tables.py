@@ -3,7 +3,7 @@
 A lane is what is left of a synthesised processing element after its accumulator and its adder tree
 are taken off, for each of its products. The merged lane is tabled against the operand widths. Kept
 and packed lanes were synthesised at few widths: there they are a share of the merged lane, and that
-share is interpolated. Source: ``calibrated/synthesis_xc7.csv``.
+share is interpolated. Source: ``synthesis/xc7.csv``.
 """
 
 from dataclasses import dataclass, replace

@@ -3,7 +3,7 @@
 No smooth form fits it, since narrow products collapse into single LUTs; so where a product was
 synthesised it is that row, and between the rows it is interpolated. Where that would make a wider
 product cheaper it is as dear as the narrower one. Source: rows ``multiply_su``
-and ``multiply_ss`` of ``calibrated/synthesis_xc7.csv``.
+and ``multiply_ss`` of ``synthesis/xc7.csv``.
 """
 
 from functools import cache

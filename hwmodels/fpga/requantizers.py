@@ -2,7 +2,7 @@
 and the lane of an output ALU.
 
 Source: rows ``requantise``, ``threshold`` and ``vector_alu_lane`` of
-``calibrated/synthesis_xc7.csv``. Everything is interpolated between them, and not known (NaN)
+``synthesis/xc7.csv``. Everything is interpolated between them, and not known (NaN)
 beyond them.
 """
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwmodels.provenance import HERE
 
-WHERE = "hwmodels/calibrated/synthesis_xc7.csv"
+WHERE = "hwmodels/synthesis/xc7.csv"
 TOOL = "yosys 0.70, synth_xilinx -family xc7, no place and route"
 
 
@@ -40,7 +40,7 @@ class SynthesisRows:
 @cache
 def load_rows() -> SynthesisRows:
     """All rows of the shipped table."""
-    with (HERE / "calibrated" / "synthesis_xc7.csv").open(encoding="utf-8") as file:
+    with (HERE / "synthesis" / "xc7.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     columns = {
         name: np.array([float(row[name] or "nan") for row in rows])

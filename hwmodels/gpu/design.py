@@ -11,7 +11,7 @@ Composition = Literal["auto", "never", "always"]
 MOST_IMAGES = 2**20
 
 
-class GpuDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Design(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a network is run.
 
     batch       images at a time; may be an array

@@ -7,7 +7,7 @@ import numpy as np
 from hwmodels.explain import formula, read
 from hwmodels.gpu import binary
 from hwmodels.gpu.constants import constant
-from hwmodels.gpu.design import GpuDesign
+from hwmodels.gpu.design import Design
 from hwmodels.gpu.device import Gpu
 from hwmodels.gpu.precision import NumberType, clock_hz, engine_of, fma_per_sm_s, type_of_layer
 from hwmodels.gpu.steps import stored_bits
@@ -37,7 +37,7 @@ def is_depthwise(layer: LayerWork) -> bool:
     return layer.kind == "conv" and layer.groups > 1 and layer.groups == layer.in_channels
 
 
-def direct_kernels(work: WorkTable, design: GpuDesign, device: Gpu) -> Kernels:
+def direct_kernels(work: WorkTable, design: Design, device: Gpu) -> Kernels:
     """Every layer in the type that it runs as."""
     types = [type_of_layer(device, layer, design.precision) for layer in work]
     engines = tuple(
@@ -118,7 +118,7 @@ def _class_of(layer: LayerWork, engine: str | None, device: Gpu) -> str:
     return "convolution_fraction" if on_tensor_cores else "plain_convolution_fraction"
 
 
-def products(work: WorkTable, kernels: Kernels, design: GpuDesign) -> Products:
+def products(work: WorkTable, kernels: Kernels, design: Design) -> Products:
     """The matrix products of each layer, for the images at a time: shape (*batches, layers)."""
     batch = np.asarray(read(design, "batch"))[..., None]
     groups, sequential = work.column("groups"), work.column("sequential")

@@ -11,18 +11,16 @@ import numpy as np
 from hwmodels.explain import formula, read, reshaped
 from hwmodels.gpu import energy, kernels, memory, steps, tiles
 from hwmodels.gpu.constants import constant
-from hwmodels.gpu.design import GpuDesign
+from hwmodels.gpu.design import Design
 from hwmodels.gpu.device import Gpu
 from hwmodels.gpu.kernels import Kernels
 from hwmodels.gpu.outputs import OUTPUTS
 from hwmodels.rates import gops, images_per_s, utilization
 from hwmodels.work import WorkTable
 
-Design = GpuDesign
-
 
 @dataclass(frozen=True)
-class GpuCost:
+class Cost:
     """What a work table costs on a GPU: arrays of the batches' shape, or with a last axis of layers
     where a name begins with ``layer_``. All are per image, the time of a batch over its images,
     but ``batch_latency_s`` and ``steps_s``, of the steps that are not fused. NaN: rests on a figure
@@ -63,7 +61,7 @@ class Times:
     peak_fma_per_s: np.ndarray
 
 
-def evaluate(work: WorkTable, design: GpuDesign, device: Gpu) -> GpuCost:
+def evaluate(work: WorkTable, design: Design, device: Gpu) -> Cost:
     """The cost of ``work`` run as ``design`` says on ``device``.
 
     Raises DesignError on a precision that does not hold a layer's operands.
@@ -108,13 +106,13 @@ def evaluate(work: WorkTable, design: GpuDesign, device: Gpu) -> GpuCost:
         "dram_bytes": dram_bytes(moved, step_bytes, batch),
     }  # fmt: skip
     layers = (*design.shape, len(work.layers))
-    return GpuCost(
+    return Cost(
         **{name: reshaped(value, layers) for name, value in by_layer.items()},
         **{name: reshaped(value, design.shape) for name, value in by_design.items()},
     )
 
 
-def describe(design: GpuDesign) -> str:
+def describe(design: Design) -> str:
     """A design in one line."""
     said = [f"batch {design.batch}"]
     said += [design.precision] if design.precision != "auto" else []
@@ -123,7 +121,7 @@ def describe(design: GpuDesign) -> str:
     return ", ".join(said + ([] if design.fused else ["steps not fused"]))
 
 
-def _times(work: WorkTable, design: GpuDesign, device: Gpu, run_as: Kernels) -> Times:
+def _times(work: WorkTable, design: Design, device: Gpu, run_as: Kernels) -> Times:
     """The bounds of every layer, run as these kernels."""
     batch = read(design, "batch")[..., None]
     products = kernels.products(work, run_as, design)
@@ -194,7 +192,7 @@ def of_way(use, direct, composed):
     return np.where(use, composed, direct)
 
 
-def uses_passes(direct: Times, composed: Times, run_as: Kernels, design: GpuDesign) -> np.ndarray:
+def uses_passes(direct: Times, composed: Times, run_as: Kernels, design: Design) -> np.ndarray:
     """Which layers are composed of passes; where their rate is not known, none by itself."""
     lasts = [
         np.maximum(np.maximum(times.compute_s, times.l2_s), times.dram_s)
@@ -268,4 +266,4 @@ def dram_bytes(moved_bytes, step_bytes, batch):
     return moved_bytes.sum(axis=-1) / batch + step_bytes.sum()
 
 
-__all__ = ["OUTPUTS", "Design", "GpuCost", "GpuDesign", "describe", "evaluate"]
+__all__ = ["OUTPUTS", "Cost", "Design", "describe", "evaluate"]

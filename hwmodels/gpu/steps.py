@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hwmodels.gpu.design import GpuDesign
+from hwmodels.gpu.design import Design
 from hwmodels.gpu.device import Gpu
 from hwmodels.gpu.precision import TYPES, type_of
 from hwmodels.work import Step, WorkTable
@@ -26,13 +26,13 @@ def stored_bits(device: Gpu, bits: int, precision: str) -> int:
     return type_of(device, bits, bits >= 32, precision if fits else "auto").bits
 
 
-def own_kernels(work: WorkTable, design: GpuDesign) -> list[Step]:
+def own_kernels(work: WorkTable, design: Design) -> list[Step]:
     """The steps that are kernels of their own."""
     without = PRODUCTS | FREE | (ELEMENTWISE if design.fused else set())
     return [step for step in work.steps if step.kind not in without]
 
 
-def step_bytes(work: WorkTable, design: GpuDesign, device: Gpu) -> np.ndarray:
+def step_bytes(work: WorkTable, design: Design, device: Gpu) -> np.ndarray:
     """Bytes that each of these steps reads and writes for one image, shape (steps,). A tensor that
     the table does not count as stored is written for the step first."""
     by_name = {step.name: step for step in work.steps}

@@ -151,7 +151,6 @@ class MemoryDesign(MemoryOptions, frozen=True, forbid_unknown_fields=True, kw_on
     batch: int = 1
 
 
-Design = MemoryDesign
 Batch = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 Batches = Annotated[tuple[Batch, ...], msgspec.Meta(min_length=1)]
 Phases = Annotated[tuple[Phase, ...], msgspec.Meta(min_length=1)]

@@ -40,7 +40,7 @@ def by_sp2_rows(
     """
     table = []
     for rows in sp2_rows:
-        design = gemm.GemmDesign(
+        design = gemm.Design(
             bat=bat, blk_in=blk_in, blk_out_fixed=fixed_rows, blk_out_sp2=rows, clock_hz=clock_hz
         )
         split = rows_split(network, fixed_rows, rows)
@@ -59,7 +59,7 @@ def by_sp2_rows(
     return pd.DataFrame(table).astype({"sp2_rows": int}).set_index("sp2_rows")
 
 
-def cycles_by_rows(network: str, design: gemm.GemmDesign, device: Fpga) -> pd.Series:
+def cycles_by_rows(network: str, design: gemm.Design, device: Fpga) -> pd.Series:
     """Tile cycles in millions for one pass of a design, by the number of output channels of the
     layers that take them. Raises as ``networks.work`` does."""
     split = rows_split(network, design.blk_out_fixed, design.blk_out_sp2)

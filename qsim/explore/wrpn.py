@@ -21,7 +21,7 @@ from hwmodels.fpga.peak import (
 )
 from hwmodels.fpga.wrpn_peaks import load_wrpn_constants
 from hwmodels.gpu import model as gpu
-from hwmodels.gpu.design import GpuDesign
+from hwmodels.gpu.design import Design
 from hwmodels.gpu.device import load_device as load_gpu
 from hwmodels.memory.footprint import footprint
 from hwmodels.published_tables import read_tables
@@ -100,7 +100,7 @@ def costs(
     wide, plain = work(network, formats, width), work(network)
     steps = trained(network, formats, width)
     quantized = weight_bits < FLOAT_BITS
-    on_gpu = gpu.evaluate(wide, GpuDesign(batch=batch), load_gpu(gpu_name))
+    on_gpu = gpu.evaluate(wide, Design(batch=batch), load_gpu(gpu_name))
     on_asic = array.evaluate(wide, _array(wide), load_technology("standard_cells"))
     training = {"phase": "training", "batch": 32, "optimizer": "momentum"}
     figures = {

@@ -162,7 +162,8 @@ def _figure(pricing: Pricing, key: str, output: Output) -> tuple[str, str]:
     text = figure(float(value), output.unit)
     if hasattr(pricing.cost, f"{key}_low"):
         low, high = (float(getattr(pricing.cost, f"{key}_{end}")) for end in ("low", "high"))
-        text = f"{text} ({figure(low, output.unit)} to {figure(high, output.unit)})"
+        if low < high:
+            text = f"{text} ({figure(low, output.unit)} to {figure(high, output.unit)})"
     if not output.of_device:
         return text, ""
     have = getattr(pricing.hardware.device, output.of_device).value

@@ -210,7 +210,7 @@ def _whitepaper(places: Places) -> Figure:
     ):
         held = _column(places["table_7"], column)
         _bars(each, held, _named(held, "model"), f"{name}, one large core", "latency [ms]")
-    _key(figure)
+    _key(figure, fitted=True)
     return figure
 
 

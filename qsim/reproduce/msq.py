@@ -5,7 +5,7 @@ from functools import cache
 from hwmodels.documents import convert
 from hwmodels.fpga import gemm, ratio
 from hwmodels.fpga.device import load_device
-from hwmodels.fpga.gemm import GemmCost, GemmDesign
+from hwmodels.fpga.gemm import Cost, Design
 from hwmodels.published_tables import PublishedCell
 from hwmodels.work import WorkTable
 from qsim.formats import parse
@@ -180,10 +180,10 @@ def figure(network: str, design: str, quantity: str) -> float:
 
 
 @cache
-def cost(network: str, design: str) -> GemmCost:
+def cost(network: str, design: str) -> Cost:
     """A network on one of the designs."""
     held = networks.msq_designs().designs[design]
-    blocks = GemmDesign(
+    blocks = Design(
         bat=held.bat,
         blk_in=held.blk_in,
         blk_out_fixed=held.blk_out_fixed,
@@ -203,7 +203,7 @@ def speedup_of(network: str, device: str) -> float:
 def fixed_8_bit_ms(network: str, device: str) -> float:
     """Latency of a fixed-point design of half the rows, at 8 bits."""
     held = networks.msq_designs().designs[DESIGNS[device][0]]
-    blocks = GemmDesign(
+    blocks = Design(
         bat=held.bat,
         blk_in=held.blk_in,
         blk_out_fixed=held.blk_out_fixed // 2,

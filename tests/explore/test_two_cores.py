@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hwmodels.fpga.device import load_device
-from hwmodels.fpga.gemm import GemmDesign
+from hwmodels.fpga.gemm import Design
 from hwmodels.fpga.ratio import optimal_split, published_costs
 from qsim.explore.two_cores import by_sp2_rows, cycles_by_rows
 from qsim.network.fold import fold_network
@@ -47,7 +47,7 @@ def test_luts_are_those_of_the_split_that_fills_the_device(name):
 def test_cycles_of_layers_of_64_rows_do_not_depend_on_8_more_rows():
     """64 rows are two tiles of 32 as they are two of 40, as MSQ's ratios 1:1 and 1:1.5 have it."""
     device = load_device("xc7z020")
-    one = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=16)
+    one = Design(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=16)
     more = msgspec.structs.replace(one, blk_out_sp2=24)
     fewer, rest = (cycles_by_rows("resnet18", each, device) for each in (one, more))
     assert fewer.index.tolist() == [64, 128, 256, 512, 1000]

@@ -18,7 +18,7 @@ LAYER = LayerWork(
     activation_bits=4, stored_values=2560, stored_bits=4,
 )  # fmt: skip
 WORK = WorkTable((LAYER, LAYER))
-DESIGN = gemm.GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=24)
+DESIGN = gemm.Design(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=24)
 
 
 class Box:
@@ -111,7 +111,7 @@ def test_every_output_of_the_gemm_model_is_explained_down_to_figures_with_source
 
 @given(st.integers(1, 64), st.integers(1, 64))
 def test_recording_changes_no_value(fixed, sp2):
-    design = gemm.GemmDesign(bat=2, blk_in=16, blk_out_fixed=fixed, blk_out_sp2=sp2)
+    design = gemm.Design(bat=2, blk_in=16, blk_out_fixed=fixed, blk_out_sp2=sp2)
     device = load_device("xc7z045")
     plain = gemm.evaluate(WORK, design, device)
     with recording():

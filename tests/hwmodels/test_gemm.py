@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hwmodels.errors import InputError
 from hwmodels.fpga import gemm
 from hwmodels.fpga.device import device_names, load_device
-from hwmodels.fpga.gemm import GemmDesign
+from hwmodels.fpga.gemm import Design
 from hwmodels.outputs import excess
 from hwmodels.published import read_published
 from hwmodels.work import LayerWork, WorkTable
@@ -48,7 +48,7 @@ def tables(draw, **arguments):
 @st.composite
 def designs(draw):
     blocks = {name: draw(st.integers(1, 48)) for name in ("blk_in", "blk_out_fixed", "blk_out_sp2")}
-    return GemmDesign(bat=draw(st.integers(1, 4)), **blocks)
+    return Design(bat=draw(st.integers(1, 4)), **blocks)
 
 
 def cost_of(table, design, device=ZEDBOARD, efficiency=1.0):
@@ -81,7 +81,7 @@ def test_latency_never_rises_with_larger_blocks(table, design, name):
 @given(st.data())
 def test_latency_equals_the_roofline_when_all_dimensions_divide_the_blocks(data):
     blk = data.draw(st.sampled_from([1, 2, 4]))
-    design = GemmDesign(
+    design = Design(
         bat=data.draw(st.integers(1, 3)), blk_in=blk, blk_out_fixed=blk, blk_out_sp2=blk
     )
     work = data.draw(layer_works(divisible_by=blk))
@@ -110,12 +110,12 @@ def test_a_sweep_equals_its_designs_one_by_one(table):
     clock_hz = np.array([100e6, 150e6]).reshape(2, 1)
     sweep = cost_of(
         table,
-        GemmDesign(bat=bat, blk_in=16, blk_out_fixed=fixed, blk_out_sp2=sp2, clock_hz=clock_hz),
+        Design(bat=bat, blk_in=16, blk_out_fixed=fixed, blk_out_sp2=sp2, clock_hz=clock_hz),
     )
     assert sweep.latency_s.shape == (3, 2, 4)
     assert sweep.layer_latency_s.shape == (3, 2, 4, len(table.layers))
     for i, j, k in np.ndindex(3, 2, 4):
-        one = GemmDesign(
+        one = Design(
             bat=int(bat[i, 0, 0]), blk_in=16, blk_out_fixed=int(fixed[j, 0]),
             blk_out_sp2=int(sp2[k]), clock_hz=float(clock_hz[j, 0]),
         )  # fmt: skip
@@ -128,7 +128,7 @@ def test_a_sweep_equals_its_designs_one_by_one(table):
 
 def test_rows_without_a_core_take_forever():
     work = WorkTable((_layer(rows_shift_add=8),))
-    design = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16)
+    design = Design(bat=1, blk_in=16, blk_out_fixed=16)
     assert np.isinf(cost_of(work, design).latency_s)
 
 
@@ -139,7 +139,7 @@ def _layer(**changes):
 
 def test_a_small_design_worked_by_hand():
     table = WorkTable((_layer(in_channels=32, kernel_h=3, kernel_w=3, rows_multiply=8),))
-    cost = cost_of(table, GemmDesign(bat=2, blk_in=16, blk_out_fixed=4))
+    cost = cost_of(table, Design(bat=2, blk_in=16, blk_out_fixed=4))
     assert cost.layer_cycles.tolist() == [4 * 9 * 2 * 2]  # positions, taps, input and row tiles
     assert cost.latency_s == 144 / 100e6 / 2
     assert cost.peak_gops == 2 * 2 * 16 * 4 * 0.1
@@ -213,16 +213,16 @@ def test_every_fitted_cell_is_a_published_one():
 
 
 def test_luts_are_unknown_where_nothing_was_calibrated():
-    eight = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, weight_bits=8)
+    eight = Design(bat=1, blk_in=16, blk_out_fixed=16, weight_bits=8)
     assert np.isnan(gemm.lut(eight, ZEDBOARD))
     other = msgspec.structs.replace(ZEDBOARD, name="other")
-    assert np.isnan(gemm.lut(GemmDesign(bat=1, blk_in=16, blk_out_fixed=16), other))
-    widths = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, weight_bits=np.array([4, 8]))
+    assert np.isnan(gemm.lut(Design(bat=1, blk_in=16, blk_out_fixed=16), other))
+    widths = Design(bat=1, blk_in=16, blk_out_fixed=16, weight_bits=np.array([4, 8]))
     assert np.isnan(gemm.lut(widths, ZEDBOARD)).tolist() == [False, True]
 
 
 def test_what_does_not_fit_is_told_with_its_excess():
-    design = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=64)
+    design = Design(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=64)
     cost = cost_of(WorkTable((_layer(),)), design)
     over = excess(cost, gemm.OUTPUTS, ZEDBOARD)
     assert over == {"lut6": pytest.approx(2270 + 38.633 * 256 + 42 * 1024 - 53200)}
@@ -254,6 +254,6 @@ def test_an_unknown_device_is_refused_with_the_nearest():
 )
 def test_impossible_blocks_are_refused(change):
     with pytest.raises(ValueError, match=r"must be .*\d"):
-        GemmDesign(**({"bat": 1, "blk_in": 16, "blk_out_fixed": 16} | change))
+        Design(**({"bat": 1, "blk_in": 16, "blk_out_fixed": 16} | change))
     with pytest.raises(ValueError, match="must not both be 0"):
-        GemmDesign(bat=1, blk_in=16, blk_out_fixed=0)
+        Design(bat=1, blk_in=16, blk_out_fixed=0)

@@ -12,7 +12,7 @@ from hwmodels.errors import DesignError
 from hwmodels.explain import recording, unknown
 from hwmodels.gpu import model
 from hwmodels.gpu.constants import constant, load_constants
-from hwmodels.gpu.design import GpuDesign
+from hwmodels.gpu.design import Design
 from hwmodels.gpu.device import device_names, load_device
 from hwmodels.provenance import Figure
 from hwmodels.work import LayerWork, Step, WorkTable
@@ -69,7 +69,7 @@ batches = st.integers(1, 64)
 
 def cost_of(work, device, **design):
     return model.evaluate(
-        work, GpuDesign(**design), GPUS[device] if isinstance(device, str) else device
+        work, Design(**design), GPUS[device] if isinstance(device, str) else device
     )
 
 
@@ -225,7 +225,7 @@ def test_what_rests_on_an_unknown_figure_is_unknown_with_its_reason(name, field)
     figure = Figure(None, "unknown", "in no data sheet")
     gpu = msgspec.structs.replace(GPUS["t4"], **{name: figure})
     with recording() as calls:
-        cost = model.evaluate(WorkTable((layer(),)), GpuDesign(), gpu)
+        cost = model.evaluate(WorkTable((layer(),)), Design(), gpu)
     assert np.isnan(getattr(cost, field))
     assert f"{name} of t4: in no data sheet" in unknown(calls.node_of(getattr(cost, field)))
     assert not np.isnan(cost.peak_gops)
@@ -239,7 +239,7 @@ def test_floating_point_on_a_b200_is_not_known_but_integers_are():
 
 def test_every_output_is_explained_down_to_figures_with_sources():
     with recording() as calls:
-        cost = model.evaluate(WorkTable((layer(), layer())), GpuDesign(batch=4), GPUS["t4"])
+        cost = model.evaluate(WorkTable((layer(), layer())), Design(batch=4), GPUS["t4"])
     for name in model.OUTPUTS:
         node = calls.node_of(getattr(cost, name))
         assert node is not None, name
@@ -251,7 +251,7 @@ def test_every_output_is_explained_down_to_figures_with_sources():
 @pytest.mark.parametrize("batch", [0, -1, 1.5, 2**21, np.array([1, 0]), "many"])
 def test_impossible_batches_are_refused(batch):
     with pytest.raises(ValueError, match=r"batch must be a whole number from 1 to 1,048,576"):
-        GpuDesign(batch=batch)
+        Design(batch=batch)
 
 
 @pytest.mark.parametrize(
@@ -259,12 +259,12 @@ def test_impossible_batches_are_refused(batch):
 )
 def test_other_choices_are_refused(change):
     with pytest.raises(ValueError, match=f"{next(iter(change))} must be"):
-        GpuDesign(**change)
+        Design(**change)
 
 
 def test_a_design_says_what_is_unusual():
-    assert model.describe(GpuDesign(batch=8)) == "batch 8"
-    unusual = GpuDesign(precision="int8", binary_composition="never", fused=False)
+    assert model.describe(Design(batch=8)) == "batch 8"
+    unusual = Design(precision="int8", binary_composition="never", fused=False)
     assert model.describe(unusual) == "batch 1, int8, no binary passes, steps not fused"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hwmodels.fpga import gemm
 from hwmodels.fpga.device import load_device
-from hwmodels.fpga.gemm import GemmDesign
+from hwmodels.fpga.gemm import Design
 from hwmodels.sweep import sweep
 from hwmodels.work import LayerWork, WorkTable
 
@@ -55,16 +55,14 @@ def grids(draw):
 def test_every_total_is_that_of_the_design_alone(fields, points, threads):
     shape = np.broadcast_shapes(*map(np.shape, fields.values()))
     if threads is None:
-        columns = sweep(EVALUATE, GemmDesign(**fields), points_per_chunk=points)
+        columns = sweep(EVALUATE, Design(**fields), points_per_chunk=points)
     else:
         with ThreadPoolExecutor(threads) as executor:
-            columns = sweep(
-                EVALUATE, GemmDesign(**fields), points_per_chunk=points, executor=executor
-            )
+            columns = sweep(EVALUATE, Design(**fields), points_per_chunk=points, executor=executor)
     assert set(columns) == set(gemm.OUTPUTS)
     spread = {name: np.broadcast_to(value, shape) for name, value in fields.items()}
     for place in np.ndindex(shape):
-        alone = EVALUATE(GemmDesign(**{name: each[place].item() for name, each in spread.items()}))
+        alone = EVALUATE(Design(**{name: each[place].item() for name, each in spread.items()}))
         for name, column in columns.items():
             assert column.shape == shape
             assert np.array_equal(column[place], getattr(alone, name), equal_nan=True), name
@@ -101,21 +99,21 @@ def test_any_model_can_be_swept(model, devices, device, design):
 
 
 def test_only_the_wanted_totals_are_kept():
-    design = GemmDesign(bat=np.arange(1, 6), blk_in=16, blk_out_fixed=16, blk_out_sp2=16)
+    design = Design(bat=np.arange(1, 6), blk_in=16, blk_out_fixed=16, blk_out_sp2=16)
     columns = sweep(EVALUATE, design, outputs=["dsp", "latency_s"], points_per_chunk=2)
     assert list(columns) == ["dsp", "latency_s"]
     assert columns["dsp"].tolist() == [220.0] * 5
 
 
 def test_a_function_may_give_figures_of_its_own():
-    design = GemmDesign(bat=np.arange(1, 6), blk_in=16, blk_out_fixed=16)
+    design = Design(bat=np.arange(1, 6), blk_in=16, blk_out_fixed=16)
     columns = sweep(lambda some: {"twice": 2 * some.bat, "layer_x": 0}, design, points_per_chunk=2)
     assert columns.keys() == {"twice"}
     assert columns["twice"].tolist() == [2, 4, 6, 8, 10]
 
 
 def test_one_design_is_a_sweep_too():
-    one = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=24)
+    one = Design(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=24)
     columns = sweep(EVALUATE, one)
     assert columns["latency_s"].shape == ()
     assert columns["latency_s"] == EVALUATE(one).latency_s
@@ -123,17 +121,17 @@ def test_one_design_is_a_sweep_too():
 
 @pytest.mark.parametrize("name", ["latency", "layer_latency_s"])
 def test_an_unknown_total_is_refused_with_those_there_are(name):
-    one = GemmDesign(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=24)
+    one = Design(bat=1, blk_in=16, blk_out_fixed=16, blk_out_sp2=24)
     with pytest.raises(ValueError, match=f"no total '{name}'; there are latency_s, images_per_s"):
         sweep(EVALUATE, one, outputs=[name])
 
 
 def test_no_designs_are_refused():
-    none = GemmDesign(bat=np.array([], np.int64), blk_in=16, blk_out_fixed=16)
+    none = Design(bat=np.array([], np.int64), blk_in=16, blk_out_fixed=16)
     with pytest.raises(ValueError, match="there are 0 designs"):
         sweep(EVALUATE, none)
     with pytest.raises(ValueError, match="0 in a chunk"):
-        sweep(EVALUATE, GemmDesign(bat=1, blk_in=16, blk_out_fixed=16), points_per_chunk=0)
+        sweep(EVALUATE, Design(bat=1, blk_in=16, blk_out_fixed=16), points_per_chunk=0)
 
 
 def test_a_sweep_says_what_its_function_says():
@@ -141,5 +139,5 @@ def test_a_sweep_says_what_its_function_says():
         raise ValueError("not this one")
 
     with ThreadPoolExecutor(2) as executor, pytest.raises(ValueError, match="not this one"):
-        design = GemmDesign(bat=np.arange(1, 9), blk_in=16, blk_out_fixed=16)
+        design = Design(bat=np.arange(1, 9), blk_in=16, blk_out_fixed=16)
         sweep(refuses, design, points_per_chunk=1, executor=executor)
