@@ -21,7 +21,7 @@ from hwmodels.documents import nearest, read_document
 from hwmodels.errors import DesignError, InputError
 from hwmodels.explain import formula, read_figure, reshaped
 from hwmodels.outputs import Output
-from hwmodels.provenance import HERE, Figure, Status, shipped_names
+from hwmodels.provenance import HERE, Figure, FittedFigure, shipped_names
 from hwmodels.rates import gops, images_per_s, latency_s
 from hwmodels.work import WorkTable
 
@@ -54,21 +54,12 @@ class Design(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError("threads must be 1: no times of several threads were published")
 
 
-class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A constant, and the cells it was fitted to, if it was."""
-
-    value: float
-    status: Status
-    source: str
-    fitted_to: tuple[str, ...] = ()
-
-
 class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds for each unit of work."""
 
-    s_per_mac: Constant
-    s_per_value_read: Constant
-    s_per_rescaled_value: Constant
+    s_per_mac: FittedFigure
+    s_per_value_read: FittedFigure
+    s_per_rescaled_value: FittedFigure
 
 
 class CpuConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

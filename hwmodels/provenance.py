@@ -40,12 +40,13 @@ class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FittedFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A calibrated constant, the cells it was fitted to, and how."""
+    """A constant of a model, how far it is to be trusted, where it is from, and the cells or
+    measurements it was fitted to, if any."""
 
     value: float
-    fitted_to: tuple[str, ...]
     status: Status
     source: str
+    fitted_to: tuple[str, ...] = ()
 
 
 HERE = Path(__file__).parent

@@ -6,18 +6,9 @@ import msgspec
 
 from hwmodels.documents import read_document
 from hwmodels.explain import read_figure
-from hwmodels.provenance import HERE, Status
+from hwmodels.provenance import HERE, FittedFigure
 
 FILE = "calibrated/gpu.yaml"
-
-
-class FittedFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A constant, how far it is to be trusted, and the measurements it was fitted to, if any."""
-
-    value: float
-    status: Status
-    source: str
-    fitted_to: tuple[str, ...] = ()
 
 
 class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

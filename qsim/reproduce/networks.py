@@ -6,15 +6,14 @@ import numpy as np
 
 from hwmodels.published import PublishedTable, read_published
 from hwmodels.published_tables import PublishedTables, read_tables
-from hwmodels.work import WorkTable
 from qsim import shipped
-from qsim.network.fold import fold_network
+from qsim.explore.networks import network, work
 from qsim.network.graph import INPUT, Network, Node
-from qsim.network.widen import widen
-from qsim.precision import resolve
-from qsim.precision_text import precision_of
-from qsim.work import work_table
-from qsim.zoo import find_network
+
+__all__ = [
+    "macs", "macs_beside_a_plain_first_layer", "msq_designs", "network", "published", "weights",
+    "work",
+]  # fmt: skip
 
 
 @cache
@@ -28,19 +27,6 @@ def published(paper: str) -> PublishedTables:
 def msq_designs() -> PublishedTable:
     """MSQ's designs and their published figures."""
     return read_published(shipped.WORKLOADS / "published" / "msq.yaml")
-
-
-@cache
-def network(text: str, width: float = 1) -> Network:
-    """A network of the zoo, ``width`` times as wide."""
-    return widen(find_network(text, where="network"), width)
-
-
-@cache
-def work(text: str, precision: str = "w32a32") -> WorkTable:
-    """The work of a network at a precision, as ``w4a8`` says it or two formats do."""
-    folded = fold_network(network(text))
-    return work_table(folded, resolve(precision_of(precision), folded, where="precision"))
 
 
 def macs(text: str, width: float = 1) -> np.ndarray:
