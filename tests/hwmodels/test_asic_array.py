@@ -304,7 +304,9 @@ def test_what_no_circuit_was_synthesised_for_is_not_known():
     assert np.isnan(cost.logic_mm2)
     assert np.isnan(cost.area_mm2_high)
     assert cost.sram_mm2 > 0
-    assert any("synthesised" in reason for reason in unknown(calls.node_of(cost.logic_mm2)))
+    for figure in (cost.logic_mm2, cost.product_j, cost.energy_j_high, cost.gops_per_w):
+        assert np.isnan(figure)
+        assert any("no circuit of sp2" in reason for reason in unknown(calls.node_of(figure)))
 
 
 @pytest.mark.parametrize(
