@@ -14,7 +14,8 @@ MOST = 2**16  # of what has no unit
 
 def check_numbers(design: msgspec.Struct) -> None:
     """Refuse numbers that are not whole or out of range: all of a design's but those in Hz and per
-    second are whole, and these not so small that a time overflows. Raises ValueError naming the parameter."""
+    second are whole, and these not so small that a time overflows. Raises ValueError naming the
+    parameter."""
     for name, values in numbers(design).items():
         unit = name.rpartition("_")[2]
         low, high, is_whole = LEAST.get(unit, 1), LARGEST.get(unit, MOST), unit not in LEAST
