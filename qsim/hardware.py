@@ -82,7 +82,8 @@ def read_hardware(document: HardwareDocument, path: str, index: int) -> Hardware
     where = f"{path}: hardware[{index}]"
     kind = _kind(document, where)
     architectures = MODELS[kind]
-    architecture = document.architecture or next(iter(architectures))
+    named = document.architecture
+    architecture = next(iter(architectures)) if named is None else named
     if architecture not in architectures:
         raise WorkloadError(
             f"{where}.architecture: unknown architecture {architecture!r};"
@@ -110,6 +111,8 @@ def hardware_called(text: str) -> HardwareDocument:
     if name not in kinds:
         raise WorkloadError(f"--on: unknown device {name!r}; {nearest(name, kinds)}")
     architecture = design.pop("architecture", None)
+    if architecture is not None:
+        architecture = str(architecture)  # a number or truth value is none of their names
     return HardwareDocument(**{kinds[name]: name}, architecture=architecture, design=design)
 
 

@@ -653,6 +653,8 @@ def test_a_network_is_priced_on_a_device_that_the_command_line_names(capsys):
     ("options", "problem"),
     [
         (("--on", "xc7z02"), "--on: unknown device 'xc7z02'; did you mean 'xc7z020'?"),
+        (("--on", "t4(architecture=3)"), "architecture: unknown architecture '3'; known are: "),
+        (("--on", "t4(architecture=true)"), "architecture: unknown architecture 'True'; known"),
         (("--on", "xc7z020(bat=1)"), "hardware[0].design: key 'blk_in' is missing"),
         (("--on", "xc7z020(bat)"), "expected key=value, as batch=8, not 'bat'"),
         (("--cost-only",), "--cost-only: names nothing to price; say --on DEVICE or --memory"),
