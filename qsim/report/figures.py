@@ -1,5 +1,6 @@
 """Pictures of evaluations."""
 
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from qsim.report.records import Record, layer_rows
 
 COLORS = ("#3b6ea5", "#c8693a", "#5b8c5a", "#a05d8f")
 COMPUTE, MUTED = COLORS[0], "#8a8f98"
+TITLE_COLUMNS = 88
 MOST_INCHES = 100  # of height; more layers than fit are drawn thinner
 
 
@@ -41,7 +43,8 @@ def layer_figure(pricing: Pricing, title: str) -> Figure:
         axes.set_axisbelow(True)
     fit = " (does not fit)" if pricing.fits is False else ""
     per_image = f"{float(pricing.cost.latency_s) * 1e3:.4g} ms per image"
-    figure.suptitle(f"{title}{fit}: {per_image}", parse_math=False)
+    whole = textwrap.fill(f"{title}{fit}: {per_image}", width=TITLE_COLUMNS)
+    figure.suptitle(whole, parse_math=False)
     return figure
 
 
