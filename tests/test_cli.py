@@ -710,7 +710,7 @@ def test_memory_is_counted_by_phase_and_batch_with_what_it_is_made_of(capsys, tm
     for record in (inference, training):
         assert sum(row["bytes"] for row in record["held"]) == pytest.approx(record["total_bytes"])
         assert record["lower_bound_bytes"] <= record["peak_bytes"]
-    rows = list(csv.DictReader((tmp_path / "memory.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "memory.csv").read_text())))
     assert len(rows) == len(inference["held"]) + len(training["held"])
     status, _, err = qsim(capsys, *asked[:-1], "bacth=4")
     assert (status, err) == (2, "qsim: --memory: unknown key 'bacth'; did you mean 'batch'?\n")
