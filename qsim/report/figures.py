@@ -56,8 +56,7 @@ def _draw_latency(axes: Axes, rows: list[Record]) -> None:
         widths = [rows[i]["latency_s"] * 1e3 for i in chosen]
         axes.barh(chosen, widths, color=colors.get(bound, MUTED), label=f"bound by {bound}")
     axes.set_yticks(range(len(rows)), [row["layer"] for row in rows], parse_math=False)
-    axes.margins(y=0.5 / len(rows))
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # the first layer on top
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel("latency per image [ms]")
 
