@@ -44,12 +44,18 @@ class Node:
         """Whether it has a value: not NaN everywhere."""
         return not np.isnan(np.asarray(self.value, np.float64)).all()
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What tells it from other constants and parameters."""
+        return self.place, self.name, self.text
+
     def leaves(self) -> Iterator["Node"]:
-        """The constants and parameters it rests on, each once."""
-        seen: set[tuple[str, str]] = set()
+        """The constants and parameters it rests on, each once. One of a table that is known here
+        and not known there counts as two, as their texts differ."""
+        seen: set[tuple[str, str, str]] = set()
         for node in self._walk():
-            if not node.inputs and (node.place, node.name) not in seen:
-                seen.add((node.place, node.name))
+            if not node.inputs and node.identity not in seen:
+                seen.add(node.identity)
                 yield node
 
     def _walk(self) -> Iterator["Node"]:
@@ -73,8 +79,8 @@ class Recording:
     def note(self, node: Node, *values: Any) -> None:
         """A node found inside the formula that is being computed, and the values it made."""
         frame = self._frames[-1]
-        same = (node.name, node.place)  # a constant or parameter that is read twice stands once
-        if node.inputs or same not in [(each.name, each.place) for each in frame]:
+        # a constant or parameter that is read twice stands once
+        if node.inputs or node.identity not in [each.identity for each in frame]:
             frame.append(node)
         for value in values:
             self._made[id(value)] = (value, node)

@@ -7,21 +7,22 @@ import numpy as np
 
 from hwmodels.explain import read
 
-LARGEST = {"hz": 1e12, "bits": 64, "elements": 2**40, "s": 1e12}  # by the unit that a name ends in
+LEAST = {"hz": 1.0, "s": 1e-6}  # by the unit that a name ends in; of all others 1
+LARGEST = {"hz": 1e12, "bits": 64, "elements": 2**40, "s": 1e12}
 MOST = 2**16  # of what has no unit
 
 
 def check_numbers(design: msgspec.Struct) -> None:
     """Refuse numbers that are not whole or out of range: all of a design's but those in Hz and per
-    second are whole. Raises ValueError naming the parameter."""
+    second are whole, and these not so small that a time overflows. Raises ValueError naming the
+    parameter."""
     for name, values in numbers(design).items():
         unit = name.rpartition("_")[2]
-        low, high, is_whole = 1, LARGEST.get(unit, MOST), unit not in ("hz", "s")
+        low, high, is_whole = LEAST.get(unit, 1), LARGEST.get(unit, MOST), unit not in LEAST
         whole = not is_whole or (np.floor(values) == values).all()
-        least = low if is_whole else np.nextafter(0, 1)
-        if not (whole and ((values >= least) & (values <= high)).all()):
-            kind = f"a whole number from {low}" if is_whole else "above 0 and up"
-            raise ValueError(f"{name} must be {kind} to {high:,g}")
+        if not (whole and ((values >= low) & (values <= high)).all()):
+            kind = "a whole number from " if is_whole else ""
+            raise ValueError(f"{name} must be {kind}{low:g} to {high:,g}")
 
 
 def numbers(design: msgspec.Struct) -> dict[str, np.ndarray]:

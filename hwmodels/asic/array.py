@@ -135,7 +135,7 @@ def _energies(work, design, device, scheme, stream, moved):
 def _areas(design, device, scheme):
     gates, result = logic_gates_of(design, scheme), {}
     for end, at in zip(ENDS, ("nominal", "low", "high"), strict=True):
-        logic = logic_mm2(gates, design, device, at)
+        logic = logic_mm2(gates, design, device, scheme, at)
         memory = sram_mm2(buffer_bytes(design), design, device, at)
         result |= {f"logic_mm2{end}": logic, f"sram_mm2{end}": memory}
         result[f"area_mm2{end}"] = total_mm2(logic, memory)

@@ -32,9 +32,9 @@ def logic_gates_of(design: Design, scheme: str):
 
 
 @formula
-def logic_mm2(gates, design: Design, device: Asic, end: str):
+def logic_mm2(gates, design: Design, device: Asic, scheme: str, end: str):
     """Gates x area of a gate at the node; of floating point the published area of its units."""
-    if np.isnan(gates).all():
+    if scheme == "float":
         return float_units_mm2(design, device, end)
     return gates * gate_band_um2(device, read(design, "node_nm"))[ENDS.index(end)] / 1e6
 

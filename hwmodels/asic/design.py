@@ -72,7 +72,10 @@ class Design(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             if not (whole and ((values >= low) & (values <= high)).all()):
                 kind = "a whole number from " if is_whole else ""
                 raise ValueError(f"{name} must be {kind}{low:g} to {high:,g}")
-        check_nodes(self.node_nm)
+        try:
+            check_nodes(self.node_nm)
+        except ValueError as error:
+            raise ValueError(f"node_nm: {error}") from None
 
 
 def scheme_of(work: WorkTable, design: Design) -> str:

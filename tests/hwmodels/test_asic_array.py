@@ -294,10 +294,25 @@ def test_what_the_elements_cannot_compute_is_refused(layer, design, text):
         evaluate(WorkTable((layer,)), Design(**{"rows": 4, "columns": 4} | design), CELLS)
 
 
+def test_what_no_circuit_was_synthesised_for_is_not_known():
+    """Shifted weights of 4 bits by activations of 16: an area, and not that of floating point."""
+    layer = replace(
+        LAYER, rows_multiply=0, rows_shift_add=LAYER.out_channels, weight_bits=4, activation_bits=16
+    )
+    with recording() as calls:
+        cost = evaluate(WorkTable((layer,)), Design(rows=4, columns=4), CELLS)
+    assert np.isnan(cost.logic_mm2)
+    assert np.isnan(cost.area_mm2_high)
+    assert cost.sram_mm2 > 0
+    for figure in (cost.logic_mm2, cost.product_j, cost.energy_j_high, cost.gops_per_w):
+        assert np.isnan(figure)
+        assert any("no circuit of sp2" in reason for reason in unknown(calls.node_of(figure)))
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"node_nm": 28}, "28 nm is not among the nodes .* planar transistors to fins"),
+        ({"node_nm": 28}, "node_nm: 28 nm is not among the nodes .* planar transistors to fins"),
         ({"rows": 0}, "rows must be a whole number from 1 to 65,536"),
         ({"columns": 1.5}, "columns must be a whole number"),
         ({"voltage_v": 0.0}, r"voltage_v must be 0.1 to 5"),

@@ -89,6 +89,22 @@ def test_an_unknown_figure_makes_what_depends_on_it_unknown_with_its_reason():
     assert unknown(calls.node_of(value)) == ["a of box: no public figure"]
 
 
+def test_a_figure_of_a_table_that_is_known_here_and_not_there_says_why():
+    @formula
+    def entry(value, source):
+        """An entry of a table."""
+        return read_figure(Figure(value, "synthesised", source), "entry", where="table.csv")
+
+    @formula
+    def ratio():
+        """One entry / another."""
+        return entry(2.0, "interpolated") / entry(np.nan, "no circuit as wide as this")
+
+    with recording() as calls:
+        node = calls.node_of(ratio())
+    assert unknown(node) == ["entry of table.csv: no circuit as wide as this"]
+
+
 @pytest.mark.parametrize(("value", "status"), [(None, "verified"), (1.0, "unknown")])
 def test_only_an_unknown_figure_has_no_value(value, status):
     with pytest.raises(ValueError, match="status unknown"):

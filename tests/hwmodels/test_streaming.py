@@ -292,7 +292,7 @@ def test_what_engines_cannot_compute_is_refused(changes, design, key, text):
 @pytest.mark.parametrize(
     ("design", "text"),
     [
-        ({"target_images_per_s": 0}, "target_images_per_s must be above 0"),
+        ({"target_images_per_s": 0}, "target_images_per_s must be 1e-06 to"),
         ({"queue_words": 0}, "queue_words must be a whole number from 1"),
         (
             {"target_images_per_s": 1, "folding": {}},
