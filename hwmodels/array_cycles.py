@@ -58,6 +58,17 @@ def matrix_products(work: WorkTable, images: np.ndarray | int = 1) -> MatrixProd
     )
 
 
+def element_products(products: MatrixProducts, of_one, passes) -> MatrixProducts:
+    """The products as processing elements see them: those that one element adds up in a cycle,
+    ``of_one``, are one; bits that are serial make ``passes`` of their own."""
+    return MatrixProducts(
+        repeats=products.repeats * passes,
+        depth=np.ceil(products.depth / of_one),
+        channels=products.channels,
+        positions=products.positions,
+    )
+
+
 @dataclass(frozen=True)
 class Folds:
     """How products are cut: pieces along the array's rows and columns, arrays (..., layers).

@@ -19,6 +19,7 @@ examples:
   qsim list workloads                          what comes with qsim
   qsim show format "sp2(bits=4)"               the levels and codes of a number format
   qsim show network "mobilenet-v2(width=1.4)"  the layers of a network
+  qsim show device t4                          what a device has, and what a design on it may say
 """
 DATA = "an .npz or .npy file, a folder of .npy files, or a shipped dataset"
 MODEL = "an ONNX file, a layer table, the name of a network or workload, or a workload's YAML file"
@@ -44,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     for add in (_add_evaluate, _add_run, _add_import, _add_export, _add_reproduce):
         add(commands)
-    show = commands.add_parser("show", help="show one thing in full: a number format, a network")
+    show = commands.add_parser("show", help="show one thing in full: a format, a network, a device")
     _add_shown(show.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser))
 
     listing = commands.add_parser("list", help="show what comes with qsim")
@@ -218,6 +219,12 @@ def _add_shown(things) -> None:
         "--out", type=_picture, metavar="FILE.png", help="also draw its levels as a picture"
     )
     number.set_defaults(command="show format")
+
+    device = things.add_parser(
+        "device", help="a device: what it has and from where, and what a design on it may say"
+    )
+    device.add_argument("text", metavar="DEVICE", help="as xc7z045 or xc7z045@zc706_pl")
+    device.set_defaults(command="show device")
 
     network = things.add_parser("network", help="a network: its layers, MACs and parameters")
     network.add_argument(

@@ -207,6 +207,13 @@ def _show_network(args: argparse.Namespace) -> int:
     return 0
 
 
+def _show_device(args: argparse.Namespace) -> int:
+    from qsim.report.devices import device_card
+
+    _print(device_card(args.text))
+    return 0
+
+
 def _print(renderable) -> None:
     from rich.console import Console
 
@@ -240,6 +247,7 @@ COMMANDS = {
     "import": _import,
     "export": _export,
     "reproduce": _reproduce,
+    "show device": _show_device,
     "show format": _show_format,
     "show network": _show_network,
     "list": _list,

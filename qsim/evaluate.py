@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hwmodels.documents import nearest
+from hwmodels.errors import InputError
 from hwmodels.explain import Node
+from hwmodels.work import WorkTable
+from qsim import units
 from qsim.build import build
 from qsim.datasets import Images
 from qsim.errors import QsimError, WorkloadError
@@ -35,21 +38,24 @@ class Evaluation:
     execution: Execution | None
     pricings: list[Pricing]
     footprints: list[Footprint]
+    refusals: list[str]
 
     @property
     def problems(self) -> list[str]:
-        """A sentence for each design that does not fit its device."""
-        sentences = []
-        for index, pricing in enumerate(self.pricings):
+        """A sentence for each design that could not be priced, and for each that does not fit its
+        device."""
+        sentences = list(self.refusals)
+        for pricing in self.pricings:
             if pricing.excess:
-                device = pricing.hardware.device
-                labels = {o.of_device: o.label for o in pricing.hardware.model.OUTPUTS.values()}
+                device, where = pricing.hardware.device, pricing.hardware.where
+                asked = {o.of_device: o for o in pricing.hardware.model.OUTPUTS.values()}
                 amounts = ", ".join(
-                    f"{amount:,.0f} {labels[name]} more than its {getattr(device, name).value:,.0f}"
+                    f"{units.figure(amount, asked[name].unit)} {asked[name].label} more than its"
+                    f" {units.figure(getattr(device, name).value, asked[name].unit)}"
                     for name, amount in pricing.excess.items()
                 )
                 sentences.append(
-                    f"{self.workload.path}: hardware[{index}].design: does not fit {device.name}:"
+                    f"{where}: does not fit {device.name}:"
                     f" needs {amounts}; make the design smaller or name a larger device"
                 )
         return sentences
@@ -68,7 +74,7 @@ def evaluate(
     """
     network, precision = _quantized(workload)
     work = work_table(network, precision)
-    pricings = [price(workload, index, work) for index in range(len(workload.document.hardware))]
+    pricings, refusals = _priced(workload, work)
     held = footprints(workload, network, precision)
     execution = None
     if workload.document.execute is not None:
@@ -76,7 +82,7 @@ def evaluate(
             workload,
             lambda: measure(workload, _builder(workload, network, precision), progress, on_steps),
         )
-    return Evaluation(workload, network, precision, execution, pricings, held)
+    return Evaluation(workload, network, precision, execution, pricings, held, refusals)
 
 
 def explain(workload: Workload, figure: str) -> list[tuple[Pricing | Footprint, Node]]:
@@ -87,7 +93,7 @@ def explain(workload: Workload, figure: str) -> list[tuple[Pricing | Footprint, 
     """
     network, precision = _quantized(workload)
     work = work_table(network, precision)
-    priced = [price(workload, index, work) for index in range(len(workload.document.hardware))]
+    priced = [*_priced(workload, work)[0]]
     priced += footprints(workload, network, precision)
     if not priced:
         raise WorkloadError(
@@ -100,6 +106,20 @@ def explain(workload: Workload, figure: str) -> list[tuple[Pricing | Footprint, 
             f"{workload.path}: --explain: unknown figure {figure!r}; {nearest(figure, known)}"
         )
     return found
+
+
+def _priced(workload: Workload, work: WorkTable) -> tuple[list[Pricing], list[str]]:
+    """The designs that can be priced, and a sentence for each that cannot. Raises the first
+    complaint where none can."""
+    pricings, complaints = [], []
+    for index in range(len(workload.document.hardware)):
+        try:
+            pricings.append(price(workload, index, work))
+        except InputError as error:
+            complaints.append(error)
+    if complaints and not pricings:
+        raise complaints[0]
+    return pricings, [" ".join(str(error).split()) for error in complaints]
 
 
 def make_program(

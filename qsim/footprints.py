@@ -69,7 +69,8 @@ def footprints(workload: Workload, folded: Network, precision: Precision) -> lis
         "training": lambda: training_steps(workload.network, precision),
     }
     try:
-        return [_footprint(steps[phase](), document.design(phase)) for phase in document.phases]
+        phases = (document.phases,) if isinstance(document.phases, str) else document.phases
+        return [_footprint(steps[phase](), document.design(phase)) for phase in phases]
     except InputError as error:
         raise WorkloadError(f"{workload.path}: memory: {error}") from None
 

@@ -46,12 +46,22 @@ class HardwareDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     published: str | None = None
 
 
+class CalledHardware(HardwareDocument, frozen=True):
+    """A device and a design as the command line calls them.
+
+    called   the text that does
+    """
+
+    called: str = ""
+
+
 @dataclass(frozen=True)
 class Hardware:
     """A device, a design on it, and the model of both.
 
     model     a module of ``hwmodels`` with ``evaluate(work, design, device)`` and ``OUTPUTS``
     device, design   its records
+    where     what names the design, for complaints
     """
 
     kind: str
@@ -59,6 +69,7 @@ class Hardware:
     model: ModuleType
     device: Any
     design: Any
+    where: str
 
     @property
     def description(self) -> str:
@@ -74,12 +85,13 @@ class Hardware:
 
 
 def read_hardware(document: HardwareDocument, path: str, index: int) -> Hardware:
-    """The ``index``-th hardware of the workload at ``path``.
+    """The ``index``-th hardware of the workload at ``path``, or that of the command line.
 
     Raises WorkloadError or another InputError naming the key: not one device, an unknown device or
     architecture, or an impossible design.
     """
-    where = f"{path}: hardware[{index}]"
+    called = isinstance(document, CalledHardware)
+    where = f"--on {document.called}" if called else f"{path}: hardware[{index}]"
     kind = _kind(document, where)
     architectures = MODELS[kind]
     named = document.architecture
@@ -95,9 +107,40 @@ def read_hardware(document: HardwareDocument, path: str, index: int) -> Hardware
         device = devices.load_device(getattr(document, kind))
     except InputError as error:
         raise WorkloadError(f"{where}.{kind}: {error}") from None
+    if called:
+        design = convert(document.design, model.Design, where=where)
+        return Hardware(kind, architecture, model, device, design, where)
     within = ("hardware", index, "design")
     design = convert(document.design, model.Design, where=path, within=within)
-    return Hardware(kind, architecture, model, device, design)
+    return Hardware(kind, architecture, model, device, design, f"{where}.design")
+
+
+@dataclass(frozen=True)
+class Called:
+    """A device by its kind, and its record."""
+
+    kind: str
+    device: Any
+
+
+def called_device(name: str) -> Called:
+    """The device of that name, of any kind. Raises QsimError on an unknown one."""
+    kind = _kind_of(name, "device")
+    return Called(kind, _device_modules()[kind].load_device(name))
+
+
+def design_of(kind: str, architecture: str) -> type[msgspec.Struct]:
+    """The record of a design."""
+    return import_module(MODELS[kind][architecture][0]).Design
+
+
+def _kind_of(name: str, where: str) -> str:
+    """The kind of a device, which may be named with the board it is on."""
+    kinds = {known: kind for kind, names in device_names().items() for known in names}
+    part = name.partition("@")[0]
+    if part not in kinds:
+        raise WorkloadError(f"{where}: unknown device {name!r}; {nearest(part, kinds)}")
+    return kinds[part]
 
 
 def hardware_called(text: str) -> HardwareDocument:
@@ -107,13 +150,11 @@ def hardware_called(text: str) -> HardwareDocument:
     Raises QsimError on an unknown device or another form.
     """
     name, design = parse_call(text, what="--on", example="t4(batch=8)")
-    kinds = {name: kind for kind, names in device_names().items() for name in names}
-    if name not in kinds:
-        raise WorkloadError(f"--on: unknown device {name!r}; {nearest(name, kinds)}")
     architecture = design.pop("architecture", None)
     if architecture is not None:
         architecture = str(architecture)  # a number or truth value is none of their names
-    return HardwareDocument(**{kinds[name]: name}, architecture=architecture, design=design)
+    held = {_kind_of(name, "--on"): name}
+    return CalledHardware(**held, architecture=architecture, design=design, called=repr(text))
 
 
 def device_names() -> dict[str, list[str]]:

@@ -38,6 +38,7 @@ class Pricing:
 
     cost      the model's, an array or scalar for each of its ``OUTPUTS`` and ``layer_`` fields
     origins   where each figure of it comes from, by its name
+    remarks   what the model says of this design besides, a sentence each
     """
 
     document: HardwareDocument
@@ -46,6 +47,7 @@ class Pricing:
     cost: Any
     origins: dict[str, Node]
     comparisons: list[Comparison]
+    remarks: list[str]
 
     @property
     def name(self) -> str:
@@ -71,7 +73,7 @@ def price(workload: Workload, index: int, work: WorkTable) -> Pricing:
     """
     document = workload.document.hardware[index]
     hardware = read_hardware(document, str(workload.path), index)
-    where = f"{workload.path}: hardware[{index}]"
+    where = hardware.where.removesuffix(".design")
     if not work.layers:
         raise WorkloadError(f"{where}: the network has no products to price")
     model, design, device = hardware.model, hardware.design, hardware.device
@@ -82,11 +84,12 @@ def price(workload: Workload, index: int, work: WorkTable) -> Pricing:
             cost = model.evaluate(work, design, device)
     except DesignError as error:
         key = f".{error.key}" if error.key else ""
-        raise WorkloadError(f"{where}.design{key}: {error}") from None
+        raise WorkloadError(f"{hardware.where}{key}: {error}") from None
     nodes = {name: calls.node_of(value) for name, value in vars(cost).items()}
     origins = {name: node for name, node in nodes.items() if node is not None}
     comparisons = _compare(workload, document, hardware, work, cost, where)
-    return Pricing(document, hardware, work, cost, origins, comparisons)
+    remarks = model.remarks(work, design, device) if hasattr(model, "remarks") else []
+    return Pricing(document, hardware, work, cost, origins, comparisons, remarks)
 
 
 def _compare(

@@ -5,7 +5,7 @@ import re
 
 from qsim.errors import QsimError
 
-CALL = re.compile(r"\s*([\w.-]+)\s*(?:\((.*)\))?\s*")
+CALL = re.compile(r"\s*([\w.@-]+)\s*(?:\((.*)\))?\s*")
 WHOLE = re.compile(r"[+-]?[0-9]{1,100}")
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

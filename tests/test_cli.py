@@ -500,7 +500,7 @@ def test_a_design_whose_luts_are_not_known_is_not_said_to_fit(capsys, tmp_path):
     status, out, _ = qsim(capsys, "evaluate", path, "--format", "json")
     [hardware] = json.loads(out)["hardware"]
     assert status == 0
-    assert "fits" not in hardware
+    assert hardware["fits"] is None
     assert "lut" not in hardware
     _, out, _ = qsim(capsys, "evaluate", path)
     assert "not known" in out
@@ -655,7 +655,7 @@ def test_a_network_is_priced_on_a_device_that_the_command_line_names(capsys):
         (("--on", "xc7z02"), "--on: unknown device 'xc7z02'; did you mean 'xc7z020'?"),
         (("--on", "t4(architecture=3)"), "architecture: unknown architecture '3'; known are: "),
         (("--on", "t4(architecture=true)"), "architecture: unknown architecture 'True'; known"),
-        (("--on", "xc7z020(bat=1)"), "hardware[0].design: key 'blk_in' is missing"),
+        (("--on", "xc7z020(bat=1)"), "--on 'xc7z020(bat=1)': key 'blk_in' is missing"),
         (("--on", "xc7z020(bat)"), "expected key=value, as batch=8, not 'bat'"),
         (("--cost-only",), "--cost-only: names nothing to price; say --on DEVICE or --memory"),
         (("--on", BLOCKS, "--explain", "latncy_s"), "did you mean 'latency_s'?"),
@@ -677,3 +677,42 @@ def test_a_figure_is_explained_down_to_its_constants_and_their_sources(capsys):
     assert "dram_gb_per_s = 4.264 (derived, xc7z020: ZedBoard DDR3, 32 bit x 1066 MT/s)" in text
     assert "blk_out_sp2 = 24 (design)" in text
     assert "hwmodels.fpga.gemm.layer_cycles, line" in text
+
+
+def test_a_device_is_shown_with_its_sources_and_what_a_design_may_say(capsys):
+    status, out, err = qsim(capsys, "show", "device", "xc7z045@zc706_pl")
+    assert (status, err) == (0, "")
+    for words in ("218,600", "Xilinx DS190", "not known", "architecture streaming", "blk_out_sp2"):
+        assert words in out
+    status, out, err = qsim(capsys, "show", "device", "T44")
+    assert (status, out) == (2, "")
+    assert "device: unknown device 'T44'" in err
+
+
+def test_a_design_that_cannot_be_priced_takes_no_other_with_it(capsys):
+    asked = ("evaluate", "resnet18", "--cost-only", "--on", "standard_cells", "--on", "t4")
+    status, out, err = qsim(capsys, *asked, "--format", "json")
+    assert status == 2
+    assert [row["device"] for row in json.loads(out)["hardware"]] == ["t4"]
+    assert err == "qsim: --on 'standard_cells': key 'rows' is missing\n"
+
+
+def test_the_report_says_as_what_a_gpu_computes(capsys):
+    asked = ("evaluate", "resnet18", "--cost-only", "--precision", "w3a3", "--on", "t4(batch=2)")
+    _, out, _ = qsim(capsys, *asked)
+    assert "computed as int4_tensor" in out
+
+
+def test_memory_is_counted_by_phase_and_batch_with_what_it_is_made_of(capsys, tmp_path):
+    asked = ("evaluate", "resnet18", "--cost-only", "--memory", "batch=4, rule=framework")
+    status, out, err = qsim(capsys, *asked, "--format", "json", "--out", tmp_path)
+    assert status == 0
+    inference, training = json.loads(out)["memory"]
+    assert (inference["phase"], training["phase"]) == ("inference", "training")
+    for record in (inference, training):
+        assert sum(row["bytes"] for row in record["held"]) == pytest.approx(record["total_bytes"])
+        assert record["lower_bound_bytes"] <= record["peak_bytes"]
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "memory.csv").read_text())))
+    assert len(rows) == len(inference["held"]) + len(training["held"])
+    status, _, err = qsim(capsys, *asked[:-1], "bacth=4")
+    assert (status, err) == (2, "qsim: --memory: unknown key 'bacth'; did you mean 'batch'?\n")

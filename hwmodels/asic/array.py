@@ -12,7 +12,12 @@ Source: cycles as in ``array_cycles`` (SCALE-Sim), traffic as in ``array_traffic
 
 import numpy as np
 
-from hwmodels.array_cycles import MatrixProducts, layer_array_cycles, matrix_products
+from hwmodels.array_cycles import (
+    MatrixProducts,
+    element_products,
+    layer_array_cycles,
+    matrix_products,
+)
 from hwmodels.array_times import dram_bytes, layer_compute_s, layer_dram_bytes, layer_latency_s
 from hwmodels.array_traffic import (
     Capacities,
@@ -34,6 +39,7 @@ from hwmodels.asic.array_energy import (
 from hwmodels.asic.design import Design, check, scheme_of, settled
 from hwmodels.asic.technology import Asic
 from hwmodels.explain import formula, read, reshaped
+from hwmodels.fpga.datapaths import serial_passes
 from hwmodels.parameters import over_layers, shape_of
 from hwmodels.rates import gops, images_per_s, latency_s, layer_utilization, utilization
 from hwmodels.work import WorkTable
@@ -147,22 +153,11 @@ def _rates(by_design, effective, total_s):
 
 
 def _products(work: WorkTable, design: Design, scheme: str) -> MatrixProducts:
-    """The products as the elements see them: ``dot_length`` products of a sum are one, and bits
-    that are serial make passes of their own."""
+    """The products as the elements see them, each of ``dot_length`` products."""
     products = matrix_products(work, read(design, "images"))
-    return MatrixProducts(
-        repeats=products.repeats * serial_passes(work, scheme),
-        depth=np.ceil(products.depth / over_layers(design, "dot_length")),
-        channels=products.channels,
-        positions=products.positions,
+    return element_products(
+        products, over_layers(design, "dot_length"), serial_passes(work, scheme)
     )
-
-
-def serial_passes(work: WorkTable, scheme: str) -> np.ndarray:
-    """Cycles of one product in each layer: one for each pair of bits where they are serial."""
-    if scheme != "bit_serial":
-        return np.ones(len(work.layers))
-    return (work.column("weight_bits") * work.column("activation_bits")).astype(np.float64)
 
 
 def _array(design):

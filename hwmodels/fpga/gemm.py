@@ -71,7 +71,10 @@ OUTPUTS = {
         "peak rate", "GOPS", "peak", validation="published peaks are 1.6 to 3 % above"
     ),
     "utilization": Output("PE utilization", "%", "estimate"),
-    "dsp": Output("DSP", "DSP", "count", of_device="dsp"),
+    "dsp": Output(
+        "DSP", "DSP", "count", of_device="dsp",
+        ignores="MACs of the fixed-point core beyond the device's DSPs, which are built from LUTs",
+    ),
     "lut": Output(
         "LUT", "LUT", "estimate", of_device="lut6", ignores="DMA, control, processor system"
     ),
@@ -194,10 +197,16 @@ def layer_compute_s(cycles, design: Design, efficiency):
 
 @formula
 def layer_dram_bytes(work: WorkTable, design: Design) -> np.ndarray:
-    """Bytes each layer moves for one pass of ``bat`` images: every weight once, and for each image
-    every activation that it reads, adds or stores once."""
+    """Bytes each layer moves for one pass of ``bat`` images: every weight once, but at every step
+    of a state where the buffer does not hold them; and for each image every activation that it
+    reads, adds or stores once."""
     per_image = work.column("input_bytes") + work.column("output_bytes")
     weights = _over_designs(work.column("weight_bytes"), design)
+    steps = work.column("sequential")
+    if steps.max() > 1:
+        values = _over_designs(work.column("weights"), design)
+        held = values <= read(design, "weight_buffer_elements")
+        weights = weights * np.where(held, 1, _over_designs(steps, design))
     return weights + read(design, "bat") * _over_designs(per_image, design)
 
 

@@ -11,10 +11,11 @@ memory as in ``buffers``.
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from hwmodels.errors import DesignError
-from hwmodels.explain import formula, read, reshaped
+from hwmodels.explain import formula, read, reshaped, same_figure
 from hwmodels.fpga.datapaths import refuse_float
 from hwmodels.fpga.device import Fpga
 from hwmodels.fpga.energy import energy_ceiling_j
@@ -160,6 +161,39 @@ def evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
     it, and where no folding meets the target.
     """
     check(work, design)
+    cost = _evaluate(work, design, device)
+    if design.weight_memory != "auto" or not device.uram_288kb.value:
+        return cost
+    ultra = _evaluate(work, msgspec.structs.replace(design, weight_memory="ultra"), device)
+    large = takes_ultra(cost, ultra, device)
+    figures = {
+        name: same_figure(
+            vars(ultra)[name] if large.all() else value,
+            np.where(_like(large, value), vars(ultra)[name], value),
+        )
+        for name, value in vars(cost).items()
+    }
+    return Cost(**figures)
+
+
+def takes_ultra(cost: Cost, ultra: Cost, device: Fpga) -> np.ndarray:
+    """Where weights go to large blocks, of the designs' shape: where the design fits so, and does
+    not fit with its weights in RAM blocks or is slower."""
+    fits, fits_ultra = (_fits(each, device) for each in (cost, ultra))
+    return fits_ultra & (~fits | (ultra.images_per_s > cost.images_per_s))
+
+
+def _fits(cost: Cost, device: Fpga) -> np.ndarray:
+    """What is not known does not stand in the way."""
+    asked = [name for name, output in OUTPUTS.items() if output.of_device]
+    return ~np.any([getattr(cost, n) > read(device, n) for n in asked], axis=0)
+
+
+def _like(of_designs: np.ndarray, value: np.ndarray) -> np.ndarray:
+    return of_designs[..., None] if np.ndim(value) > np.ndim(of_designs) else of_designs
+
+
+def _evaluate(work: WorkTable, design: Design, device: Fpga) -> Cost:
     folding = _folding(work, design, device)
     parts = parts_of(work, folding, design, device)
     engine, entering = layer_engine_cycles(work, folding), layer_input_cycles(work, folding)

@@ -20,7 +20,8 @@ class Design(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     products_in     where products of numbers are computed: "auto": in DSPs from 9 result bits on
     accumulator_bits   of a sum; absent: as many as the widest sum of a layer has
     weight_memory, window_memory   where weights and windows go: RAM blocks, large blocks ("ultra")
-                    or LUTs; "auto": LUTs where they are shallow, else RAM blocks
+                    or LUTs; "auto": LUTs where they are shallow, else RAM blocks; weights all
+                    in large blocks where the design fits so alone, or is faster
     queue_words     of a queue between engines
     """
 

@@ -15,7 +15,12 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from hwmodels.array_cycles import MatrixProducts, layer_array_cycles, matrix_products
+from hwmodels.array_cycles import (
+    MatrixProducts,
+    element_products,
+    layer_array_cycles,
+    matrix_products,
+)
 from hwmodels.array_times import dram_bytes, layer_compute_s, layer_dram_bytes, layer_latency_s
 from hwmodels.array_traffic import Capacities, Passes, layer_tiles, memory_passes
 from hwmodels.errors import DesignError
@@ -199,15 +204,9 @@ def _settled(work: WorkTable, design: Design) -> Design:
 
 
 def _products(work: WorkTable, design: Design, path: str) -> MatrixProducts:
-    """The products of the work as the elements see them: ``lanes`` products of a sum are one, and
-    bits that are serial make passes of their own."""
+    """The products of the work as the elements see them, each of ``lanes`` products."""
     products = matrix_products(work, read(design, "images"))
-    return MatrixProducts(
-        repeats=products.repeats * serial_passes(work, path),
-        depth=np.ceil(products.depth / over_layers(design, "lanes")),
-        channels=products.channels,
-        positions=products.positions,
-    )
+    return element_products(products, over_layers(design, "lanes"), serial_passes(work, path))
 
 
 def _tiles(products: MatrixProducts, design: Design) -> np.ndarray:

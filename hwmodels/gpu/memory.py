@@ -9,6 +9,7 @@ import numpy as np
 from hwmodels.explain import formula, read
 from hwmodels.gpu.constants import constant
 from hwmodels.gpu.device import Gpu
+from hwmodels.work import WorkTable
 
 
 @formula
@@ -47,6 +48,12 @@ def dram_s(moved_bytes, bytes_per_s):
 
 
 @formula
-def memory_bytes(weight_bytes, activation_bytes):
-    """All weights, and the activations of the layer that has most of them."""
-    return weight_bytes.sum(axis=-1) + activation_bytes.max(axis=-1)
+def other_parameters_bytes(work: WorkTable):
+    """4 bytes x parameters that nothing is multiplied by: biases, norms, tables of embeddings."""
+    return np.float64(4 * sum(step.parameters - step.weights for step in work.steps))
+
+
+@formula
+def memory_bytes(weight_bytes, other_bytes, activation_bytes):
+    """All weights and other parameters, and the activations of the layer that has most of them."""
+    return weight_bytes.sum(axis=-1) + other_bytes + activation_bytes.max(axis=-1)

@@ -4,6 +4,7 @@ A layer lasts as long as the slowest of the three, and the overhead of its kerne
 another. Times of a layer are of a whole batch, with the layers as last axis.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ from hwmodels.work import WorkTable
 class Cost:
     """What a work table costs on a GPU: arrays of the batches' shape, or with a last axis of layers
     where a name begins with ``layer_``. All are per image, the time of a batch over its images,
-    but ``batch_latency_s`` and ``steps_s``, of the steps that are not fused. NaN: rests on a figure
+    but ``batch_latency_s``; ``steps_s`` is of the steps that are not fused. NaN: rests on a figure
     of the device that is not known.
     """
 
@@ -95,14 +96,16 @@ def evaluate(work: WorkTable, design: Design, device: Gpu) -> Cost:
         "layer_passes": np.where(use, composed_as.planes, 1),
     }  # fmt: skip
     by_design = {
-        "steps_s": other_s, "latency_s": total_s, "batch_latency_s": batch_s,
+        "steps_s": latency_s(other_s, batch), "latency_s": total_s, "batch_latency_s": batch_s,
         "images_per_s": images_per_s(total_s), "gops": effective, "peak_gops": peak,
         "utilization": utilization(effective, peak),
         "peak_gops_per_w": peak_gops_per_w(peak, device),
         "energy_j": energy.energy_j(total_s, active, device),
         "energy_j_low": energy.energy_j_low(total_s, device),
         "energy_j_high": energy.energy_j_high(total_s, device),
-        "memory_bytes": memory.memory_bytes(weights, activations),
+        "memory_bytes": memory.memory_bytes(
+            weights, memory.other_parameters_bytes(work), activations
+        ),
         "dram_bytes": dram_bytes(moved, step_bytes, batch),
     }  # fmt: skip
     layers = (*design.shape, len(work.layers))
@@ -119,6 +122,21 @@ def describe(design: Design) -> str:
     composed = {"auto": [], "never": ["no binary passes"], "always": ["binary passes"]}
     said += composed[design.binary_composition]
     return ", ".join(said + ([] if design.fused else ["steps not fused"]))
+
+
+def remarks(work: WorkTable, design: Design, device: Gpu) -> list[str]:
+    """What the layers are computed as, in words."""
+    direct = kernels.direct_kernels(work, design, device)
+    composed = evaluate(work, design, device).layer_passes > 1
+    passes = composed.reshape(-1, len(work.layers)).any(axis=0)
+    names = [
+        "passes of single bits" if by_bits else engine or "a type that is not known"
+        for engine, by_bits in zip(direct.engines, passes, strict=True)
+    ]
+    counted = Counter(names)
+    said = [f"{name} ({count} layers)" if len(counted) > 1 else name for name, count in
+            counted.items()]  # fmt: skip
+    return [f"computed as {', '.join(said)}"]
 
 
 def _times(work: WorkTable, design: Design, device: Gpu, run_as: Kernels) -> Times:
@@ -266,4 +284,4 @@ def dram_bytes(moved_bytes, step_bytes, batch):
     return moved_bytes.sum(axis=-1) / batch + step_bytes.sum()
 
 
-__all__ = ["OUTPUTS", "Cost", "Design", "describe", "evaluate"]
+__all__ = ["OUTPUTS", "Cost", "Design", "describe", "evaluate", "remarks"]

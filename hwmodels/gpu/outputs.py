@@ -17,6 +17,7 @@ VALIDATION = (
 OUTPUTS = {
     "latency_s": Output("latency per image", "s", "estimate", IGNORES, VALIDATION),
     "batch_latency_s": Output("latency of a batch", "s", "estimate", IGNORES, VALIDATION),
+    "steps_s": Output("of it steps besides the layers", "s", "estimate"),
     "images_per_s": Output("throughput", "images/s", "estimate", IGNORES, VALIDATION),
     "gops": Output("effective rate", "GOPS", "estimate"),
     "peak_gops": Output(

@@ -160,7 +160,7 @@ class MemoryDocument(MemoryOptions, frozen=True, forbid_unknown_fields=True, kw_
     """The section ``memory`` of a workload: phases, and one batch or a list of them, besides the
     options."""
 
-    phases: Phases = ("inference", "training")
+    phases: Phase | Phases = ("inference", "training")
     batch: Batch | Batches = 1
 
     @property

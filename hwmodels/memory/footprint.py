@@ -53,7 +53,7 @@ class MemoryCost:
 
 LEFT_OUT = "workspace of kernels, context and fragments of an allocator, the loss and its tensors"
 OUTPUTS = {
-    "total_bytes": Output("memory", "B", "count", ignores=LEFT_OUT),
+    "total_bytes": Output("what the rule counts", "B", "count", ignores=LEFT_OUT),
     "weights_bytes": Output("weights", "B", "count"),
     "parameters_bytes": Output("other parameters", "B", "count"),
     "activations_bytes": Output(

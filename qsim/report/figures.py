@@ -1,5 +1,6 @@
 """Pictures of evaluations."""
 
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from qsim.price import Pricing
 from qsim.report.formats import grids
 from qsim.report.hardware import bound_by
 from qsim.report.records import Record, layer_rows
+from qsim.units import prefixed, time_unit
 
 COLORS = ("#3b6ea5", "#c8693a", "#5b8c5a", "#a05d8f")
 COMPUTE, MUTED = COLORS[0], "#8a8f98"
+TITLE_COLUMNS = 88
 MOST_INCHES = 100  # of height; more layers than fit are drawn thinner
 
 
@@ -40,23 +43,24 @@ def layer_figure(pricing: Pricing, title: str) -> Figure:
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
     fit = " (does not fit)" if pricing.fits is False else ""
-    per_image = f"{float(pricing.cost.latency_s) * 1e3:.4g} ms per image"
-    figure.suptitle(f"{title}{fit}: {per_image}", parse_math=False)
+    per_image = f"{prefixed(float(pricing.cost.latency_s), 's')} per image"
+    whole = textwrap.fill(f"{title}{fit}: {per_image}", width=TITLE_COLUMNS)
+    figure.suptitle(whole, parse_math=False)
     return figure
 
 
 def _draw_latency(axes: Axes, rows: list[Record]) -> None:
     bounds = [bound_by(row) for row in rows]
+    unit, factor = time_unit(max(row["latency_s"] for row in rows))
     colors = dict(zip(dict.fromkeys(["compute", "DRAM", *bounds]), COLORS, strict=False))
     for bound in dict.fromkeys(bounds):
         chosen = [i for i, each in enumerate(bounds) if each == bound]
-        widths = [rows[i]["latency_s"] * 1e3 for i in chosen]
+        widths = [rows[i]["latency_s"] * factor for i in chosen]
         axes.barh(chosen, widths, color=colors.get(bound, MUTED), label=f"bound by {bound}")
     axes.set_yticks(range(len(rows)), [row["layer"] for row in rows], parse_math=False)
-    axes.margins(y=0.5 / len(rows))
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # the first layer on top
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.set_xlabel("latency per image [ms]")
+    axes.set_xlabel(f"latency per image [{unit}]")
 
 
 def _draw_utilization(axes: Axes, rows: list[Record], overall: float) -> None:

@@ -33,8 +33,10 @@ def layers_frame(evaluation: Evaluation):
         for p in evaluation.pricings
         for row in layer_rows(p)
     ]
-    columns = [field.name for field in fields(LayerSums)] if not evaluation.pricings else None
-    return pd.DataFrame(rows or sum_rows(evaluation.execution), columns=columns)
+    if rows:
+        return pd.DataFrame(rows)
+    sums = [] if evaluation.execution is None else sum_rows(evaluation.execution)
+    return pd.DataFrame(sums, columns=[field.name for field in fields(LayerSums)])
 
 
 def designs_frame(evaluation: Evaluation):

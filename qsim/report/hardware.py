@@ -15,7 +15,7 @@ from qsim.footprints import Footprint
 from qsim.measure import LayerSums
 from qsim.price import Comparison, Pricing
 from qsim.report.records import Record, layer_rows
-from qsim.report.units import count, figure, time_unit
+from qsim.units import count, figure, time_unit
 
 
 def design_table(pricing: Pricing) -> RenderableType:
@@ -53,6 +53,8 @@ def remarks(pricing: Pricing) -> Table:
             said += [f"not known: {reason}" for reason in unknown(pricing.origins[key])]
         if said:
             of_what.setdefault("; ".join(said), []).append(output.label)
+    for line in pricing.remarks:
+        table.add_row(Text(line))
     for text, labels in of_what.items():
         table.add_row(Text(f"{', '.join(labels)}: {text}"))
     return table
@@ -61,7 +63,7 @@ def remarks(pricing: Pricing) -> Table:
 def layer_table(pricing: Pricing, evaluation: Evaluation) -> Table:
     """The layers of a design; with the bits of their sums, where they were executed."""
     rows = layer_rows(pricing)
-    columns = _work_columns(rows) | _time_columns(rows)
+    columns = _work_columns(rows) | _time_columns(rows, float(pricing.cost.latency_s))
     if evaluation.execution is not None:
         seen = {layer.layer: layer for layer in evaluation.execution.layers}
         columns["sum bits used/max"] = [_sum_bits(seen.get(row["layer"])) for row in rows]
@@ -83,14 +85,14 @@ def _work_columns(rows: list[Record]) -> dict[str, list[str]]:
     return {"MACs": macs, "rows": [f"{row['rows_fixed']}" for row in rows]}
 
 
-def _time_columns(rows: list[Record]) -> dict[str, list[str]]:
+def _time_columns(rows: list[Record], total_s: float) -> dict[str, list[str]]:
     """How long a layer takes and why, as far as that is known."""
     columns = {}
     if "latency_s" in rows[0]:
         unit, factor = time_unit(max(row["latency_s"] for row in rows))
-        total_s = sum(row["latency_s"] for row in rows)
         columns[f"latency {unit}"] = [f"{row['latency_s'] * factor:,.3f}" for row in rows]
-        columns["share"] = [f"{row['latency_s'] / total_s:.1%}" for row in rows]
+        if sum(row["latency_s"] for row in rows) <= total_s * (1 + 1e-9):  # one after another
+            columns["share"] = [f"{row['latency_s'] / total_s:.1%}" for row in rows]
     if "utilization" in rows[0]:
         columns["PE util."] = [f"{row['utilization']:.1%}" for row in rows]
     if "latency_s" in rows[0]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hwmodels.memory.footprint import OUTPUTS
 from qsim.footprints import Footprint
-from qsim.report.units import data, figure
+from qsim.units import data, figure
 
 MOST_SHOWN = 4  # of what is held, largest first
 ALWAYS = ("total_bytes", "peak_bytes", "lower_bound_bytes")  # printed even where they are 0

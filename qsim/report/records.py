@@ -88,7 +88,7 @@ def design_row(pricing: Pricing) -> Record:
             if hasattr(cost, name) and is_known(getattr(cost, name)):
                 value = float(getattr(cost, name))
                 row[name] = int(value) if output.unit in WHOLE else value
-    return _known(row | {"weight_bytes": pricing.work.weight_bytes})
+    return row | {"weight_bytes": pricing.work.weight_bytes}
 
 
 def layer_rows(pricing: Pricing) -> list[Record]:
@@ -120,6 +120,8 @@ def figure_rows(pricing: Pricing) -> dict[str, Record]:
     rows = {}
     for key, output in pricing.hardware.model.OUTPUTS.items():
         rows[key] = {name: text for name, text in asdict(output).items() if text}
+        if output.unit == "%":  # of a share of 1, which is printed in per cent
+            rows[key]["unit"] = "share of 1"
         if not is_known(getattr(pricing.cost, key)) and key in pricing.origins:
             rows[key]["not_known"] = unknown(pricing.origins[key])
     return rows
