@@ -9,7 +9,14 @@ from hwmodels.gpu import binary
 from hwmodels.gpu.constants import constant
 from hwmodels.gpu.design import Design
 from hwmodels.gpu.device import Gpu
-from hwmodels.gpu.precision import NumberType, clock_hz, engine_of, fma_per_sm_s, type_of_layer
+from hwmodels.gpu.precision import (
+    NumberType,
+    clock_hz,
+    engine_of,
+    fma_per_sm_s,
+    integer_bits,
+    type_of_layer,
+)
 from hwmodels.gpu.steps import stored_bits
 from hwmodels.gpu.tiles import Products
 from hwmodels.work import LayerWork, WorkTable
@@ -52,7 +59,8 @@ def direct_kernels(work: WorkTable, design: Design, device: Gpu) -> Kernels:
 def _engine(device: Gpu, layer: LayerWork, number: NumberType) -> str:
     """Depthwise layers run on the plain cores, in FP32 or four INT8 products at once."""
     if is_depthwise(layer):
-        return "int8_dp4a" if _has_dp4a(device) and not layer.in_float else "fp32"
+        in_bytes = not layer.in_float and integer_bits(layer) <= 8
+        return "int8_dp4a" if _has_dp4a(device) and in_bytes else "fp32"
     return engine_of(device, number) or number.engines[-1]
 
 

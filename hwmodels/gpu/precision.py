@@ -5,12 +5,14 @@ A requested width runs as the fastest type of the device that holds it: 2 and 3 
 An engine whose rate is not known is never chosen unasked.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from hwmodels.errors import DesignError
 from hwmodels.explain import formula, read, read_figure
+from hwmodels.gpu.constants import constant
 from hwmodels.gpu.device import Gpu
 from hwmodels.work import LayerWork
 
@@ -65,16 +67,32 @@ def integer_bits(layer: LayerWork) -> int:
 def type_of_layer(device: Gpu, layer: LayerWork, precision: str) -> NumberType:
     """The type that a layer runs as. Raises DesignError on one that does not hold its operands."""
     bits = integer_bits(layer) if not layer.in_float else 32
-    return type_of(device, bits, layer.in_float, precision, name=layer.name)
+    share = share_of_convolutions if layer.kind == "conv" else None
+    return type_of(device, bits, layer.in_float, precision, name=layer.name, share=share)
+
+
+def share_of_convolutions(engine: str) -> float:
+    """The share of an engine's rate that convolutions reach."""
+    name = "convolution_fraction" if "_tensor" in engine else "plain_convolution_fraction"
+    return float(constant(name))
 
 
 def type_of(
-    device: Gpu, bits: int, in_float: bool, precision: str = "auto", *, name: str = ""
+    device: Gpu,
+    bits: int,
+    in_float: bool,
+    precision: str = "auto",
+    *,
+    name: str = "",
+    share: Callable[[str], float] | None = None,
 ) -> NumberType:
     """The type in which values of so many ``bits`` run on a device.
 
     Asked for by name, floating point may be narrowed to another floating type, but integers must
-    fit; a type that the device has no engine for is rounded up to the next that it has.
+    fit; a type that the device has no engine for is rounded up to the next that it has. Of several
+    the fastest is taken.
+
+    share   of an engine's rate that is reached; absent: all of it
 
     Raises DesignError naming the layer called ``name``.
     """
@@ -105,8 +123,9 @@ def type_of(
         raise DesignError(
             "precision", f"layer {name!r} has operands of {bits} bits, which no type of a GPU holds"
         )
-    known = [each for each in held if _rate(device, each) > 0]
-    return max(known, key=lambda each: (_rate(device, each), -each.bits)) if known else held[-1]
+    known = {each: _rate(device, each, share) for each in held}
+    known = {each: rate for each, rate in known.items() if rate > 0}
+    return max(known, key=lambda each: (known[each], -each.bits)) if known else held[-1]
 
 
 def _holds(number: NumberType, bits: int, in_float: bool) -> bool:
@@ -124,13 +143,13 @@ def engine_of(device: Gpu, number: NumberType) -> str | None:
     return next((each for each in number.engines if each in device.fma_per_sm_cycle), None)
 
 
-def _rate(device: Gpu, number: NumberType) -> float:
+def _rate(device: Gpu, number: NumberType, share: Callable[[str], float] | None = None) -> float:
     """Multiply-adds per second of a type, 0 where the device has none or it is not known."""
     engine = engine_of(device, number)
     if engine is None:
         return 0.0
     rate = float(fma_per_s(device, engine))
-    return 0.0 if np.isnan(rate) else rate
+    return 0.0 if np.isnan(rate) else rate * (share(engine) if share else 1.0)
 
 
 @formula

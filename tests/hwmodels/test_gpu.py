@@ -101,7 +101,7 @@ def test_twice_of_what_a_device_has_never_hurts(work, device, batch, name):
 
 @given(layers(st.just(1)), devices, batches, st.integers(1, 16), st.integers(1, 16))
 def test_more_bits_never_cost_less(work, device, batch, fewer, more):
-    costs = []
+    costs, plain = [], []
     for bits in sorted((fewer, more)):
         table = WorkTable((layer(**{
             **{name: getattr(work, name) for name in ("kind", "in_channels", "out_channels", "groups",
@@ -109,8 +109,20 @@ def test_more_bits_never_cost_less(work, device, batch, fewer, more):
             "weight_bits": bits, "activation_bits": bits, "stored_bits": bits,
         }),))  # fmt: skip
         costs.append(cost_of(table, device, batch=batch))
+        plain.append(cost_of(table, device, batch=batch, binary_composition="never"))
     assert costs[0].latency_s <= costs[1].latency_s * (1 + 1e-12)
-    assert costs[0].memory_bytes <= costs[1].memory_bytes
+    assert plain[0].latency_s <= plain[1].latency_s * (1 + 1e-12)
+    assert plain[0].memory_bytes <= plain[1].memory_bytes  # planes of bits lie closer than a type
+
+
+@pytest.mark.parametrize("device", GPUS.values(), ids=GPUS)
+@pytest.mark.parametrize("kind", ["conv", "linear"])
+def test_no_width_is_slower_than_the_next(device, kind):
+    latencies = []
+    for bits in range(1, 17):
+        own = {"weight_bits": bits, "activation_bits": bits, "stored_bits": bits, "kind": kind}
+        latencies.append(float(cost_of(WorkTable((layer(**own),)), device, batch=32).latency_s))
+    assert latencies == sorted(latencies)
 
 
 @given(tables, tables, devices, batches)
