@@ -76,6 +76,11 @@ class Recording:
         made = self._made.get(id(value))
         return made[1] if made else None
 
+    def origins(self, cost: Any) -> dict[str, Node]:
+        """The nodes that made the fields of a cost, by their names, of those that one made."""
+        nodes = {name: self.node_of(value) for name, value in vars(cost).items()}
+        return {name: node for name, node in nodes.items() if node is not None}
+
     def note(self, node: Node, *values: Any) -> None:
         """A node found inside the formula that is being computed, and the values it made."""
         frame = self._frames[-1]

@@ -75,7 +75,7 @@ def evaluate(
     network, precision = _quantized(workload)
     work = work_table(network, precision)
     pricings, refusals = _priced(workload, work)
-    held = footprints(workload, network, precision)
+    held = footprints(workload, work, precision)
     execution = None
     if workload.document.execute is not None:
         execution = _named(
@@ -94,7 +94,7 @@ def explain(workload: Workload, figure: str) -> list[tuple[Pricing | Footprint, 
     network, precision = _quantized(workload)
     work = work_table(network, precision)
     priced = [*_priced(workload, work)[0]]
-    priced += footprints(workload, network, precision)
+    priced += footprints(workload, work, precision)
     if not priced:
         raise WorkloadError(
             f"{workload.path}: --explain {figure}: it names no hardware and no memory"

@@ -2,21 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from hwmodels.errors import InputError
 from hwmodels.explain import Node, recording
 from hwmodels.memory import footprint
-from hwmodels.memory.breakdown import Row, breakdown, peak_moment
+from hwmodels.memory.breakdown import Row, breakdown, peak_moment, single_design
 from hwmodels.memory.design import MemoryDesign
 from hwmodels.memory.footprint import MemoryCost
-from hwmodels.work import Step
+from hwmodels.work import Step, WorkTable
 from qsim.errors import WorkloadError
-from qsim.network.graph import Network
 from qsim.precision import Precision
-from qsim.work import training_steps, work_table
+from qsim.work import training_steps
 from qsim.workload import Workload
 
 
@@ -42,21 +38,18 @@ class Footprint:
 
     def held(self, batch: int) -> list[Row]:
         """What the total is made of at one batch, the largest first."""
-        rows = breakdown(self.steps, self._of(batch))
+        rows = breakdown(self.steps, single_design(self.design, batch))
         return sorted(rows, key=lambda row: -row.bytes)
 
     def peak_moment(self, batch: int) -> str:
         """When the schedule of one batch needs most, in words."""
-        return peak_moment(self.steps, self._of(batch))
-
-    def _of(self, batch: int) -> MemoryDesign:
-        return msgspec.structs.replace(self.design, batch=batch)
+        return peak_moment(self.steps, single_design(self.design, batch))
 
 
-def footprints(workload: Workload, folded: Network, precision: Precision) -> list[Footprint]:
+def footprints(workload: Workload, work: WorkTable, precision: Precision) -> list[Footprint]:
     """The footprint of each phase that a workload asks for.
 
-    folded      its network as it is executed, without the batch norms that are folded
+    work        of its network as it is executed, without the batch norms that are folded
     precision   of that network
 
     Raises WorkloadError on a kind of layer of which it is not known what it keeps for training.
@@ -65,7 +58,7 @@ def footprints(workload: Workload, folded: Network, precision: Precision) -> lis
     if document is None:
         return []
     steps = {
-        "inference": lambda: work_table(folded, precision).steps,
+        "inference": lambda: work.steps,
         "training": lambda: training_steps(workload.network, precision),
     }
     try:
@@ -78,6 +71,4 @@ def footprints(workload: Workload, folded: Network, precision: Precision) -> lis
 def _footprint(steps: Sequence[Step], design: MemoryDesign) -> Footprint:
     with recording() as calls:
         cost = footprint.evaluate(steps, design)
-    nodes: dict[str, Any] = {name: calls.node_of(value) for name, value in vars(cost).items()}
-    origins = {name: node for name, node in nodes.items() if node is not None}
-    return Footprint(tuple(steps), design, cost, origins)
+    return Footprint(tuple(steps), design, cost, calls.origins(cost))

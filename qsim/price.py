@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hwmodels.documents import nearest
+from hwmodels.documents import convert, nearest
 from hwmodels.errors import DesignError
 from hwmodels.explain import Node, recording
 from hwmodels.fpga import gemm
 from hwmodels.outputs import excess, fits
-from hwmodels.published import Cell, PublishedTable, departures, read_published
+from hwmodels.published import Cell, PublishedTable, departures
 from hwmodels.strict_yaml import read_yaml
 from hwmodels.work import WorkTable
 from qsim import shipped
@@ -85,11 +85,9 @@ def price(workload: Workload, index: int, work: WorkTable) -> Pricing:
     except DesignError as error:
         key = f".{error.key}" if error.key else ""
         raise WorkloadError(f"{hardware.where}{key}: {error}") from None
-    nodes = {name: calls.node_of(value) for name, value in vars(cost).items()}
-    origins = {name: node for name, node in nodes.items() if node is not None}
     comparisons = _compare(workload, document, hardware, work, cost, where)
-    remarks = model.remarks(work, design, device) if hasattr(model, "remarks") else []
-    return Pricing(document, hardware, work, cost, origins, comparisons, remarks)
+    remarks = model.remarks(work, design, device, cost) if hasattr(model, "remarks") else []
+    return Pricing(document, hardware, work, cost, calls.origins(cost), comparisons, remarks)
 
 
 def _compare(
@@ -129,9 +127,10 @@ def _published_table(name: str, where: str) -> PublishedTable:
     if name not in known:
         raise WorkloadError(f"{where}.published: unknown table {name!r}; {nearest(name, known)}")
     path = folder / f"{name}.yaml"
-    if "designs" not in read_yaml(path):
+    data = read_yaml(path)
+    if "designs" not in data:
         raise WorkloadError(
             f"{where}.published: table {name!r} has no designs to be priced beside; see qsim"
             f" reproduce {name}"
         )
-    return read_published(path)
+    return convert(data, PublishedTable, where=str(path))

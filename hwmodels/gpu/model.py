@@ -124,10 +124,10 @@ def describe(design: Design) -> str:
     return ", ".join(said + ([] if design.fused else ["steps not fused"]))
 
 
-def remarks(work: WorkTable, design: Design, device: Gpu) -> list[str]:
+def remarks(work: WorkTable, design: Design, device: Gpu, cost: Cost) -> list[str]:
     """What the layers are computed as, in words."""
     direct = kernels.direct_kernels(work, design, device)
-    composed = evaluate(work, design, device).layer_passes > 1
+    composed = cost.layer_passes > 1
     passes = composed.reshape(-1, len(work.layers)).any(axis=0)
     names = [
         "passes of single bits" if by_bits else engine or "a type that is not known"
