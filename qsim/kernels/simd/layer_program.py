@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy import uint64 as U  # noqa: N812 (of indices that are not negative: numba would look)
 
 from qsim.kernels.simd.barrier import wait_for_all
 from qsim.kernels.simd.product import multiply_tile
@@ -150,17 +151,16 @@ def _channelwise(step, constants, memory, row, panel, count):
     """Sums over a window of each channel by itself, each value times its weight."""
     data, weights, tile, tables = memory.data, constants.weights, memory.tile, constants.tables
     width = tile.shape[1]
-    taps = step["n_runs"]
-    at = step["weights"] + panel * step["panel_size"]
+    weight = step["weights"] + panel * step["panel_size"]
     for m in range(count):
         begin = tables[step["rows"] + row + m] + panel * width
-        for n in range(width):
+        for n in range(U(width)):
             tile[m, n] = 0
-        for tap in range(taps):
-            source = begin + tables[step["runs"] + tap]
-            weight = at + tap * width
-            for n in range(width):
-                tile[m, n] += np.int32(data[source + n]) * np.int32(weights[weight + n])
+        for tap in range(step["n_runs"]):
+            x = U(begin + tables[step["runs"] + tap])
+            w = U(weight + tap * width)
+            for n in range(U(width)):
+                tile[m, n] += np.int32(data[x + n]) * np.int32(weights[w + n])
 
 
 @njit(cache=True, nogil=True)
@@ -170,52 +170,57 @@ def _load_sums(step, constants, memory, row, panel, count):
     width = tile.shape[1]
     lanes = min(width, step["channels"] - panel * width)
     for m in range(count):
-        begin = tables[step["rows"] + row + m] + panel * width
-        for n in range(lanes):
+        begin = U(tables[step["rows"] + row + m] + panel * width)
+        for n in range(U(lanes)):
             tile[m, n] = words[begin + n]
 
 
 @njit(cache=True, nogil=True)
 def _finish(step, constants, memory, row, channel, count):
     """What is made of a tile of sums."""
-    lanes = min(memory.tile.shape[1], step["channels"] - channel)
+    lanes = U(min(memory.tile.shape[1], step["channels"] - channel))
     tables, tile, ints = constants.tables, memory.tile, constants.ints
-    bias = step["bias"] + channel
+    bias = U(step["bias"] + channel)
     out = step["out_rows"] + row
     if step["mode"] == KEEP_SUMS:
         words = memory.words
         for m in range(count):
-            at = tables[out + m]
-            if at >= 0:
+            if tables[out + m] >= 0:
+                at = U(tables[out + m] + channel)
                 for n in range(lanes):
-                    words[at + channel + n] = tile[m, n] + ints[bias + n]
+                    words[at + n] = tile[m, n] + ints[bias + n]
         return
     floats, data = constants.floats, memory.data
     low, high = np.float32(step["low"]), np.float32(step["high"])
     offset = np.int32(step["out_offset"])
-    multiplier = step["multiplier"] + channel
+    multiplier = U(step["multiplier"] + channel)
+    by = U(step["other_multiplier"] + channel)
+    zero = np.int32(step["other_offset"])
+    addend = U(max(step["addend"], 0) + channel)
     for m in range(count):
-        at = tables[out + m]
-        if at < 0:
+        if tables[out + m] < 0:
             continue
-        at += channel
+        at = U(tables[out + m] + channel)
         if step["other"] == NOTHING and step["addend"] < 0:
             for n in range(lanes):
                 total = np.float32(tile[m, n] + ints[bias + n]) * floats[multiplier + n]
                 clipped = min(max(total, low), high)
                 data[at + n] = np.uint8(np.int32(np.rint(clipped)) + offset)
+        elif step["other"] == NOTHING:
+            for n in range(lanes):
+                total = np.float32(tile[m, n] + ints[bias + n]) * floats[multiplier + n]
+                total += floats[addend + n]
+                clipped = min(max(total, low), high)
+                data[at + n] = np.uint8(np.int32(np.rint(clipped)) + offset)
         elif step["other"] == BYTES:
-            other = tables[step["other_rows"] + row + m] + channel
-            by = step["other_multiplier"] + channel
-            zero = np.int32(step["other_offset"])
+            other = U(tables[step["other_rows"] + row + m] + channel)
             for n in range(lanes):
                 total = np.float32(tile[m, n] + ints[bias + n]) * floats[multiplier + n]
                 total += np.float32(np.int32(data[other + n]) - zero) * floats[by + n]
                 clipped = min(max(total, low), high)
                 data[at + n] = np.uint8(np.int32(np.rint(clipped)) + offset)
         elif step["other"] == SUMS:
-            other = tables[step["other_rows"] + row + m] + channel
-            by = step["other_multiplier"] + channel
+            other = U(tables[step["other_rows"] + row + m] + channel)
             words = memory.words
             for n in range(lanes):
                 total = np.float32(tile[m, n] + ints[bias + n]) * floats[multiplier + n]
@@ -264,7 +269,7 @@ def _copy_levels(step, memory, levels, team):
 def _max_pool(step, memory, team):
     """The largest byte under each window; what lies outside of the image takes no part."""
     data = memory.data
-    channels = step["channels"]
+    channels = U(step["channels"])
     out_width = step["out_width"]
     first, last = _share(step["positions"] // out_width, team)
     for y in range(first, last):
@@ -275,12 +280,12 @@ def _max_pool(step, memory, team):
             left = x * step["stride_w"] - step["left"]
             right = min(left + step["kernel_w"], step["width"])
             left = max(left, 0)
-            at = step["out_rows"] + y * step["pitch"] + x * channels
+            at = U(step["out_rows"] + y * step["pitch"] + x * step["channels"])
             for c in range(channels):
                 data[at + c] = 0
             for i in range(top, bottom):
                 for j in range(left, right):
-                    source = step["source"] + i * step["source_row"] + j * channels
+                    source = U(step["source"] + i * step["source_row"] + j * step["channels"])
                     for c in range(channels):
                         data[at + c] = max(data[at + c], data[source + c])
 
@@ -293,5 +298,6 @@ def _fill(step, constants, memory, team):
     first, last = _share(step["n_fills"], team)
     for number in range(first, last):
         at = step["fills"] + 2 * number
-        for place in range(tables[at], tables[at] + tables[at + 1]):
-            data[place] = value
+        begin = U(tables[at])
+        for place in range(U(tables[at + 1])):
+            data[begin + place] = value
