@@ -14,10 +14,10 @@ from qsim.engine.steps import (
     Read,
     ReadImage,
     Step,
-    Window,
 )
 from qsim.kernels.simd import layer_program as codes
 from qsim.kernels.simd.product import TILES, aligned, pack_channelwise, pack_weights
+from qsim.kernels.simd.windows import Window, window_rows, window_runs, window_taps
 from qsim.network.layers import border, pair
 
 
@@ -96,13 +96,10 @@ class _Tables:
         channels, height, width = out.shape
         top, left, bottom, right = out.border
         row = out.padded[1] * channels
+        ends = [(top + y) * row + (left + width) * channels for y in range(height)]
         runs = [(0, top * row + left * channels)]
-        for y in range(height):
-            edge = (top + y) * row + (left + width) * channels
-            runs.append((edge, (right + left) * channels))
-        last = (top + height) * row - left * channels  # where the run of the last row begins
-        runs[-1] = (runs[-1][0], right * channels + bottom * row)
-        del last
+        runs += [(end, (right + left) * channels) for end in ends[:-1]]
+        runs.append((ends[-1], right * channels + bottom * row))
         filled = np.array([run for run in runs if run[1]], np.int64).reshape(-1, 2)
         filled[:, 0] += self.places[out]
         return {"fills": self._put("tables", filled), "n_fills": len(filled)}
@@ -188,32 +185,17 @@ class _Tables:
 
     def _windows(self, source: Buffer, window: Window, shape: tuple[int, int, int]) -> np.ndarray:
         """The offset of the first value under each position of a window."""
-        channels, (_, width) = source.shape[0], source.padded
-        top, left = (source.border[i] - window.padding[i] for i in (0, 1))
-        y = np.arange(shape[1])[:, None] * window.stride[0] + top
-        x = np.arange(shape[2]) * window.stride[1] + left
-        return (self.places[source] + (y * width + x) * channels).reshape(-1)
-
-    def _taps(self, source: Buffer, window: Window) -> np.ndarray:
-        """The offset of each tap of a window, (kernel_h, kernel_w)."""
-        y = np.arange(window.kernel[0])[:, None] * window.dilation[0] * source.padded[1]
-        x = np.arange(window.kernel[1]) * window.dilation[1]
-        return (y + x) * source.shape[0]
+        width, channels = source.padded[1], source.shape[0]
+        rows = window_rows(window, shape[1:], width, source.border[:2], channels)
+        return self.places[source] + rows
 
     def _product(self, product: Product, group: int) -> dict[str, int]:
         source, window = product.source, product.window
         share = len(product.levels) // product.groups
         levels = product.levels[group * share : (group + 1) * share]
-        depth = levels.shape[1]
-        taps = self._taps(source, window)
-        if product.groups == 1 and window.dilation[1] == 1:  # a row of taps is one run
-            runs = taps[:, 0]
-            by_run = levels.transpose(0, 2, 3, 1).reshape(share, len(runs), -1)
-        else:
-            runs = taps.reshape(-1)
-            by_run = levels.transpose(0, 2, 3, 1).reshape(share, len(runs), depth)
+        runs, by_run = window_runs(levels, window, source.padded[1], source.shape[0])
         packed = pack_weights(by_run.astype(np.int8), self.backend)
-        rows = self._windows(source, window, product.shape) + group * depth
+        rows = self._windows(source, window, product.shape) + group * levels.shape[1]
         steps = -(-by_run.shape[2] // self.tile.depth)
         self._reach(rows, runs, steps * self.tile.depth)
         return {
@@ -234,7 +216,7 @@ class _Tables:
             levels = first.levels.reshape(shape[0], -1).astype(np.int8)
         else:
             levels = np.ones((shape[0], 1), np.int8)
-        taps = self._taps(source, window).reshape(-1)
+        taps = window_taps(window, source.padded[1], shape[0]).reshape(-1)
         packed = pack_channelwise(levels, self.tile.columns)
         rows = self._windows(source, window, shape)
         self._reach(rows, taps, packed.shape[0] * self.tile.columns)
