@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
+from qsim.kernels.simd.amx import emit_emulated_tiles, emit_tiles
 from qsim.kernels.simd.emit_dot import emit_dot
 from qsim.kernels.simd.emit_pairs import emit_pairs
 
@@ -27,6 +28,8 @@ class Tile:
 
 
 TILES = {
+    "amx": Tile(32, 32, 64),
+    "amx-emulated": Tile(32, 32, 64),  # for tests
     "vnni512": Tile(6, 64, 4),
     "pairs16": Tile(4, 64, 2),
     "pairs8": Tile(4, 16, 2),
@@ -95,6 +98,8 @@ def _multiply_tile(
 
 
 EMITTERS = {
+    "amx": emit_tiles,
+    "amx-emulated": emit_emulated_tiles,
     "vnni512": emit_dot,
     "pairs16": emit_pairs,
     "pairs8": emit_pairs,
