@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from qsim.kernels.simd import amx
-from qsim.kernels.simd.product import multiply_tile
+from qsim.kernels.simd.product import multiply_tile, pack_weights
 from qsim.kernels.simd.tag import Tag
 from qsim.kernels.simd.thread_tiles import begin, end
 
@@ -58,7 +57,7 @@ def product(backend, operands):
     rows = np.full(row + 32, NOWHERE)
     rows[[row, row + 16]] = operands.begins
     runs = np.concatenate([np.full(run, NOWHERE), operands.runs])
-    tiles = amx.pack_amx(operands.weights)
+    tiles = pack_weights(operands.weights, backend)
     packed = np.concatenate([np.full(weight, 99, np.int8), tiles.ravel()])
     read = (operands.data, rows, runs, packed)
     before = [array.copy() for array in read]

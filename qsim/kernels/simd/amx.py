@@ -51,7 +51,7 @@ def emit_tiles(builder, tile, data, rows, pitch, runs, n_runs, steps, weights, s
     """As ``product.multiply_tile``, on addresses; ``emit_begin`` has given the thread its tiles.
 
     Row 16 g + r of the 32 begins at ``data + rows[16 g] + r pitch``. All 32 are read, real or not.
-    ``n_runs`` and ``steps`` are at least 1. Weights are in the order of ``pack_amx``.
+    ``n_runs`` and ``steps`` are at least 1. Weights are in the order of ``as_tiles``.
     """
     operands = (data, rows, pitch, runs, n_runs, steps, weights, sums)
     _emit(TileRegisters(builder), builder, tile, *operands)
@@ -65,28 +65,14 @@ def emit_emulated_tiles(builder, tile, *operands: llvm.Value) -> None:
     tiles.release()
 
 
-def pack_amx(weights: np.ndarray) -> np.ndarray:
-    """Weights in the order in which ``emit_tiles`` reads them.
-
-    weights   (channels, runs, run bytes) int8
-    returns   (panels, runs, steps, 2, 16, 16, 4) int8, C-contiguous: for 32 channels, a run and 64
-              of its bytes, two tiles of 1 KiB, each of 16 channels; zeros where channels or bytes
-              end. Reading is fastest from an address that 64 divides, and right from any.
-
-    It is the general packing (panels, runs, steps, NR, KS), see ``as_tiles``.
-    """
-    channels, runs, run_bytes = weights.shape
-    panels, steps = -(-channels // NR), -(-run_bytes // KS)
-    padded = np.zeros((panels * NR, runs, steps * KS), np.int8)
-    padded[:channels, :, :run_bytes] = weights
-    return as_tiles(padded.reshape(panels, NR, runs, steps, KS).transpose(0, 2, 3, 1, 4))
-
-
 def as_tiles(packed: np.ndarray) -> np.ndarray:
-    """The general packing (panels, runs, steps, NR, KS) int8 with the axes of a tile exchanged.
+    """Packed weights in the order in which ``emit_tiles`` reads them.
 
-    A channel's 64 bytes are 16 groups of 4. In a tile a row is one group, of 16 channels side by
-    side: (NR, KS) = (2, 16 channels, 16 groups, 4) becomes (2, 16 groups, 16 channels, 4).
+    packed    int8 (panels, runs, steps, 32 columns, 64 bytes of a step), as other back ends read it
+    returns   int8 (panels, runs, steps, 2, 16, 16, 4): two tiles a step, each of 16 columns
+
+    A column's 64 bytes are 16 groups of 4. A row of a tile has one group of all 16 columns side by
+    side, so what is (2, 16 columns, 16 groups, 4) becomes (2, 16 groups, 16 columns, 4).
     """
     split = (*packed.shape[:3], NR // ROWS, ROWS, KS // _GROUP, _GROUP)
     return np.ascontiguousarray(packed.reshape(split).swapaxes(-3, -2))

@@ -14,6 +14,7 @@ from numba import njit
 
 from qsim.kernels.simd.barrier import wait_for_all
 from qsim.kernels.simd.product import multiply_tile
+from qsim.kernels.simd.thread_tiles import begin, end
 
 # What a step does.
 PRODUCT, CHANNELWISE, LOAD_SUMS, MAX_POOL, QUANTIZE, COPY_LEVELS = range(6)
@@ -92,6 +93,7 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
     scale    float64, of the image
     team     this thread among those that run the program
     """
+    begin(backend)
     for number in range(len(steps)):
         step = steps[number]
         kind = step["kind"]
@@ -105,6 +107,7 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
             _tiles(backend, step, constants, memory, team)
         _fill(step, constants, memory, team)
         wait_for_all(team)
+    end(backend)
 
 
 @njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import config
 
 from qsim.kernels.simd import amx, host
-from qsim.kernels.simd.product import TILES
+from qsim.kernels.simd.product import TILES, pack_weights
 
 TESTS = Path(__file__).parents[2]
 compiled = pytest.mark.skipif(config.DISABLE_JIT, reason="needs numba's compiler")
@@ -63,7 +63,7 @@ def test_sums_wrap_around_beyond_32_bits(steps):
 def test_a_packed_weight_lies_where_its_tile_has_it(seed, channels, runs, run_bytes):
     rng = np.random.default_rng(seed)
     weights = rng.integers(-128, 128, (channels, runs, run_bytes)).astype(np.int8)
-    packed = amx.pack_amx(weights)
+    packed = pack_weights(weights, "amx")
     panels, steps = (channels + 31) // 32, (run_bytes + 63) // 64
     expected = [0] * (panels * runs * steps * 2048)
     for n in range(channels):
