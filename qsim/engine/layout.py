@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qsim.engine.memory import places
+from qsim.engine.spacing import NO_POSITION, equally_spaced
 from qsim.engine.steps import (
     Buffer,
     MakeTensor,
@@ -157,11 +158,12 @@ class _Tables:
         for group in range(groups):
             share = step.out.shape[0] // groups
             channels = slice(group * share, (group + 1) * share)
+            order = None
             if channelwise:
                 how = self._channelwise(first)
             else:
-                how = self._product(first, group)
-            out_rows = self._positions(step.out, channels.start)
+                how, order = self._product(first, group)
+            out_rows = _in_order(self._positions(step.out, channels.start), order)
             self._row(
                 **how,
                 channels=share,
@@ -169,7 +171,7 @@ class _Tables:
                 positions=out_rows.size,
                 out_rows=self._put("tables", self._whole_tiles(out_rows)),
                 out_offset=step.out.zero or 0,
-                **self._epilogue(step, channels),
+                **self._epilogue(step, channels, order),
                 **(fills if group == 0 else {}),
             )
 
@@ -189,24 +191,30 @@ class _Tables:
         rows = window_rows(window, shape[1:], width, source.border[:2], channels)
         return self.places[source] + rows
 
-    def _product(self, product: Product, group: int) -> dict[str, int]:
+    def _product(self, product: Product, group: int) -> tuple[dict[str, int], np.ndarray | None]:
+        """Also the order of positions, where the back end wants another than theirs."""
         source, window = product.source, product.window
         share = len(product.levels) // product.groups
         levels = product.levels[group * share : (group + 1) * share]
         runs, by_run = window_runs(levels, window, source.padded[1], source.shape[0])
         packed = pack_weights(by_run.astype(np.int8), self.backend)
         rows = self._windows(source, window, product.shape) + group * levels.shape[1]
+        order, pitch = None, 0
+        if self.backend in ("amx", "amx-emulated"):
+            order, rows, pitch = equally_spaced(rows.reshape(product.shape[1:]))
         steps = -(-by_run.shape[2] // self.tile.depth)
         self._reach(rows, runs, steps * self.tile.depth)
-        return {
+        fields = {
             "kind": codes.PRODUCT,
             "rows": self._put("tables", self._whole_tiles(rows)),
+            "pitch": pitch,
             "runs": self._put("tables", runs),
             "n_runs": len(runs),
             "steps": steps,
             "weights": self._put("weights", packed),
             "panel_size": packed[0].size,
         }
+        return fields, order
 
     def _channelwise(self, first: Product | Read) -> dict[str, int]:
         source = first.source
@@ -233,7 +241,9 @@ class _Tables:
         """Take note of how far a step reads."""
         self.farthest = max(self.farthest, int(rows.max() + runs.max()) + length)
 
-    def _epilogue(self, step: MakeTensor, channels: slice) -> dict[str, int]:
+    def _epilogue(
+        self, step: MakeTensor, channels: slice, order: np.ndarray | None
+    ) -> dict[str, int]:
         """The parameters of what is made of a step's sums, padded to whole tiles."""
         fields = {"bias": self._put("ints", self._padded(_bias(step)[channels].astype(np.int32)))}
         made = step.epilogue
@@ -246,7 +256,7 @@ class _Tables:
             fields["addend"] = self._put("floats", self._padded(made.addend[channels]))
         if len(step.terms) > 1:
             other = step.terms[1].source.source
-            rows = self._positions(other, channels.start)
+            rows = _in_order(self._positions(other, channels.start), order)
             fields |= {
                 "other": codes.BYTES if other.is_bytes else codes.SUMS,
                 "other_rows": self._put("tables", self._whole_tiles(rows)),
@@ -260,6 +270,11 @@ class _Tables:
     def _padded(self, values: np.ndarray) -> np.ndarray:
         """Values of whole tiles of channels, the rest 0."""
         return np.pad(values, (0, -len(values) % self.tile.columns))
+
+
+def _in_order(rows: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+    """Offsets of positions in another order, -1 where there is no position."""
+    return rows if order is None else np.where(order == NO_POSITION, -1, rows[order])
 
 
 def _bias(step: MakeTensor) -> np.ndarray:
