@@ -1,7 +1,7 @@
 """ResNet-18's 3 x 3 convolutions in registers of every mode, beside the exact product, in one run.
 
 Run as ``python bench/registers.py``, with ``--rounds N`` and ``--format json`` as wished. It prints
-the median rate, in GOPS (2 per multiply-accumulate), of activations of 8 bits, 0 .. 255, and weights
+the median rate, in GOPS (2 per multiply-accumulate), of activations 0 .. 255 and weights
 -128 .. 127, in
 
   kernel        the product of gathered patches, as the datapath returns it
