@@ -115,17 +115,33 @@ def gather_patches(x, patches, geometry):
     """
     kernel_h, kernel_w, stride_h, stride_w, top, left, step_h, step_w, out_h, out_w = geometry
     groups, _, depth = patches.shape
-    _, height, width = x.shape
-    group_channels = depth // (kernel_h * kernel_w) if depth else 0
+    channels = depth // (kernel_h * kernel_w) if depth else 0
+    height = (out_h - 1) * stride_h + (kernel_h - 1) * step_h + 1
+    width = (out_w - 1) * stride_w + (kernel_w - 1) * step_w + 1
+    read = _padded(x, top, left, height, width, patches).reshape(-1)
+    taps = np.empty(depth, np.int64)
+    k = 0
+    for c in range(channels):
+        for ky in range(kernel_h):
+            for kx in range(kernel_w):
+                taps[k] = (c * height + ky * step_h) * width + kx * step_w
+                k += 1
     for g in range(groups):
         for oy in range(out_h):
             for ox in range(out_w):
-                k = 0
-                for c in range(g * group_channels, (g + 1) * group_channels):
-                    for ky in range(kernel_h):
-                        y = oy * stride_h - top + ky * step_h
-                        for kx in range(kernel_w):
-                            z = ox * stride_w - left + kx * step_w
-                            inside = 0 <= y < height and 0 <= z < width
-                            patches[g, oy * out_w + ox, k] = x[c, y, z] if inside else 0
-                            k += 1
+                first = (g * channels * height + oy * stride_h) * width + ox * stride_w
+                window = read[first:]
+                row = patches[g, oy * out_w + ox]
+                for k in range(depth):
+                    row[k] = window[taps[k]]
+
+
+@njit(cache=True, nogil=True)
+def _padded(x, top, left, height, width, patches):
+    """What the windows read of ``x``, rows and columns of 0 around it, as ``patches`` hold it."""
+    read = np.zeros((x.shape[0], height, width), patches.dtype)
+    for c in range(x.shape[0]):
+        for y in range(top, min(top + x.shape[1], height)):
+            for z in range(left, min(left + x.shape[2], width)):
+                read[c, y, z] = x[c, y - top, z - left]
+    return read
