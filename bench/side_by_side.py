@@ -1,0 +1,95 @@
+"""Timing calls side by side: they take turns, and what is said of them are medians and ratios.
+
+Threads of all peers are held to the same cores. A process is held to its cores before it loads
+anything (``hold``), since libraries count the cores they may use when they are loaded.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+TURN_S = 0.08  # of calls of one kind, before the next kind has its turn
+MOST_CALLS = 15  # of a turn
+REST_S = 0.004  # before a turn, for the threads of the last kind that still spin
+SLOW_S = 1.0  # a call that takes longer is not called again to warm up
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one kind of call, the median of each turn."""
+
+    turns: tuple[float, ...]
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(self.turns)
+
+    def over(self, other: "Times") -> float:
+        """How many times as long as ``other`` it takes: the median of the ratios of their turns."""
+        pairs = zip(self.turns, other.turns, strict=True)
+        return statistics.median(ours / theirs for ours, theirs in pairs)
+
+    def of_medians(self, other: "Times") -> float:
+        """The same as the ratio of the medians, which says how steady the machine was."""
+        return self.median_s / other.median_s
+
+
+def take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
+    """Seconds of each of ``calls``, which take ``rounds`` turns in the order they are given.
+
+    A turn is a call that is not counted, then as many as take about ``TURN_S``.
+    """
+    counts = {name: _calls_of_a_turn(call) for name, call in calls.items()}
+    turns = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            time.sleep(REST_S)
+            turns[name].append(_turn(call, counts[name]))
+    return {name: Times(tuple(seconds)) for name, seconds in turns.items()}
+
+
+def _calls_of_a_turn(call: Callable[[], object]) -> int:
+    taken = min(_seconds(call), _seconds(call))
+    return max(1, min(MOST_CALLS, round(TURN_S / max(taken, 1e-9))))
+
+
+def _turn(call: Callable[[], object], count: int) -> float:
+    first = _seconds(call)
+    if first > SLOW_S:
+        return first
+    return statistics.median(_seconds(call) for _ in range(count))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def cores(threads: int) -> tuple[int, ...]:
+    """As many cores as there are threads, of those that this process may use; fewer where it has
+    fewer."""
+    if not hasattr(os, "sched_getaffinity"):
+        return tuple(range(min(threads, os.cpu_count() or 1)))
+    return tuple(sorted(os.sched_getaffinity(0)))[:threads]
+
+
+def hold(to: Sequence[int]) -> None:
+    """Hold the calling thread to some cores, and all threads that it starts from now on; where the
+    system cannot, nothing is done."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, to)
+
+
+@contextmanager
+def held(to: Sequence[int]):
+    """Hold the calling thread to some cores for a while."""
+    before = cores(os.cpu_count() or 1)
+    hold(to)
+    try:
+        yield
+    finally:
+        hold(before)
