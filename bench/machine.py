@@ -12,6 +12,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -19,7 +20,7 @@ import numpy as np
 from llvmlite import ir as llvm
 from numba import njit, types
 from numba.extending import intrinsic
-from side_by_side import Times, cores, held, hold, take_turns
+from side_by_side import cores, held, hold, take_turns
 
 from qsim.kernels.simd import host
 from qsim.kernels.simd.ir import I8, I16, I32, I64, VOID, Loop, call, splat, vector
@@ -172,7 +173,8 @@ def loop_of(instruction: Instruction) -> Callable[[int], int]:
 
 
 def on_threads(call: Callable[[], object], held_to: tuple[int, ...]) -> Callable[[], None]:
-    """``call`` once on each of some cores at the same time, as a call."""
+    """``call`` once on each of some cores at the same time, as a call; of one core, on the
+    caller's."""
     if len(held_to) == 1:
         return call
 
@@ -192,22 +194,24 @@ def on_threads(call: Callable[[], object], held_to: tuple[int, ...]) -> Callable
     return together
 
 
-def ceilings(threads: int, rounds: int, names: set[str] | None = None) -> dict[str, float]:
-    """Operations in a second of the instructions ``names``, by default of all available ones, on
-    ``threads`` cores together."""
-    wanted = [each for each in available() if names is None or each.name in names]
+def loops(at: tuple[int, ...], names: set[str] | None = None) -> dict[str, tuple[Callable, int]]:
+    """By the name of an instruction, its loop on some cores together as a call, and how many
+    operations that are; of ``names``, by default of all that there are."""
+    found = {}
+    for each in available():
+        if names is None or each.name in names:
+            call_one = partial(loop_of(each), TURNS)
+            found[each.name] = on_threads(call_one, at), len(at) * TURNS * each.operations
+    return found
+
+
+def ceilings(threads: int, rounds: int) -> dict[str, float]:
+    """Operations in a second of all instructions that there are, on so many cores together."""
     at = cores(threads)
     with held(at if threads > 1 else at[:1]):
-        calls = {}
-        for each in wanted:
-            loop = loop_of(each)
-            calls[each.name] = on_threads(lambda loop=loop: loop(TURNS), at)
-        times = take_turns(calls, rounds)
-    return {each.name: _rate(each, times[each.name], len(at)) for each in wanted}
-
-
-def _rate(instruction: Instruction, times: Times, threads: int) -> float:
-    return threads * TURNS * instruction.operations / times.median_s
+        found = loops(at)
+        times = take_turns({name: run for name, (run, _) in found.items()}, rounds)
+    return {name: found[name][1] / each.median_s for name, each in times.items()}
 
 
 def processor() -> str:
@@ -224,7 +228,8 @@ def instruction_set() -> str:
     features = host.target_features()
     known = {
         "avx2": "AVX2", "avx512f": "AVX-512", "avx512vnni": "AVX-512 VNNI",
-        "avx512vpopcntdq": "VPOPCNTDQ", "amx-int8": "AMX int8", "neon": "NEON", "dotprod": "DotProd",
+        "avx512vpopcntdq": "VPOPCNTDQ", "amx-int8": "AMX int8", "neon": "NEON",
+        "dotprod": "DotProd",
     }  # fmt: skip
     held_sets = [text for name, text in known.items() if name in features]
     if "AMX int8" in held_sets and host.obstacle("amx"):

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 TURN_S = 0.08  # of calls of one kind, before the next kind has its turn
 MOST_CALLS = 15  # of a turn
 REST_S = 0.004  # before a turn, for the threads of the last kind that still spin
+STATISTICS = Path("/proc/stat")
 SLOW_S = 1.0  # a call that takes longer is not called again to warm up
 
 
@@ -67,6 +69,29 @@ def _seconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
+
+
+class Neighbours:
+    """How much other programs did on this machine between entering and leaving: ``cores``, the
+    number that they kept busy on average; None where the system does not tell."""
+
+    def __enter__(self):
+        self.cores, self._before, self._start = None, _busy_elsewhere_s(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        after = _busy_elsewhere_s()
+        if after is not None:
+            elapsed = time.perf_counter() - self._start
+            self.cores = max(0.0, (after - self._before) / elapsed)
+
+
+def _busy_elsewhere_s() -> float | None:
+    if not STATISTICS.exists():
+        return None
+    user, nice, system, _, _, *interrupts = STATISTICS.read_text().splitlines()[0].split()[1:9]
+    ticks = sum(map(int, (user, nice, system, *interrupts)))
+    return ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 def cores(threads: int) -> tuple[int, ...]:
