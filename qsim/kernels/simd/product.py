@@ -112,3 +112,37 @@ def _emitted(typing, backend, data, rows, pitch, runs, n_runs, steps, weights, s
         return context.get_dummy_value()
 
     return types.void(backend, *[types.intp] * 8), generate
+
+
+def pack_weights(weights: np.ndarray, backend: str) -> np.ndarray:
+    """Weights as a back end reads them: [panel][run][step][column][byte of the step], 0 where a row
+    or a run has no more.
+
+    weights   int8 (rows, runs, bytes of a run)
+    returns   int8 (panels, runs, steps, columns, depth)
+    """
+    tile = TILES[backend]
+    rows, runs, length = weights.shape
+    panels, steps = -(-rows // tile.columns), -(-length // tile.depth)
+    whole = np.zeros((panels * tile.columns, runs, steps * tile.depth), np.int8)
+    whole[:rows, :, :length] = weights
+    parts = whole.reshape(panels, tile.columns, runs, steps, tile.depth)
+    return np.ascontiguousarray(parts.transpose(0, 2, 3, 1, 4))
+
+
+def pack_channelwise(weights: np.ndarray, columns: int) -> np.ndarray:
+    """Weights of channels by themselves: int8 (channels, taps) as (panels, taps, columns)."""
+    channels, taps = weights.shape
+    panels = -(-channels // columns)
+    whole = np.zeros((panels * columns, taps), np.int8)
+    whole[:channels] = weights
+    return np.ascontiguousarray(whole.reshape(panels, columns, taps).transpose(0, 2, 1))
+
+
+def aligned(array: np.ndarray) -> np.ndarray:
+    """A copy whose first byte begins a line of the cache."""
+    room = np.zeros(array.nbytes + LINE, np.uint8)
+    begin = -room.ctypes.data % LINE
+    copy = room[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy

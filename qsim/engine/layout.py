@@ -1,0 +1,291 @@
+"""From steps to the tables of a compiled program."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qsim.engine.memory import places
+from qsim.engine.steps import (
+    Buffer,
+    MakeTensor,
+    Plan,
+    PoolLargest,
+    Product,
+    Read,
+    ReadImage,
+    Step,
+    Window,
+)
+from qsim.kernels.simd import layer_program as codes
+from qsim.kernels.simd.product import TILES, aligned, pack_channelwise, pack_weights
+from qsim.network.layers import border, pair
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A compiled program.
+
+    steps       of ``STEP``, one or more for each step of the plan
+    constants   what they read
+    places      the offset of every tensor
+    bytes, sums how many of each there are to be in memory
+    """
+
+    steps: np.ndarray
+    constants: codes.Constants
+    places: dict[Buffer, int]
+    bytes: int
+    sums: int
+
+
+def layout(plan: Plan, backend: str, *, keep: bool = False) -> Layout:
+    """The tables of a plan for one back end."""
+    return _Tables(plan, backend, keep).layout()
+
+
+class _Tables:
+    """Tables as they grow."""
+
+    def __init__(self, plan: Plan, backend: str, keep: bool):
+        self.plan, self.backend, self.tile = plan, backend, TILES[backend]
+        self.places, self.bytes, self.sums = places(plan, keep=keep)
+        self.rows, self.farthest = [], 0
+        self.parts = {name: [] for name in ("tables", "weights", "floats", "ints")}
+        self.lengths = dict.fromkeys(self.parts, 0)
+
+    def layout(self) -> Layout:
+        for step in self.plan.steps:
+            self._add(step)
+        types = {"tables": np.int64, "weights": np.int8, "floats": np.float32, "ints": np.int32}
+        arrays = {
+            name: aligned(np.concatenate([np.zeros(0, types[name]), *parts]))
+            for name, parts in self.parts.items()
+        }
+        slack = max(self.bytes, self.farthest)
+        return Layout(
+            np.concatenate(self.rows), codes.Constants(**arrays), self.places, slack, self.sums
+        )
+
+    def _put(self, name: str, array: np.ndarray) -> int:
+        """Where an array begins in the constants."""
+        begin = self.lengths[name]
+        self.parts[name].append(array.reshape(-1))
+        self.lengths[name] += array.size
+        return begin
+
+    def _row(self, **fields: int) -> None:
+        row = np.zeros(1, codes.STEP)
+        row["addend"] = -1
+        for name, value in fields.items():
+            row[name] = value
+        self.rows.append(row)
+
+    def _add(self, step: Step) -> None:
+        match step:
+            case ReadImage():
+                self._read_image(step)
+            case PoolLargest():
+                self._pool(step)
+            case MakeTensor():
+                self._tensor(step)
+
+    def _fills(self, out: Buffer) -> dict[str, int]:
+        """The border of a tensor of bytes as runs."""
+        if not out.is_bytes:
+            return {}
+        channels, height, width = out.shape
+        top, left, bottom, right = out.border
+        row = out.padded[1] * channels
+        runs = [(0, top * row + left * channels)]
+        for y in range(height):
+            edge = (top + y) * row + (left + width) * channels
+            runs.append((edge, (right + left) * channels))
+        last = (top + height) * row - left * channels  # where the run of the last row begins
+        runs[-1] = (runs[-1][0], right * channels + bottom * row)
+        del last
+        filled = np.array([run for run in runs if run[1]], np.int64).reshape(-1, 2)
+        filled[:, 0] += self.places[out]
+        return {"fills": self._put("tables", filled), "n_fills": len(filled)}
+
+    def _first_pixel(self, buffer: Buffer) -> int:
+        top, left, _, _ = buffer.border
+        return self.places[buffer] + (top * buffer.padded[1] + left) * buffer.shape[0]
+
+    def _read_image(self, step: ReadImage) -> None:
+        out = step.out
+        self._row(
+            kind=codes.COPY_LEVELS if step.exact is None else codes.QUANTIZE,
+            source=self._first_pixel(out),
+            source_row=out.padded[1] * out.shape[0],
+            low=step.low,
+            high=step.high,
+            exact=bool(step.exact),
+            out_offset=out.zero,
+            **self._fills(out),
+        )
+
+    def _pool(self, step: PoolLargest) -> None:
+        out, source, layer = step.out, step.source, step.layer
+        kernel = pair(layer.kernel)
+        stride = pair(layer.stride or layer.kernel)
+        top, left, _, _ = border(layer.padding)
+        self._row(
+            kind=codes.MAX_POOL,
+            positions=out.shape[1] * out.shape[2],
+            channels=out.shape[0],
+            source=self._first_pixel(source),
+            source_row=source.padded[1] * source.shape[0],
+            height=source.shape[1],
+            width=source.shape[2],
+            kernel_h=kernel[0],
+            kernel_w=kernel[1],
+            stride_h=stride[0],
+            stride_w=stride[1],
+            top=top,
+            left=left,
+            out_width=out.shape[2],
+            out_rows=self._first_pixel(out),
+            pitch=out.padded[1] * out.shape[0],
+            out_offset=out.zero,
+            **self._fills(out),
+        )
+
+    def _tensor(self, step: MakeTensor) -> None:
+        first = step.terms[0].source
+        groups = first.groups if isinstance(first, Product) else 1
+        channelwise = isinstance(first, Read) or groups == first.source.shape[0] == first.shape[0]
+        if channelwise:
+            groups = 1
+        fills = self._fills(step.out)
+        for group in range(groups):
+            share = step.out.shape[0] // groups
+            channels = slice(group * share, (group + 1) * share)
+            if channelwise:
+                how = self._channelwise(first)
+            else:
+                how = self._product(first, group)
+            out_rows = self._positions(step.out, channels.start)
+            self._row(
+                **how,
+                channels=share,
+                panels=-(-share // self.tile.columns),
+                positions=out_rows.size,
+                out_rows=self._put("tables", self._whole_tiles(out_rows)),
+                out_offset=step.out.zero or 0,
+                **self._epilogue(step, channels),
+                **(fills if group == 0 else {}),
+            )
+
+    def _positions(self, buffer: Buffer, channel: int = 0) -> np.ndarray:
+        """The offset of every position of a tensor."""
+        _, height, width = buffer.shape
+        rows = np.arange(height)[:, None] * buffer.padded[1] + np.arange(width)
+        return (self._first_pixel(buffer) + rows * buffer.shape[0] + channel).reshape(-1)
+
+    def _whole_tiles(self, rows: np.ndarray) -> np.ndarray:
+        """Offsets of whole tiles, the last one repeated."""
+        return np.concatenate([rows, np.full(-rows.size % self.tile.rows, rows[-1])])
+
+    def _windows(self, source: Buffer, window: Window, shape: tuple[int, int, int]) -> np.ndarray:
+        """The offset of the first value under each position of a window."""
+        channels, (_, width) = source.shape[0], source.padded
+        top, left = (source.border[i] - window.padding[i] for i in (0, 1))
+        y = np.arange(shape[1])[:, None] * window.stride[0] + top
+        x = np.arange(shape[2]) * window.stride[1] + left
+        return (self.places[source] + (y * width + x) * channels).reshape(-1)
+
+    def _taps(self, source: Buffer, window: Window) -> np.ndarray:
+        """The offset of each tap of a window, (kernel_h, kernel_w)."""
+        y = np.arange(window.kernel[0])[:, None] * window.dilation[0] * source.padded[1]
+        x = np.arange(window.kernel[1]) * window.dilation[1]
+        return (y + x) * source.shape[0]
+
+    def _product(self, product: Product, group: int) -> dict[str, int]:
+        source, window = product.source, product.window
+        share = len(product.levels) // product.groups
+        levels = product.levels[group * share : (group + 1) * share]
+        depth = levels.shape[1]
+        taps = self._taps(source, window)
+        if product.groups == 1 and window.dilation[1] == 1:  # a row of taps is one run
+            runs = taps[:, 0]
+            by_run = levels.transpose(0, 2, 3, 1).reshape(share, len(runs), -1)
+        else:
+            runs = taps.reshape(-1)
+            by_run = levels.transpose(0, 2, 3, 1).reshape(share, len(runs), depth)
+        packed = pack_weights(by_run.astype(np.int8), self.backend)
+        rows = self._windows(source, window, product.shape) + group * depth
+        steps = -(-by_run.shape[2] // self.tile.depth)
+        self._reach(rows, runs, steps * self.tile.depth)
+        return {
+            "kind": codes.PRODUCT,
+            "rows": self._put("tables", self._whole_tiles(rows)),
+            "runs": self._put("tables", runs),
+            "n_runs": len(runs),
+            "steps": steps,
+            "weights": self._put("weights", packed),
+            "panel_size": packed[0].size,
+        }
+
+    def _channelwise(self, first: Product | Read) -> dict[str, int]:
+        source = first.source
+        window = first.window if isinstance(first, Product) else Window()
+        shape = first.shape
+        if isinstance(first, Product):
+            levels = first.levels.reshape(shape[0], -1).astype(np.int8)
+        else:
+            levels = np.ones((shape[0], 1), np.int8)
+        taps = self._taps(source, window).reshape(-1)
+        packed = pack_channelwise(levels, self.tile.columns)
+        rows = self._windows(source, window, shape)
+        self._reach(rows, taps, packed.shape[0] * self.tile.columns)
+        return {
+            "kind": codes.CHANNELWISE if source.is_bytes else codes.LOAD_SUMS,
+            "rows": self._put("tables", self._whole_tiles(rows)),
+            "runs": self._put("tables", taps),
+            "n_runs": len(taps),
+            "weights": self._put("weights", packed),
+            "panel_size": packed[0].size,
+        }
+
+    def _reach(self, rows: np.ndarray, runs: np.ndarray, length: int) -> None:
+        """Take note of how far a step reads."""
+        self.farthest = max(self.farthest, int(rows.max() + runs.max()) + length)
+
+    def _epilogue(self, step: MakeTensor, channels: slice) -> dict[str, int]:
+        """The parameters of what is made of a step's sums, padded to whole tiles."""
+        fields = {"bias": self._put("ints", self._padded(_bias(step)[channels].astype(np.int32)))}
+        made = step.epilogue
+        if made is None:
+            return fields | {"mode": codes.KEEP_SUMS}
+        multiplier = self._padded(made.multipliers[0][channels])
+        fields |= {"mode": codes.BY_FLOAT, "low": made.low, "high": made.high}
+        fields["multiplier"] = self._put("floats", multiplier)
+        if made.addend is not None:
+            fields["addend"] = self._put("floats", self._padded(made.addend[channels]))
+        if len(step.terms) > 1:
+            other = step.terms[1].source.source
+            rows = self._positions(other, channels.start)
+            fields |= {
+                "other": codes.BYTES if other.is_bytes else codes.SUMS,
+                "other_rows": self._put("tables", self._whole_tiles(rows)),
+                "other_offset": other.zero or 0,
+                "other_multiplier": self._put(
+                    "floats", self._padded(made.multipliers[1][channels])
+                ),
+            }
+        return fields
+
+    def _padded(self, values: np.ndarray) -> np.ndarray:
+        """Values of whole tiles of channels, the rest 0."""
+        return np.pad(values, (0, -len(values) % self.tile.columns))
+
+
+def _bias(step: MakeTensor) -> np.ndarray:
+    """What is added to the first term's sums: its bias, less what the offset of the bytes adds, as
+    32 bits hold it."""
+    first = step.terms[0].source
+    if isinstance(first, Read):
+        return np.full(first.shape[0], -(first.source.zero or 0), np.int64)
+    by_row = first.levels.reshape(len(first.levels), -1).sum(axis=1)
+    total = first.bias - first.source.zero * by_row
+    return (total + 2**31) % 2**32 - 2**31

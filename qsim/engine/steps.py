@@ -1,0 +1,193 @@
+"""The steps of a compiled program, before they are tables: what each reads, makes and how.
+
+A tensor is a ``Buffer`` of (channels, height, width); a vector of features is an image of one
+pixel, or of the shape that it was flattened from.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qsim.network.layers import Shape
+from qsim.network.pools import MaxPool
+from qsim.values import Sums
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A tensor in memory: bytes that stand for levels, or sums of 32 bits.
+
+    name      of the rounded tensor it is; None: of none
+    zero      the byte of level 0; None: it holds sums
+    border    rows and columns of level 0 at top, left, bottom and right
+    """
+
+    shape: tuple[int, int, int]
+    zero: int | None
+    name: str | None = None
+    border: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def widen(self, padding: tuple[int, int, int, int]) -> None:
+        """Give it a border that a reader with this padding needs."""
+        self.border = tuple(max(sides) for sides in zip(self.border, padding, strict=True))
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width with the border."""
+        top, left, bottom, right = self.border
+        return self.shape[1] + top + bottom, self.shape[2] + left + right
+
+    @property
+    def size(self) -> int:
+        """Bytes, or sums, that it takes."""
+        return self.shape[0] * self.padded[0] * self.padded[1]
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether it holds levels."""
+        return self.zero is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """How the positions of an output read an input: as ``Conv`` says."""
+
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """Sums of the products of a window of ``source`` with weights.
+
+    levels    int64 (out_channels, in_channels // groups, kernel_h, kernel_w)
+    bias      int64 (out_channels,), the offset of the bytes not yet taken off
+    largest   the largest magnitude that a sum, its bias included, can have
+    """
+
+    source: Buffer
+    window: Window
+    levels: np.ndarray
+    bias: np.ndarray
+    groups: int
+    shape: tuple[int, int, int]
+    largest: int
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """The levels, or sums, of a tensor as they are."""
+
+    source: Buffer
+    largest: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the tensor."""
+        return self.source.shape
+
+
+Source = Product | Read
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """Sums and their scale, float64 (channels,)."""
+
+    source: Source
+    scale: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Epilogue:
+    """How sums become levels.
+
+    low, high     the lowest and the highest level
+    multipliers   float32 (channels,) of each term
+    addend        float32 (channels,), added last; None: nothing
+    """
+
+    low: int
+    high: int
+    multipliers: tuple[np.ndarray, ...]
+    addend: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReadImage:
+    """The image's levels, found from its values or given.
+
+    exact   whether a value over the scale is float64 and not float32; None: levels are given
+    """
+
+    out: Buffer
+    low: int
+    high: int
+    exact: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class MakeTensor:
+    """The levels of ``terms`` by an epilogue, the first a product or a tensor, the others tensors;
+    or, without one, the sums of the only term."""
+
+    out: Buffer
+    terms: tuple[Term, ...]
+    epilogue: Epilogue | None
+
+
+@dataclass(frozen=True, eq=False)
+class PoolLargest:
+    """The largest level under each window."""
+
+    out: Buffer
+    source: Buffer
+    layer: MaxPool
+
+
+Step = ReadImage | MakeTensor | PoolLargest
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A tensor that is not rounded yet.
+
+    terms    what is added
+    sums     the same without its integers: scales, offset and bounds, as ``Sums`` has them
+    shape    (channels, height, width)
+    pools    max pools that follow when it is rounded, which come to the same
+    """
+
+    terms: tuple[Term, ...]
+    sums: Sums
+    shape: tuple[int, int, int]
+    pools: tuple[MaxPool, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All steps in order.
+
+    named    the rounded tensors: where they are, and the shape of one image's
+    result   the network's output, its terms being tensors
+    """
+
+    steps: list[Step]
+    named: dict[str, tuple[Buffer, Shape]]
+    result: Pending
+
+
+class Uncompilable(Exception):
+    """Why something has no step."""
+
+
+def reads(step: Step) -> list[Buffer]:
+    """The tensors that a step reads."""
+    match step:
+        case MakeTensor(terms=terms):
+            return [term.source.source for term in terms]
+        case PoolLargest(source=source):
+            return [source]
+    return []
