@@ -27,7 +27,7 @@ from numba import njit
 from side_by_side import Neighbours, cores, hold, take_turns
 
 from qsim.kernels.simd import host
-from qsim.kernels.simd.product import TILES, multiply_tile
+from qsim.kernels.simd.product import TILES, aligned, multiply_tile, pack_weights
 from qsim.kernels.simd.tag import Tag
 
 SHAPES = [  # rows, depth, columns
@@ -41,7 +41,7 @@ RESTS_ON = {  # the instruction that bounds a back end, the first that there is
     "pairs8": ("vpdpwssd, 256 bits", "vpmaddwd + vpsubd, 256 bits"),
 }
 RUNTIME, TORCH = "ONNX Runtime, MatMulInteger", "torch, _int_mm"
-LINE = 64
+SLACK = 128  # bytes that a last step may read beyond the last row
 IR_VERSION, OPSET = 8, 17
 
 
@@ -51,16 +51,18 @@ class Product:
     def __init__(self, backend: str, a: np.ndarray, b: np.ndarray, at: tuple[int, ...]):
         tile, (depth, columns) = TILES[backend], b.shape
         self._steps = -(-depth // tile.depth)
-        self._tag, self._count, self._out = Tag(backend), len(a), _aligned(len(a), columns)
-        self._data = np.zeros(a.size + 2 * LINE + self._steps * tile.depth, np.uint8)
+        self._tag, self._count = Tag(backend), len(a)
+        self._out = np.zeros((len(a), columns), np.int32)
+        self._data = np.zeros(a.size + SLACK, np.uint8)
         self._data[: a.size] = a.ravel()
         whole = -(-len(a) // tile.rows) * tile.rows
         self._pitch = depth
         self._rows = np.minimum(np.arange(whole), len(a) - 1) * depth
-        self._runs, self._weights = np.zeros(1, np.int64), packed(b, tile)
+        self._runs = np.zeros(1, np.int64)
+        self._weights = aligned(pack_weights(b.T[:, None], backend))
         shares = np.linspace(0, whole // tile.rows, len(at) + 1).astype(int) * tile.rows
         self._shares = [*pairwise(shares)]
-        self._sums = [_aligned(tile.rows, tile.columns) for _ in at]
+        self._sums = [aligned(np.zeros((tile.rows, tile.columns), np.int32)) for _ in at]
         self._pool = ThreadPoolExecutor(len(at)) if len(at) > 1 else None
         if self._pool:
             [*self._pool.map(lambda core: hold([core]), at)]
@@ -76,29 +78,9 @@ class Product:
         tables = self._rows, self._pitch, self._runs, self._steps
         first, last = self._shares[thread]
         _multiply(
-            self._tag, self._data, *tables, self._weights, self._sums[thread], self._out, first,
-            min(last, self._count),
+            self._tag, self._data, *tables, self._weights.reshape(-1), self._sums[thread],
+            self._out, first, min(last, self._count),
         )  # fmt: skip
-
-
-def packed(b: np.ndarray, tile) -> np.ndarray:
-    """Weights (depth, columns), int8, as ``multiply_tile`` reads them: panel by panel, step by
-    step, in each its columns, of each the bytes of the step; what is beyond the ends is 0."""
-    steps, panels = -(-b.shape[0] // tile.depth), -(-b.shape[1] // tile.columns)
-    whole = np.zeros((steps * tile.depth, panels * tile.columns), np.int8)
-    whole[: b.shape[0], : b.shape[1]] = b
-    order = whole.reshape(steps, tile.depth, panels, tile.columns).transpose(2, 0, 3, 1)
-    out = _aligned(panels, order[0].size, np.int8)
-    out[:] = order.reshape(panels, -1)
-    return out.reshape(-1)
-
-
-def _aligned(rows: int, columns: int, kind=np.int32) -> np.ndarray:
-    """An array that begins at a cache line."""
-    size = rows * columns * np.dtype(kind).itemsize
-    raw = np.zeros(size + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
-    return raw[start : start + size].view(kind).reshape(rows, columns)
 
 
 @njit(nogil=True)

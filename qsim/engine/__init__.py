@@ -82,7 +82,13 @@ class Engine:
         else:
             image = image.reshape(shape)
         run_program(
-            Tag(self.backend), made.steps, made.constants, memory, image, levels, float(scale),
+            Tag(self.backend),
+            made.steps,
+            made.constants,
+            memory,
+            image,
+            levels,
+            float(scale),
             alone(),
         )
 

@@ -231,9 +231,7 @@ class _Lowering:
         product = Product(x, where, ones, bias, shape[0], out, largest)
         scale = np.full(shape[0], program.scales[name], np.float64)
         kind = "global_average" if mean == "float32" else ""
-        sums = replace(
-            _without_integers((scale,), None, source=kind), divisor=int(divisors)
-        )
+        sums = replace(_without_integers((scale,), None, source=kind), divisor=int(divisors))
         return Pending((Term(product, scale),), sums, out)
 
     def _rounded(self, name: str, pending: Pending) -> Buffer:
