@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qsim.engine.memory import places
+from qsim.engine.spacing import NO_POSITION, equally_spaced
 from qsim.engine.steps import (
     Buffer,
     MakeTensor,
@@ -14,10 +15,10 @@ from qsim.engine.steps import (
     Read,
     ReadImage,
     Step,
-    Window,
 )
 from qsim.kernels.simd import layer_program as codes
 from qsim.kernels.simd.product import TILES, aligned, pack_channelwise, pack_weights
+from qsim.kernels.simd.windows import Window, window_rows, window_runs, window_taps
 from qsim.network.layers import border, pair
 
 
@@ -96,13 +97,10 @@ class _Tables:
         channels, height, width = out.shape
         top, left, bottom, right = out.border
         row = out.padded[1] * channels
+        ends = [(top + y) * row + (left + width) * channels for y in range(height)]
         runs = [(0, top * row + left * channels)]
-        for y in range(height):
-            edge = (top + y) * row + (left + width) * channels
-            runs.append((edge, (right + left) * channels))
-        last = (top + height) * row - left * channels  # where the run of the last row begins
-        runs[-1] = (runs[-1][0], right * channels + bottom * row)
-        del last
+        runs += [(end, (right + left) * channels) for end in ends[:-1]]
+        runs.append((ends[-1], right * channels + bottom * row))
         filled = np.array([run for run in runs if run[1]], np.int64).reshape(-1, 2)
         filled[:, 0] += self.places[out]
         return {"fills": self._put("tables", filled), "n_fills": len(filled)}
@@ -160,11 +158,12 @@ class _Tables:
         for group in range(groups):
             share = step.out.shape[0] // groups
             channels = slice(group * share, (group + 1) * share)
+            order = None
             if channelwise:
                 how = self._channelwise(first)
             else:
-                how = self._product(first, group)
-            out_rows = self._positions(step.out, channels.start)
+                how, order = self._product(first, group)
+            out_rows = _in_order(self._positions(step.out, channels.start), order)
             self._row(
                 **how,
                 channels=share,
@@ -172,7 +171,7 @@ class _Tables:
                 positions=out_rows.size,
                 out_rows=self._put("tables", self._whole_tiles(out_rows)),
                 out_offset=step.out.zero or 0,
-                **self._epilogue(step, channels),
+                **self._epilogue(step, channels, order),
                 **(fills if group == 0 else {}),
             )
 
@@ -188,43 +187,34 @@ class _Tables:
 
     def _windows(self, source: Buffer, window: Window, shape: tuple[int, int, int]) -> np.ndarray:
         """The offset of the first value under each position of a window."""
-        channels, (_, width) = source.shape[0], source.padded
-        top, left = (source.border[i] - window.padding[i] for i in (0, 1))
-        y = np.arange(shape[1])[:, None] * window.stride[0] + top
-        x = np.arange(shape[2]) * window.stride[1] + left
-        return (self.places[source] + (y * width + x) * channels).reshape(-1)
+        width, channels = source.padded[1], source.shape[0]
+        rows = window_rows(window, shape[1:], width, source.border[:2], channels)
+        return self.places[source] + rows
 
-    def _taps(self, source: Buffer, window: Window) -> np.ndarray:
-        """The offset of each tap of a window, (kernel_h, kernel_w)."""
-        y = np.arange(window.kernel[0])[:, None] * window.dilation[0] * source.padded[1]
-        x = np.arange(window.kernel[1]) * window.dilation[1]
-        return (y + x) * source.shape[0]
-
-    def _product(self, product: Product, group: int) -> dict[str, int]:
+    def _product(self, product: Product, group: int) -> tuple[dict[str, int], np.ndarray | None]:
+        """Also the order of positions, where the back end wants another than theirs."""
         source, window = product.source, product.window
         share = len(product.levels) // product.groups
         levels = product.levels[group * share : (group + 1) * share]
-        depth = levels.shape[1]
-        taps = self._taps(source, window)
-        if product.groups == 1 and window.dilation[1] == 1:  # a row of taps is one run
-            runs = taps[:, 0]
-            by_run = levels.transpose(0, 2, 3, 1).reshape(share, len(runs), -1)
-        else:
-            runs = taps.reshape(-1)
-            by_run = levels.transpose(0, 2, 3, 1).reshape(share, len(runs), depth)
+        runs, by_run = window_runs(levels, window, source.padded[1], source.shape[0])
         packed = pack_weights(by_run.astype(np.int8), self.backend)
-        rows = self._windows(source, window, product.shape) + group * depth
+        rows = self._windows(source, window, product.shape) + group * levels.shape[1]
+        order, pitch = None, 0
+        if self.backend in ("amx", "amx-emulated"):
+            order, rows, pitch = equally_spaced(rows.reshape(product.shape[1:]))
         steps = -(-by_run.shape[2] // self.tile.depth)
         self._reach(rows, runs, steps * self.tile.depth)
-        return {
+        fields = {
             "kind": codes.PRODUCT,
             "rows": self._put("tables", self._whole_tiles(rows)),
+            "pitch": pitch,
             "runs": self._put("tables", runs),
             "n_runs": len(runs),
             "steps": steps,
             "weights": self._put("weights", packed),
             "panel_size": packed[0].size,
         }
+        return fields, order
 
     def _channelwise(self, first: Product | Read) -> dict[str, int]:
         source = first.source
@@ -234,7 +224,7 @@ class _Tables:
             levels = first.levels.reshape(shape[0], -1).astype(np.int8)
         else:
             levels = np.ones((shape[0], 1), np.int8)
-        taps = self._taps(source, window).reshape(-1)
+        taps = window_taps(window, source.padded[1], shape[0]).reshape(-1)
         packed = pack_channelwise(levels, self.tile.columns)
         rows = self._windows(source, window, shape)
         self._reach(rows, taps, packed.shape[0] * self.tile.columns)
@@ -251,7 +241,9 @@ class _Tables:
         """Take note of how far a step reads."""
         self.farthest = max(self.farthest, int(rows.max() + runs.max()) + length)
 
-    def _epilogue(self, step: MakeTensor, channels: slice) -> dict[str, int]:
+    def _epilogue(
+        self, step: MakeTensor, channels: slice, order: np.ndarray | None
+    ) -> dict[str, int]:
         """The parameters of what is made of a step's sums, padded to whole tiles."""
         fields = {"bias": self._put("ints", self._padded(_bias(step)[channels].astype(np.int32)))}
         made = step.epilogue
@@ -264,7 +256,7 @@ class _Tables:
             fields["addend"] = self._put("floats", self._padded(made.addend[channels]))
         if len(step.terms) > 1:
             other = step.terms[1].source.source
-            rows = self._positions(other, channels.start)
+            rows = _in_order(self._positions(other, channels.start), order)
             fields |= {
                 "other": codes.BYTES if other.is_bytes else codes.SUMS,
                 "other_rows": self._put("tables", self._whole_tiles(rows)),
@@ -278,6 +270,11 @@ class _Tables:
     def _padded(self, values: np.ndarray) -> np.ndarray:
         """Values of whole tiles of channels, the rest 0."""
         return np.pad(values, (0, -len(values) % self.tile.columns))
+
+
+def _in_order(rows: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+    """Offsets of positions in another order, -1 where there is no position."""
+    return rows if order is None else np.where(order == NO_POSITION, -1, rows[order])
 
 
 def _bias(step: MakeTensor) -> np.ndarray:

@@ -17,11 +17,11 @@ from qsim.engine.steps import (
     ReadImage,
     Term,
     Uncompilable,
-    Window,
 )
 from qsim.errors import QsimError
 from qsim.formats import Float, Format
 from qsim.formats.base import UniformFormat
+from qsim.kernels.simd.windows import Window
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     Add,

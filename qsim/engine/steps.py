@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qsim.kernels.simd.windows import Window
 from qsim.network.layers import Shape
 from qsim.network.pools import MaxPool
 from qsim.values import Sums
@@ -46,16 +47,6 @@ class Buffer:
     def is_bytes(self) -> bool:
         """Whether it holds levels."""
         return self.zero is not None
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """How the positions of an output read an input: as ``Conv`` says."""
-
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    dilation: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, eq=False)

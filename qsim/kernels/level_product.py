@@ -8,6 +8,7 @@ from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
 from qsim.kernels.datapath import HeldLevels
+from qsim.kernels.simd.saturating_tiles import RegisterWeights
 
 INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
@@ -25,24 +26,32 @@ class LevelWeights(HeldLevels):
     def _int32(self) -> np.ndarray:
         return as_integers(self.levels, np.int32)
 
+    @cached_property
+    def _registers(self) -> RegisterWeights:
+        return RegisterWeights(self.levels)
+
+    def dot(self, x: np.ndarray, accumulator: Accumulator) -> np.ndarray:
+        if accumulator.partial is not None:
+            return self._registers.sum_products(x, accumulator)
+        return self.sum_products(x, accumulator)
+
     def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
         """As ``Datapath.dot``, by multiplying."""
         groups, columns, depth = x.shape
         grouped = (groups, self.shape[0] // groups, depth)
         max_x, max_w = magnitude(x), self.max_magnitude
         register.check(depth, max_x, max_w)
+        if register.mode == "saturate" and depth * max_x * max_w > register.high:
+            return self._registers.sum_products(x, register)
         out = np.zeros((*grouped[:2], columns), np.int64)
         if out.size == 0 or depth == 0:
             return out
         narrow = max(max_x, max_w) <= INT16_MAX and depth * max_x * max_w <= INT32_MAX
-        if narrow and register.mode != "saturate":
+        if narrow:
             _dot_int32(self._int16.reshape(grouped), as_integers(x, np.int16), out)
             return register.add_bias(out, None)
         w, x = self._int32.reshape(grouped), as_integers(x, np.int32)
-        if register.mode == "saturate":
-            _dot_saturating(w, x, out, register.low, register.high)
-        else:
-            _dot_int64(w, x, out)
+        _dot_int64(w, x, out)
         return register.add_bias(out, None)
 
 
@@ -73,20 +82,4 @@ def _dot_int64(w, x, out):
                 total = np.int64(0)
                 for k in range(w.shape[2]):
                     total += np.int64(w[g, n, k]) * np.int64(x[g, m, k])
-                out[g, n, m] = total
-
-
-@njit(cache=True, nogil=True)
-def _dot_saturating(w, x, out, low, high):
-    """Clipped to low .. high after every addition, k rising; exact while high + max|w*x| < 2**63.
-
-    w (G, N, K) int32, x (G, M, K) int32, out (G, N, M) int64, overwritten
-    """
-    for g in range(w.shape[0]):
-        for n in range(w.shape[1]):
-            for m in range(x.shape[1]):
-                total = np.int64(0)
-                for k in range(w.shape[2]):
-                    total += np.int64(w[g, n, k]) * np.int64(x[g, m, k])
-                    total = min(max(total, low), high)
                 out[g, n, m] = total

@@ -15,6 +15,7 @@ from numpy import uint64 as U  # noqa: N812 (of indices that are not negative: n
 
 from qsim.kernels.simd.barrier import wait_for_all
 from qsim.kernels.simd.product import multiply_tile
+from qsim.kernels.simd.thread_tiles import begin, end
 
 # What a step does.
 PRODUCT, CHANNELWISE, LOAD_SUMS, MAX_POOL, QUANTIZE, COPY_LEVELS = range(6)
@@ -93,6 +94,7 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
     scale    float64, of the image
     team     this thread among those that run the program
     """
+    begin(backend)
     for number in range(len(steps)):
         step = steps[number]
         kind = step["kind"]
@@ -106,6 +108,7 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
             _tiles(backend, step, constants, memory, team)
         _fill(step, constants, memory, team)
         wait_for_all(team)
+    end(backend)
 
 
 @njit(cache=True, nogil=True)

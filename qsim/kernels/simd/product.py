@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
+from qsim.kernels.simd.amx import as_tiles, emit_emulated_tiles, emit_tiles
 from qsim.kernels.simd.emit_dot import emit_dot
 from qsim.kernels.simd.emit_pairs import emit_pairs
 
@@ -27,6 +28,8 @@ class Tile:
 
 
 TILES = {
+    "amx": Tile(32, 32, 64),
+    "amx-emulated": Tile(32, 32, 64),  # for tests
     "vnni512": Tile(6, 64, 4),
     "pairs16": Tile(4, 64, 2),
     "pairs8": Tile(4, 16, 2),
@@ -95,6 +98,8 @@ def _multiply_tile(
 
 
 EMITTERS = {
+    "amx": emit_tiles,
+    "amx-emulated": emit_emulated_tiles,
     "vnni512": emit_dot,
     "pairs16": emit_pairs,
     "pairs8": emit_pairs,
@@ -119,7 +124,7 @@ def pack_weights(weights: np.ndarray, backend: str) -> np.ndarray:
     or a run has no more.
 
     weights   int8 (rows, runs, bytes of a run)
-    returns   int8 (panels, runs, steps, columns, depth)
+    returns   int8 (panels, runs, steps, columns, depth), for amx with the axes of ``as_tiles``
     """
     tile = TILES[backend]
     rows, runs, length = weights.shape
@@ -127,7 +132,8 @@ def pack_weights(weights: np.ndarray, backend: str) -> np.ndarray:
     whole = np.zeros((panels * tile.columns, runs, steps * tile.depth), np.int8)
     whole[:rows, :, :length] = weights
     parts = whole.reshape(panels, tile.columns, runs, steps, tile.depth)
-    return np.ascontiguousarray(parts.transpose(0, 2, 3, 1, 4))
+    packed = np.ascontiguousarray(parts.transpose(0, 2, 3, 1, 4))
+    return as_tiles(packed) if backend in ("amx", "amx-emulated") else packed
 
 
 def pack_channelwise(weights: np.ndarray, columns: int) -> np.ndarray:
