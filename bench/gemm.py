@@ -29,6 +29,7 @@ from side_by_side import Neighbours, cores, hold, take_turns
 from qsim.kernels.simd import host
 from qsim.kernels.simd.product import TILES, aligned, multiply_tile, pack_weights
 from qsim.kernels.simd.tag import Tag
+from qsim.kernels.simd.thread_tiles import begin, end
 
 SHAPES = [  # rows, depth, columns
     (1024, 1024, 1024), (3136, 576, 64), (784, 1152, 128), (196, 2304, 256), (49, 4608, 512),
@@ -53,11 +54,10 @@ class Product:
         self._steps = -(-depth // tile.depth)
         self._tag, self._count = Tag(backend), len(a)
         self._out = np.zeros((len(a), columns), np.int32)
-        self._data = np.zeros(a.size + SLACK, np.uint8)
-        self._data[: a.size] = a.ravel()
         whole = -(-len(a) // tile.rows) * tile.rows
-        self._pitch = depth
-        self._rows = np.minimum(np.arange(whole), len(a) - 1) * depth
+        self._data = np.zeros(whole * depth + SLACK, np.uint8)
+        self._data[: a.size] = a.ravel()
+        self._rows, self._pitch = np.arange(whole) * depth, depth
         self._runs = np.zeros(1, np.int64)
         self._weights = aligned(pack_weights(b.T[:, None], backend))
         shares = np.linspace(0, whole // tile.rows, len(at) + 1).astype(int) * tile.rows
@@ -90,6 +90,7 @@ def _multiply(backend, data, rows, pitch, runs, steps, weights, sums, out, first
     columns = out.shape[1]
     panels = -(-columns // width)
     panel_bytes = len(weights) // panels
+    begin(backend)
     for panel in range(panels):
         left = panel * width
         wide = min(width, columns - left)
@@ -99,6 +100,7 @@ def _multiply(backend, data, rows, pitch, runs, steps, weights, sums, out, first
             for i in range(min(height, last - row)):
                 for j in range(wide):
                     out[row + i, left + j] = sums[i, j]
+    end(backend)
 
 
 def runtime_product(a, b, at) -> peers.Run:
