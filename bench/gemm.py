@@ -144,7 +144,7 @@ def part(threads: int, backends: list[str], rounds: int) -> dict:
             calls = _calls(shape, backends, at, absent)
             calls |= {name: run for name, (run, _) in limits.items()}
             hold(at[:1])
-            times = take_turns(calls, rounds)
+            times = take_turns(calls, rounds, threads)
             hold(at)
             shapes["x".join(map(str, shape))] = _rates(times, shape, backends, limits)
     ceiling_of = {name: _bound(name) for name in backends if _bound(name)}

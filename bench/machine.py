@@ -210,7 +210,7 @@ def ceilings(threads: int, rounds: int) -> dict[str, float]:
     at = cores(threads)
     with held(at if threads > 1 else at[:1]):
         found = loops(at)
-        times = take_turns({name: run for name, (run, _) in found.items()}, rounds)
+        times = take_turns({name: run for name, (run, _) in found.items()}, rounds, len(at))
     return {name: found[name][1] / each.median_s for name, each in times.items()}
 
 

@@ -121,7 +121,7 @@ def _timed(engines, models, batch, at, rounds) -> dict:
         for _ in range(WARM_UP):
             call()
     hold(at[:1])
-    times = take_turns(calls, rounds)
+    times = take_turns(calls, rounds, len(at))
     hold(at)
     found = {name: {"ms": 1e3 * each.median_s} for name, each in times.items()}
     for name, each in times.items() if OURS in times else ():

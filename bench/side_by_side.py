@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+Call = Callable[[], object]
+Clock = Callable[[], float]
 TURN_S = 0.08  # of calls of one kind, before the next kind has its turn
 MOST_CALLS = 15  # of a turn
 REST_S = 0.004  # before a turn, for the threads of the last kind that still spin
@@ -39,36 +41,39 @@ class Times:
         return self.median_s / other.median_s
 
 
-def take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
+def take_turns(calls: dict[str, Call], rounds: int, threads: int = 1) -> dict[str, Times]:
     """Seconds of each of ``calls``, which take ``rounds`` turns in the order they are given.
 
-    A turn is a call that is not counted, then as many as take about ``TURN_S``.
+    A turn is a call that is not counted, then as many as take about ``TURN_S``. On one thread the
+    seconds are the processor's for this process, which do not run while another program has the
+    core; on several they are the clock's.
     """
-    counts = {name: _calls_of_a_turn(call) for name, call in calls.items()}
+    clock = time.process_time if threads == 1 else time.perf_counter
+    counts = {name: _calls_of_a_turn(call, clock) for name, call in calls.items()}
     turns = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             time.sleep(REST_S)
-            turns[name].append(_turn(call, counts[name]))
+            turns[name].append(_turn(call, counts[name], clock))
     return {name: Times(tuple(seconds)) for name, seconds in turns.items()}
 
 
-def _calls_of_a_turn(call: Callable[[], object]) -> int:
-    taken = min(_seconds(call), _seconds(call))
+def _calls_of_a_turn(call: Call, clock: Clock) -> int:
+    taken = min(_seconds(call, clock), _seconds(call, clock))
     return max(1, min(MOST_CALLS, round(TURN_S / max(taken, 1e-9))))
 
 
-def _turn(call: Callable[[], object], count: int) -> float:
-    first = _seconds(call)
+def _turn(call: Call, count: int, clock: Clock) -> float:
+    first = _seconds(call, clock)
     if first > SLOW_S:
         return first
-    return statistics.median(_seconds(call) for _ in range(count))
+    return statistics.median(_seconds(call, clock) for _ in range(count))
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _seconds(call: Call, clock: Clock) -> float:
+    start = clock()
     call()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 class Neighbours:
