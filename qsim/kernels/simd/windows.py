@@ -1,0 +1,77 @@
+"""Where the windows of a convolution lie in a channels-last image with padding around it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The geometry of a convolution in one group.
+
+    image               height and width without padding
+    kernel, stride, dilation   (rows, columns)
+    padding             rows and columns at top, left, bottom, right
+    """
+
+    image: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width with padding."""
+        top, left, bottom, right = self.padding
+        return self.image[0] + top + bottom, self.image[1] + left + right
+
+    @property
+    def out(self) -> tuple[int, int]:
+        """Height and width of the output."""
+        spans = [
+            step * (size - 1) + 1 for step, size in zip(self.dilation, self.kernel, strict=True)
+        ]
+        return tuple(
+            (side - span) // stride + 1
+            for side, span, stride in zip(self.padded, spans, self.stride, strict=True)
+        )
+
+    def rows(self, pixel: int) -> np.ndarray:
+        """Where each output position's window begins, int64, for pixels ``pixel`` apart."""
+        y, x = (np.arange(n) * step for n, step in zip(self.out, self.stride, strict=True))
+        return (pixel * (y[:, None] * self.padded[1] + x)).reshape(-1)
+
+    def runs(self, pixel: int) -> tuple[np.ndarray, int]:
+        """Where each run of neighbours begins within a window, int64, and how many pixels it has:
+        a row of the kernel, or one tap where columns are apart."""
+        rows = np.arange(self.kernel[0]) * self.dilation[0] * self.padded[1]
+        if self.dilation[1] == 1:
+            return pixel * rows, self.kernel[1]
+        columns = np.arange(self.kernel[1]) * self.dilation[1]
+        return (pixel * (rows[:, None] + columns)).reshape(-1), 1
+
+    def patterns(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which taps of a window lie within the image.
+
+        returns   int64 (positions,), the pattern of each; bool (patterns, kernel_h, kernel_w)
+        """
+        inside = [self._inside(axis) for axis in (0, 1)]
+        kinds, index = zip(
+            *(np.unique(each, axis=0, return_inverse=True) for each in inside), strict=True
+        )
+        rows, columns = (each.reshape(-1) for each in index)
+        taps = kinds[0][:, None, :, None] & kinds[1][None, :, None, :]
+        pattern = rows[:, None] * len(kinds[1]) + columns
+        return pattern.reshape(-1), taps.reshape(-1, *self.kernel)
+
+    def _inside(self, axis: int) -> np.ndarray:
+        """By position along an axis, whether each tap is within the image: bool (out, kernel)."""
+        first = np.arange(self.out[axis]) * self.stride[axis] - self.padding[axis]
+        place = first[:, None] + np.arange(self.kernel[axis]) * self.dilation[axis]
+        return (place >= 0) & (place < self.image[axis])
+
+
+def in_whole_tiles(table: np.ndarray, rows: int) -> np.ndarray:
+    """A table of positions with its last one repeated up to a multiple of ``rows``."""
+    return np.pad(table, (0, -len(table) % rows), mode="edge") if len(table) else table
