@@ -165,7 +165,7 @@ def choose_lanes(
 def _hold_products(
     register: Accumulator, bits: int, products: int, largest: int
 ) -> tuple[Held | None, int]:
-    """As ``_hold``, in lanes that saturate by themselves where they can; and the products' shift."""
+    """As ``_hold``, in lanes that saturate by themselves if they can; and the products' shift."""
     spare, most = bits - register.bits, 2 ** (bits - 1) - 1
     held = _hold(register, bits, products * largest, largest)
     if isinstance(held, Clip16) and largest << spare <= most:
