@@ -8,7 +8,7 @@ lanes beyond the last one are neither read nor written.
 import numpy as np
 from numba import njit
 
-from qsim.kernels.simd.separate import arrays_are_separate
+from qsim.kernels.simd.intrinsics import arrays_are_separate
 
 
 @njit(cache=True, nogil=True)
