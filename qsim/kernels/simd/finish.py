@@ -3,49 +3,77 @@
 import numpy as np
 from numba import njit
 
-from qsim.kernels.simd import epilogues
 from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.additions import add_float, add_tflite
 from qsim.kernels.simd.counted_thresholds import count_thresholds
-from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_float, store_sums
-
-add_bias, round_float_sum, round_double = (
-    epilogues.add_bias, epilogues.round_float_sum, epilogues.round_double,
-)  # fmt: skip
-round_once, round_twice = epilogues.round_once, epilogues.round_twice
-round_shift, round_shift_sum = epilogues.round_shift, epilogues.round_shift_sum
+from qsim.kernels.simd.epilogues import (
+    add_bias,
+    round_double,
+    round_float,
+    round_float_sum,
+    round_once,
+    round_shift,
+    round_shift_sum,
+)
+from qsim.kernels.simd.float_stores import store_float, store_float_added, store_float_sum
+from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_sums
+from qsim.kernels.simd.twice_rounded import round_twice, store_twice_rounded
 
 
 @njit(cache=True, nogil=True)
 def finish(step, constants, memory, row, channel, count):
     """Store what becomes of the first ``count`` rows of the tile of sums, whose first is position
     ``row`` of the output and whose lanes are the channels from ``channel`` on."""
-    tables, columns = constants.tables, constants.columns
-    at = step["parameters"] + channel
-    out = step["out_rows"] + row
-    mode = step["mode"]
-    if mode == codes.FLOAT and step["addition"] == codes.NO_ADDITION and step["passes"] == 1:
-        store_float(
-            memory.tile, count, columns.bias, columns.factor, columns.offset, at, step["low"],
-            step["high"], step["out_offset"], memory.data, tables, out, channel, step["channels"],
-        )  # fmt: skip
+    if step["passes"] == 1 and _finish_at_once(step, constants, memory, row, channel, count):
         return
+    columns, at = constants.columns, step["parameters"] + channel
+    mode = step["mode"]
     if mode in (codes.FLOAT_SUM, codes.SHIFT_SUM) or step["addition"] != codes.NO_ADDITION:
         _load_others(step, constants, memory, row, channel, count)
-    if step["passes"] == 1:
-        add_bias(memory.tile, count, columns.bias, at)
-        if mode == codes.KEEP_SUMS:
-            store_sums(memory.tile, count, memory.words, tables, out, channel, step["channels"])
-            return
-        _round(step, constants, memory.tile, memory, at, count)
-    else:
+    out = step["out_rows"] + row
+    if step["passes"] == 2:
         add_bias(memory.wide, count, columns.wide_bias, at)
         _round(step, constants, memory.wide, memory, at, count)
+    elif mode in (codes.ROUND_TWICE, codes.ROUND_TWICE_AWAY):
+        round_twice(
+            memory.tile, count, columns.bias, columns.multiplier, columns.shift,
+            mode == codes.ROUND_TWICE_AWAY, at, step["low"], step["high"], memory.levels,
+        )  # fmt: skip
+    else:
+        add_bias(memory.tile, count, columns.bias, at)
+        if mode == codes.KEEP_SUMS:
+            store_sums(
+                memory.tile, count, memory.words, constants.tables, out, channel, step["channels"]
+            )
+            return
+        _round(step, constants, memory.tile, memory, at, count)
     _add(step, constants, memory, count)
     store_bytes(
-        memory.levels, count, step["out_offset"], memory.data, tables, out, channel,
+        memory.levels, count, step["out_offset"], memory.data, constants.tables, out, channel,
         step["channels"],
     )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _finish_at_once(step, constants, memory, row, channel, count):
+    """The commonest epilogues in one pass; whether it is one of them."""
+    tables, columns, data = constants.tables, constants.columns, memory.data
+    at, low, high = step["parameters"] + channel, step["low"], step["high"]
+    out, mode, zero = step["out_rows"] + row, step["mode"], step["out_offset"]
+    added = step["addition"] != codes.NO_ADDITION
+    if mode == codes.FLOAT and not added:
+        store_float(
+            memory.tile, count, columns.bias, columns.factor, columns.offset, at, channel, low,
+            high, zero, data, tables, out, step["channels"],
+        )  # fmt: skip
+        return True
+    if mode == codes.ROUND_TWICE_AWAY and not added:
+        store_twice_rounded(
+            memory.tile, count, columns.bias, columns.multiplier, columns.shift, True, at, channel,
+            low, high, zero, data, tables, out, step["channels"],
+        )  # fmt: skip
+        return True
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -76,7 +104,7 @@ def _round(step, constants, sums, memory, at, count):
             for n in range(sums.shape[1]):
                 levels[m, n] = np.int32(sums[m, n])
     elif mode == codes.FLOAT:
-        epilogues.round_float(sums, count, columns.factor, columns.offset, at, low, high, levels)
+        round_float(sums, count, columns.factor, columns.offset, at, low, high, levels)
     elif mode == codes.FLOAT_SUM:
         round_float_sum(
             sums, others, count, columns.factor, columns.other_factor, columns.offset, at, low,
@@ -86,17 +114,13 @@ def _round(step, constants, sums, memory, at, count):
         round_double(sums, count, columns.double, at, low, high, levels)
     elif mode == codes.ROUND_ONCE:
         round_once(sums, count, columns.multiplier, columns.shift, at, low, high, levels)
-    elif mode == codes.ROUND_TWICE:
-        round_twice(sums, count, columns.multiplier, columns.shift, False, at, low, high, levels)
-    elif mode == codes.ROUND_TWICE_AWAY:
-        round_twice(sums, count, columns.multiplier, columns.shift, True, at, low, high, levels)
     elif mode == codes.SHIFT:
         round_shift(sums, count, columns.shift, at, low, high, levels)
     elif mode == codes.SHIFT_SUM:
         round_shift_sum(
             sums, others, count, columns.up, columns.other_up, columns.shift, at, low, high, levels
         )
-    else:
+    elif mode == codes.THRESHOLDS:
         count_thresholds(
             sums, count, constants.exceeded, step["n_thresholds"], constants.threshold_steps,
             step["threshold_steps"], columns.start, at, levels,
@@ -106,19 +130,20 @@ def _round(step, constants, sums, memory, at, count):
 @njit(cache=True, nogil=True)
 def _add(step, constants, memory, count):
     """The levels of the other tensor added to those of the tile."""
-    levels, others = memory.levels, memory.others
     number, low, high = step["added"], step["added_low"], step["added_high"]
+    levels, others = memory.levels.reshape(-1), memory.others.reshape(-1)
+    many = count * memory.levels.shape[1]
     if step["addition"] == codes.ADD_FLOAT:
         ratios, zeros = constants.ratios, constants.zeros
         add_float(
-            levels, others, count, zeros[number, 3] != 0,
+            levels, others, many, zeros[number, 3] != 0,
             (ratios[number, 0], ratios[number, 1], ratios[number, 2]),
             (zeros[number, 0], zeros[number, 1], zeros[number, 2]), low, high,
         )  # fmt: skip
     elif step["addition"] == codes.ADD_TFLITE:
         fixed = constants.fixed
         add_tflite(
-            levels, others, count, (fixed[number, 0], fixed[number, 1], fixed[number, 2]),
-            (fixed[number, 3], fixed[number, 4], fixed[number, 5]), fixed[number, 6] != 0,
-            fixed[number, 7] != 0, low, high,
+            levels, others, many, fixed[number, 0] != 0, (fixed[number, 1], fixed[number, 2]),
+            (fixed[number, 3], fixed[number, 4]), fixed[number, 5] != 0, fixed[number, 6] != 0,
+            low, high,
         )  # fmt: skip

@@ -115,8 +115,10 @@ class Constants(NamedTuple):
     columns           parameters by channel
     exceeded          int32 (most thresholds of a step, channels), as ``pack_thresholds`` says
     threshold_steps   int32, of every step with thresholds
-    ratios            float32 (additions, 3), zeros int64 (additions, 3): of ``add_float``
-    fixed             int64 (additions, 8): of ``add_tflite``, multipliers, shifts and the two flags
+    ratios            float32 (additions, 3), zeros int64 (additions, 4): of ``add_float``, the
+                      last whether the tile's levels are its first operand
+    fixed             int64 (additions, 7): of ``add_tflite``, which is larger, two multipliers, two
+                      shifts and two flags
     """
 
     tables: np.ndarray
