@@ -1,6 +1,7 @@
 """Where the windows of a convolution lie in a channels-last image with padding around it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -70,6 +71,26 @@ class Windows:
         first = np.arange(self.out[axis]) * self.stride[axis] - self.padding[axis]
         place = first[:, None] + np.arange(self.kernel[axis]) * self.dilation[axis]
         return (place >= 0) & (place < self.image[axis])
+
+
+@lru_cache(maxsize=64)
+def patterns_of(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """``windows.patterns()``, not to be changed."""
+    return windows.patterns()
+
+
+@lru_cache(maxsize=64)
+def rows_of(windows: Windows, pixel: int, tile_rows: int) -> np.ndarray:
+    """``windows.rows(pixel)`` in whole tiles, not to be changed."""
+    return in_whole_tiles(windows.rows(pixel), tile_rows)
+
+
+def pixels_of(image: tuple[int, int], padding: tuple[int, int, int, int], pixel: int) -> np.ndarray:
+    """Where the pixels (height, width) of an image lie with ``padding`` (top, left, bottom, right)
+    around it, int64, for pixels ``pixel`` apart."""
+    top, left, _, right = padding
+    y, x = (np.arange(side) + before for side, before in zip(image, (top, left), strict=True))
+    return (pixel * (y[:, None] * (left + image[1] + right) + x)).reshape(-1)
 
 
 def in_whole_tiles(table: np.ndarray, rows: int) -> np.ndarray:
