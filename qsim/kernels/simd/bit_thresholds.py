@@ -67,7 +67,7 @@ def limits(
         raise ValueError(
             f"{channels} channels take one or three thresholds, not {thresholds.shape}"
         )
-    if (np.diff(thresholds, axis=1) < 0).any():
+    if (thresholds[:, 1:] < thresholds[:, :-1]).any():
         raise ValueError("a threshold is no less than the one before it")
     if held.product.code_factor:
         raise ValueError("sums that need those of the inputs' codes have no limits of counts")
