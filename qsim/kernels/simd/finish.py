@@ -15,7 +15,7 @@ from qsim.kernels.simd.epilogues import (
     round_shift,
     round_shift_sum,
 )
-from qsim.kernels.simd.float_stores import store_float, store_float_added, store_float_sum
+from qsim.kernels.simd.float_stores import store_float
 from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_sums
 from qsim.kernels.simd.twice_rounded import round_twice, store_twice_rounded
 

@@ -53,4 +53,3 @@ def store_sums(sums, count, stored, rows, first_row, channel, channels):
         start += channel
         for lane in range(lanes):
             stored[np.uint64(start + lane)] = sums[i, lane]
-

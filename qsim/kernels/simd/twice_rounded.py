@@ -40,8 +40,10 @@ def store_twice_rounded(
     sums, count, bias, multiplier, shift, away, parameter, channel, low, high,
     offset, stored, rows, first_row, channels,
 ):  # fmt: skip
-    """As ``round_twice``, and ``tile_bytes.store_bytes`` of the levels; the parameters of the tile's
-    first channel are at ``parameter``."""
+    """As ``round_twice``, and ``tile_bytes.store_bytes`` of the levels.
+
+    parameter   where the parameters of the tile's first channel are
+    """
     arrays_are_separate()
     lanes = min(sums.shape[1], channels - channel)
     whole = lanes - lanes % BLOCK
@@ -95,7 +97,19 @@ def _round(products, count, shift, away, channel, low, high, block, lanes, level
 
 @njit(inline="always")
 def _round_and_store(
-    products, count, shift, away, parameter, channel, low, high, block, lanes, offset, stored, rows,
+    products,
+    count,
+    shift,
+    away,
+    parameter,
+    channel,
+    low,
+    high,
+    block,
+    lanes,
+    offset,
+    stored,
+    rows,
     first_row,
 ):
     lowest, highest, to_byte = np.int32(low), np.int32(high), np.int32(offset)

@@ -94,7 +94,15 @@ def test_the_bytes_of_another_tensor_are_a_second_term(data, byte_offset):
     terms = [tile.term(), (tile.others(byte_offset), other[tile.here])]
     total = total_float(terms) + offset[tile.here]
     levels = np.rint(np.clip(total, *map(np.float32, tile.limits)))
-    arguments = offset, tile.channel, tile.channel, *tile.limits, other, byte_offset, tile.other_rows
+    arguments = (
+        offset,
+        tile.channel,
+        tile.channel,
+        *tile.limits,
+        other,
+        byte_offset,
+        tile.other_rows,
+    )
     tile.check(store_float_sum, arguments, levels)
 
 
