@@ -5,7 +5,7 @@ that hardware stores for a level; several codes may stand for one level.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,6 +14,8 @@ from typing import Literal
 
 import numpy as np
 
+BLOCK_VALUES = 2**15
+FEW_MIDPOINTS = 16  # so few are found sooner by comparing with each than by a search
 INVALID = np.iinfo(np.int64).min  # entry of a code table that no level uses
 
 CalibratedBy = Literal["threshold", "interval", "mean_magnitude", "nothing"]
@@ -206,12 +208,16 @@ class Format(Facts, ABC):
 
         A tie goes to the level of smaller magnitude; what is out of range to the outermost level.
         """
-        magnitudes = self._levels[self._levels >= 0]
-        midpoints = (magnitudes[:-1] + magnitudes[1:]) / 2
-        # side="left": a value on the midpoint takes the lower magnitude
-        index = np.searchsorted(midpoints, np.abs(x), side="left")
-        levels = np.where(np.signbit(x), -magnitudes[index], magnitudes[index])
-        return levels.astype(np.int32)
+        magnitudes = self._levels[self._levels >= 0].astype(np.int32)
+        midpoints = (magnitudes[:-1].astype(np.int64) + magnitudes[1:]) / 2
+        if len(midpoints) > FEW_MIDPOINTS:
+            # side="left": a value on the midpoint takes the lower magnitude
+            nearest = magnitudes[np.searchsorted(midpoints, np.abs(x), side="left")]
+        else:
+            nearest, distance = np.full(np.shape(x), magnitudes[0]), np.abs(x)
+            for midpoint, step in zip(midpoints, np.diff(magnitudes), strict=True):
+                nearest += step * (distance > midpoint)
+        return np.where(np.signbit(x), -nearest, nearest)
 
     def quantize(
         self,
@@ -242,7 +248,15 @@ class Format(Facts, ABC):
     def at_scale(self, real: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The levels, int32, of finite ``real`` at a float32 ``scale`` that broadcasts to it."""
         # both as float64: numpy 1 divides float32 by a float64 without axes in float32
-        return self.nearest(real.astype(np.float64) / scale.astype(np.float64))
+        scale = scale.astype(np.float64)
+        if real.size <= BLOCK_VALUES or np.ndim(scale) > real.ndim:
+            return self.nearest(real.astype(np.float64) / scale)
+        levels = np.empty(np.broadcast_shapes(real.shape, scale.shape), np.int32)
+        by_row = scale.ndim == real.ndim and len(scale) > 1
+        for rows in row_blocks(real):
+            exact = real[rows].astype(np.float64) / (scale[rows] if by_row else scale)
+            levels[rows] = self.nearest(exact)
+        return levels
 
     def bind(
         self, found: Found, adjust: "Adjustment" = lambda scale: scale
@@ -361,8 +375,10 @@ def alpha_of(real: np.ndarray, axis: int | None) -> np.ndarray:
     """The largest magnitude of ``real``, float64; with an ``axis``, of each of its indices, shaped
     to broadcast."""
     others = None if axis is None else tuple(i for i in range(real.ndim) if i != axis % real.ndim)
-    alpha = np.max(np.abs(real), axis=others, keepdims=axis is not None, initial=0.0)
-    return np.asarray(alpha, np.float64)
+    kept = axis is not None
+    highest = np.max(real, axis=others, keepdims=kept, initial=0.0)
+    lowest = np.min(real, axis=others, keepdims=kept, initial=0.0)
+    return np.maximum(highest, -lowest, dtype=np.float64)
 
 
 def mean_magnitude(real: np.ndarray, axis: int | None) -> np.ndarray:
@@ -406,6 +422,13 @@ def rows_of(real: np.ndarray, axis: int | None) -> tuple[np.ndarray, tuple[int, 
     return np.ascontiguousarray(rows), tuple(shape)
 
 
+def row_blocks(real: np.ndarray) -> Iterator[slice]:
+    """Slices of rows (axis 0) of about BLOCK_VALUES values: what is computed of so few on the way
+    stays in a processor's cache."""
+    size = max(1, BLOCK_VALUES * len(real) // max(real.size, 1))
+    return (slice(start, start + size) for start in range(0, len(real), size))
+
+
 def as_float32(scale: np.ndarray) -> np.ndarray:
     """``scale`` rounded to float32; what is too large becomes infinity, which ``positive``
     refuses."""
@@ -430,9 +453,9 @@ def finite(real: np.ndarray) -> np.ndarray:
         raise ValueError(f"values to quantize are real numbers, not {real.dtype}")
     if real.dtype.kind != "f":
         real = real.astype(np.float64)
-    bad = ~np.isfinite(real)
-    if bad.any():
-        raise ValueError(f"{int(bad.sum())} of {real.size} values are NaN or infinite")
+    good = np.isfinite(real)
+    if not good.all():
+        raise ValueError(f"{int((~good).sum())} of {real.size} values are NaN or infinite")
     return real
 
 
