@@ -16,6 +16,7 @@ import numpy as np
 
 BLOCK_VALUES = 2**15
 FEW_MIDPOINTS = 16  # so few are found sooner by comparing with each than by a search
+MOST_PLACES = 2**17  # of a table of all integers from the lowest to the highest level
 INVALID = np.iinfo(np.int64).min  # entry of a code table that no level uses
 
 CalibratedBy = Literal["threshold", "interval", "mean_magnitude", "nothing"]
@@ -286,11 +287,25 @@ class Format(Facts, ABC):
     def encode(self, levels: np.ndarray) -> np.ndarray:
         """The code of each level; of several, the smallest. Raises ValueError on no level."""
         levels = np.asarray(levels)
-        index = np.searchsorted(self._levels, levels).clip(max=self._levels.size - 1)
-        wrong = self._levels[index] != levels
+        low, count = self.min_level, self.max_level - self.min_level + 1
+        if count <= MOST_PLACES and levels.dtype.kind in "iu":
+            places = levels.astype(np.int64) - low
+            wrong = (places < 0) | (places >= count)
+            index = self._index_of_place[places.clip(0, count - 1)]
+            wrong |= index < 0
+        else:
+            index = np.searchsorted(self._levels, levels).clip(max=self._levels.size - 1)
+            wrong = self._levels[index] != levels
         if wrong.any():
             raise ValueError(f"{int(levels[wrong].flat[0])} is not a level of {self}")
         return self._first_code[index]
+
+    @cached_property
+    def _index_of_place(self) -> np.ndarray:
+        """The number of each level by its distance from the lowest, -1 where there is none."""
+        index = np.full(self.max_level - self.min_level + 1, -1, np.int64)
+        index[self._levels - self.min_level] = np.arange(self._levels.size)
+        return index
 
     @cached_property
     def _first_code(self) -> np.ndarray:
