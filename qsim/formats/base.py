@@ -215,10 +215,12 @@ class Format(Facts, ABC):
             # side="left": a value on the midpoint takes the lower magnitude
             nearest = magnitudes[np.searchsorted(midpoints, np.abs(x), side="left")]
         else:
-            nearest, distance = np.full(np.shape(x), magnitudes[0]), np.abs(x)
-            for midpoint, step in zip(midpoints, np.diff(magnitudes), strict=True):
-                nearest += step * (distance > midpoint)
-        return np.where(np.signbit(x), -nearest, nearest)
+            kind = np.uint8 if magnitudes[-1] < 256 else np.int32
+            nearest, distance = np.full(np.shape(x), magnitudes[0], kind), np.abs(x)
+            for midpoint, step in zip(midpoints, np.diff(magnitudes).astype(kind), strict=True):
+                nearest += np.multiply(distance > midpoint, step, dtype=kind)
+        negative = np.signbit(x).astype(np.int32)
+        return (nearest ^ -negative) + negative  # ~nearest + 1 is -nearest
 
     def quantize(
         self,
