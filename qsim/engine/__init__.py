@@ -1,12 +1,11 @@
 """Integer programs compiled for this machine: a network as one program, as fast as can be."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from qsim.engine.layout import Layout, layout
 from qsim.engine.lower import lower
-from qsim.engine.steps import Plan, ReadImage
 from qsim.errors import QsimError
 from qsim.kernels.simd.barrier import alone
 from qsim.kernels.simd.host import Choice, choose
@@ -15,7 +14,7 @@ from qsim.kernels.simd.product import TILES, aligned
 from qsim.kernels.simd.tag import Tag
 from qsim.network.graph import INPUT
 from qsim.program import Program
-from qsim.values import Levels, Sums, real
+from qsim.values import real
 
 
 class Engine:
@@ -101,8 +100,6 @@ class Engine:
         )
         name = self.program.network.output
         shape = self.program.network.nodes[name].output_shape
-        from dataclasses import replace
-
         return real(replace(pending.sums, terms=terms)).reshape(1, *shape)
 
     def _integers(self, made: Layout, memory: Memory, buffer) -> np.ndarray:

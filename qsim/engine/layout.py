@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from qsim.engine.memory import places
-from qsim.engine.spacing import NO_POSITION, equally_spaced
 from qsim.engine.steps import (
     Buffer,
     MakeTensor,
@@ -17,7 +16,14 @@ from qsim.engine.steps import (
     Step,
 )
 from qsim.kernels.simd import layer_program as codes
-from qsim.kernels.simd.product import TILES, aligned, pack_channelwise, pack_weights
+from qsim.kernels.simd.product import (
+    TILES,
+    aligned,
+    pack_channelwise,
+    pack_weights,
+    whole_tiles,
+)
+from qsim.kernels.simd.spacing import NO_POSITION, equally_spaced
 from qsim.kernels.simd.windows import Window, window_rows, window_runs, window_taps
 from qsim.network.layers import border, pair
 
@@ -182,8 +188,7 @@ class _Tables:
         return (self._first_pixel(buffer) + rows * buffer.shape[0] + channel).reshape(-1)
 
     def _whole_tiles(self, rows: np.ndarray) -> np.ndarray:
-        """Offsets of whole tiles, the last one repeated."""
-        return np.concatenate([rows, np.full(-rows.size % self.tile.rows, rows[-1])])
+        return whole_tiles(rows, self.tile.rows)
 
     def _windows(self, source: Buffer, window: Window, shape: tuple[int, int, int]) -> np.ndarray:
         """The offset of the first value under each position of a window."""
@@ -200,7 +205,7 @@ class _Tables:
         packed = pack_weights(by_run.astype(np.int8), self.backend)
         rows = self._windows(source, window, product.shape) + group * levels.shape[1]
         order, pitch = None, 0
-        if self.backend in ("amx", "amx-emulated"):
+        if self.tile.is_spaced:
             order, rows, pitch = equally_spaced(rows.reshape(product.shape[1:]))
         steps = -(-by_run.shape[2] // self.tile.depth)
         self._reach(rows, runs, steps * self.tile.depth)

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from qsim.kernels.accumulator import Accumulator, magnitude
+from qsim.kernels.simd.windows import Window
 
 
 class Datapath:
@@ -40,6 +41,16 @@ class Datapath:
             sums = held.sum_products(x[:, :, start:stop], partial.register)
             total = accumulator.add_bias(total, sums)
         return total
+
+    def convolve(
+        self, x: np.ndarray, window: Window, groups: int, accumulator: Accumulator
+    ) -> np.ndarray | None:
+        """The sums of a convolution, int64 (images, rows, out_h, out_w), without gathering what
+        lies under each window; None where there is no such way, and ``dot`` is to be used.
+
+        x   integers (images, channels, height, width), which ``accumulator`` was checked for
+        """
+        return None
 
     def columns(self, start: int, stop: int) -> Self:
         """The weights (rows, stop - start) at these places of the depth."""

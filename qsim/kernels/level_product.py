@@ -8,10 +8,13 @@ from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
 from qsim.kernels.datapath import HeldLevels
+from qsim.kernels.simd.level_sums import ByteWeights, are_bytes, are_signed_bytes
 from qsim.kernels.simd.saturating_tiles import RegisterWeights
+from qsim.kernels.simd.windows import Window
 
 INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
+FEWEST_ROWS = 8  # of a group, for which a tile is worth while
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,13 @@ class LevelWeights(HeldLevels):
         return as_integers(self.levels, np.int32)
 
     @cached_property
+    def _bytes(self) -> ByteWeights | None:
+        """The weights as signed bytes; None where they are more."""
+        if not are_signed_bytes(self.levels):
+            return None
+        return ByteWeights(np.ascontiguousarray(self.levels, np.int8))
+
+    @cached_property
     def _registers(self) -> RegisterWeights:
         return RegisterWeights(self.levels)
 
@@ -34,6 +44,23 @@ class LevelWeights(HeldLevels):
         if accumulator.partial is not None:
             return self._registers.sum_products(x, accumulator)
         return self.sum_products(x, accumulator)
+
+    def convolve(
+        self, x: np.ndarray, window: Window, groups: int, accumulator: Accumulator
+    ) -> np.ndarray | None:
+        depth, max_x = int(np.prod(self.shape[1:])), magnitude(x)
+        largest = depth * max_x * self.max_magnitude
+        saturates = accumulator.mode == "saturate" and largest > accumulator.high
+        few = self.shape[0] // groups < FEWEST_ROWS and groups > 1
+        if accumulator.partial is not None or saturates or few or largest > INT32_MAX:
+            return None
+        if self._bytes is None or not are_bytes(x):
+            return None
+        sides = window.positions(x.shape[2:])
+        out = np.empty((len(x), self.shape[0], *sides), np.int64)
+        if out.size:
+            self._bytes.convolve(x, window, groups, out)
+        return accumulator.add_bias(out, None)
 
     def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
         """As ``Datapath.dot``, by multiplying."""
@@ -47,6 +74,9 @@ class LevelWeights(HeldLevels):
         if out.size == 0 or depth == 0:
             return out
         narrow = max(max_x, max_w) <= INT16_MAX and depth * max_x * max_w <= INT32_MAX
+        if narrow and groups == 1 and self._bytes is not None and are_bytes(x):
+            self._bytes.multiply(x[0], out[0])
+            return register.add_bias(out, None)
         if narrow:
             _dot_int32(self._int16.reshape(grouped), as_integers(x, np.int16), out)
             return register.add_bias(out, None)

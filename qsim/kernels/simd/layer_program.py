@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy import uint64 as U  # noqa: N812 (of indices that are not negative: numba would look)
+from numpy import uint64 as U
 
 from qsim.kernels.simd.barrier import wait_for_all
 from qsim.kernels.simd.product import multiply_tile

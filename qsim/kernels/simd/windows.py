@@ -1,4 +1,4 @@
-"""Where the windows of a convolution lie in a tensor that is stored channels last, with a border."""
+"""Where the windows of a convolution lie in a tensor stored channels last, with a border."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,25 @@ class Window:
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
+
+    def positions(self, sides: tuple[int, int]) -> tuple[int, int]:
+        """How many there are along the sides (height, width) of an image.
+
+        Raises ValueError where the window is larger than the padded image.
+        """
+        height, width = (sides[i] + self.padding[i] + self.padding[i + 2] for i in (0, 1))
+        return (
+            out_size(height, self.kernel[0], self.stride[0], self.dilation[0]),
+            out_size(width, self.kernel[1], self.stride[1], self.dilation[1]),
+        )
+
+
+def out_size(padded: int, kernel: int, stride: int, dilation: int = 1) -> int:
+    """Positions of a window along a padded side; raises ValueError when the window is larger."""
+    span = dilation * (kernel - 1) + 1
+    if span > padded:
+        raise ValueError(f"a window of {span} does not fit a padded side of {padded}")
+    return (padded - span) // stride + 1
 
 
 def window_rows(

@@ -1,0 +1,65 @@
+"""The level of a sum as the number of thresholds that it reaches, in a tile.
+
+Thresholds are compared one after another in all lanes at once, which suits formats of few bits: the
+time grows with their number. As ``apply_thresholds`` with no channel falling.
+"""
+
+import numpy as np
+from numba import njit
+
+from qsim.kernels.simd.separate import arrays_are_separate
+
+TOGETHER = 4  # thresholds that are compared while a sum is in a register
+
+
+def pack_thresholds(
+    thresholds: np.ndarray, grid: np.ndarray, lanes: int, dtype: type
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What ``count_thresholds`` reads.
+
+    thresholds   (channels, T) int64, none less than the one before it
+    grid         (T + 1,) the level of a sum that reaches 0, 1, .. T of them
+    lanes        channels are padded to a multiple of it
+    dtype        of the sums, np.int32 or np.int64
+    returns      ``exceeded`` (T up to a multiple of 4, padded channels) of that type: reached is
+                 what exceeds one less. ``steps`` (its rows,) int32, how much each adds to a level.
+                 ``start`` (padded channels,) int32, the level of the least sum of that type. What
+                 no sum of that type exceeds is its largest value.
+
+    Raises ValueError on a grid that does not fit, or thresholds out of order.
+    """
+    channels, count = thresholds.shape
+    if grid.shape != (count + 1,):
+        raise ValueError(f"{count} thresholds lead to {count + 1} levels, not {grid.shape}")
+    if (thresholds[:, 1:] < thresholds[:, :-1]).any():
+        raise ValueError("the thresholds of a channel must be in rising order")
+    limits = np.iinfo(dtype)
+    always = thresholds <= limits.min
+    rows, columns = -(-count // TOGETHER) * TOGETHER, -(-channels // lanes) * lanes
+    exceeded = np.full((rows, columns), limits.max, dtype)
+    packed = np.minimum(np.maximum(thresholds, limits.min + 1) - 1, limits.max)
+    exceeded[:count, :channels] = np.where(always, limits.max, packed).T
+    steps = np.zeros(rows, np.int32)
+    steps[:count] = np.diff(grid)
+    start = np.full(columns, grid[0], np.int32)
+    start[:channels] = grid[always.sum(axis=1)]
+    return exceeded, steps, start
+
+
+@njit(cache=True, nogil=True)
+def count_thresholds(sums, count, exceeded, steps, start, channel, levels):
+    """The levels of a tile of sums, by what ``pack_thresholds`` made for the type of ``sums``."""
+    arrays_are_separate()
+    for i in range(count):
+        for lane in range(sums.shape[1]):
+            levels[i, lane] = start[np.uint64(channel + lane)]
+        for t in range(0, exceeded.shape[0], 4):
+            step_0, step_1, step_2, step_3 = steps[t], steps[t + 1], steps[t + 2], steps[t + 3]
+            for lane in range(sums.shape[1]):
+                at, total, zero = np.uint64(channel + lane), sums[i, lane], np.int32(0)
+                level = levels[i, lane]
+                level = np.int32(level + (step_0 if total > exceeded[t, at] else zero))
+                level = np.int32(level + (step_1 if total > exceeded[t + 1, at] else zero))
+                level = np.int32(level + (step_2 if total > exceeded[t + 2, at] else zero))
+                level = np.int32(level + (step_3 if total > exceeded[t + 3, at] else zero))
+                levels[i, lane] = level
