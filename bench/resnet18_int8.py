@@ -94,7 +94,7 @@ def _compared(engine, held, path) -> dict:
         codes = ours[layer] + zero_point_of(held.program.formats[layer])
         if not np.array_equal(codes, theirs[tensor]):
             different.append(tensor)
-    logits = engine.run(batch)
+    logits = engine.run(batch).astype(np.float32)
     alone = peers.onnxruntime_call(path, batch, cores(1))()
     if not np.array_equal(logits, alone):
         different.append("logits")
