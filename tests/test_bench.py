@@ -129,18 +129,20 @@ STEPS = {
 
 def test_what_is_absent_is_null_with_a_reason():
     resnet = importlib.import_module("resnet18_int8")
-    runtime, openvino = resnet.RUNTIME["qdq"], resnet.OPENVINO
-    compared = {"tensors": 3, "different": [], "integers": 10, "logits": 5}
-    found = {
-        resnet.OURS: {"ms": 2.0, "ratio": 1.0},
-        resnet.RUNTIME["qoperator"]: {"ms": 5.0, "ratio": 0.4},
-        runtime: {"ms": 4.0, "ratio": 0.5},
-    }
-    part = {"threads": 1, "backend": "plain", "compared": compared, "batches": {"1": found}}
-    document = resnet.summary([part | {"absent": {openvino: "openvino is not installed"}}], None)
+    qoperator, qdq = resnet.RUNTIME.values()
+    name, ratios = resnet.ours("pairs8"), {qoperator: 0.4, qdq: 0.5}
+    compared = {
+        "tensors": 3, "different": {name: ["t"]}, "integers": 10, "logits": 5,
+        "openvino_equal_logits": None,
+    }  # fmt: skip
+    found = {name: {"ms": 2.0, "ratios": ratios}, qoperator: {"ms": 5.0}, qdq: {"ms": 4.0}}
+    absent = {resnet.OPENVINO: "openvino is not installed", resnet.ours("plain"): "too slow"}
+    part = {"threads": 1, "compared": compared, "batches": {"1": found}, "absent": absent}
+    document = resnet.summary([part], ["pairs8", "plain"])
     assert document["ratio_onnxruntime_1t"] == 0.5  # to the faster form
     assert document["ratio_openvino_1t"] is None
-    assert document["reasons"]["ratio_openvino_1t"].endswith("openvino is not installed")
+    assert document["reasons"]["ratio_openvino_1t"] == "OpenVINO, qdq: openvino is not installed"
     assert document["ratio_onnxruntime_2t"] is None
-    assert document["reasons"]["ratio_onnxruntime_2t"] == "not measured on 2 threads with 1 images"
-    assert (document["identical_tensors"], document["backend"]) == (3, "plain")
+    assert document["reasons"]["ratio_onnxruntime_2t"] == "not measured on 2 threads with 1 image"
+    assert (document["identical_tensors"], document["backend"]) == (2, "pairs8")
+    assert document["by_backend"]["plain"]["identical_tensors"] is None
