@@ -21,10 +21,9 @@ from qsim.kernels.simd.product import (
     aligned,
     pack_channelwise,
     pack_weights,
-    whole_tiles,
 )
 from qsim.kernels.simd.spacing import NO_POSITION, equally_spaced
-from qsim.kernels.simd.windows import Window, window_rows, window_runs, window_taps
+from qsim.kernels.simd.windows import Windows, by_run, in_whole_tiles
 from qsim.network.layers import border, pair
 
 
@@ -188,30 +187,26 @@ class _Tables:
         return (self._first_pixel(buffer) + rows * buffer.shape[0] + channel).reshape(-1)
 
     def _whole_tiles(self, rows: np.ndarray) -> np.ndarray:
-        return whole_tiles(rows, self.tile.rows)
-
-    def _windows(self, source: Buffer, window: Window, shape: tuple[int, int, int]) -> np.ndarray:
-        """The offset of the first value under each position of a window."""
-        width, channels = source.padded[1], source.shape[0]
-        rows = window_rows(window, shape[1:], width, source.border[:2], channels)
-        return self.places[source] + rows
+        return in_whole_tiles(rows, self.tile.rows)
 
     def _product(self, product: Product, group: int) -> tuple[dict[str, int], np.ndarray | None]:
         """Also the order of positions, where the back end wants another than theirs."""
-        source, window = product.source, product.window
+        source, windows = product.source, product.windows
         share = len(product.levels) // product.groups
         levels = product.levels[group * share : (group + 1) * share]
-        runs, by_run = window_runs(levels, window, source.padded[1], source.shape[0])
-        packed = pack_weights(by_run.astype(np.int8), self.backend)
-        rows = self._windows(source, window, product.shape) + group * levels.shape[1]
+        pixel = source.shape[0]
+        runs, _ = windows.runs(pixel, source.border, apart=product.groups > 1)
+        parted = by_run(levels.astype(np.int8), runs)
+        packed = pack_weights(parted, self.backend)
+        rows = windows.rows(pixel, source.border) + self.places[source] + group * levels.shape[1]
         order, pitch = None, 0
         if self.tile.is_spaced:
-            order, rows, pitch = equally_spaced(rows.reshape(product.shape[1:]))
-        steps = -(-by_run.shape[2] // self.tile.depth)
+            order, rows, pitch = equally_spaced(rows)
+        steps = -(-parted.shape[2] // self.tile.depth)
         self._reach(rows, runs, steps * self.tile.depth)
         fields = {
             "kind": codes.PRODUCT,
-            "rows": self._put("tables", self._whole_tiles(rows)),
+            "rows": self._put("tables", self._whole_tiles(rows.reshape(-1))),
             "pitch": pitch,
             "runs": self._put("tables", runs),
             "n_runs": len(runs),
@@ -223,19 +218,19 @@ class _Tables:
 
     def _channelwise(self, first: Product | Read) -> dict[str, int]:
         source = first.source
-        window = first.window if isinstance(first, Product) else Window()
+        windows = first.windows if isinstance(first, Product) else Windows(source.shape[1:])
         shape = first.shape
         if isinstance(first, Product):
             levels = first.levels.reshape(shape[0], -1).astype(np.int8)
         else:
             levels = np.ones((shape[0], 1), np.int8)
-        taps = window_taps(window, source.padded[1], shape[0]).reshape(-1)
+        taps = windows.taps(shape[0], source.border).reshape(-1)
         packed = pack_channelwise(levels, self.tile.columns)
-        rows = self._windows(source, window, shape)
+        rows = windows.rows(shape[0], source.border).reshape(-1) + self.places[source]
         self._reach(rows, taps, packed.shape[0] * self.tile.columns)
         return {
             "kind": codes.CHANNELWISE if source.is_bytes else codes.LOAD_SUMS,
-            "rows": self._put("tables", self._whole_tiles(rows)),
+            "rows": self._put("tables", self._whole_tiles(rows.reshape(-1))),
             "runs": self._put("tables", taps),
             "n_runs": len(taps),
             "weights": self._put("weights", packed),
@@ -264,7 +259,7 @@ class _Tables:
             rows = _in_order(self._positions(other, channels.start), order)
             fields |= {
                 "other": codes.BYTES if other.is_bytes else codes.SUMS,
-                "other_rows": self._put("tables", self._whole_tiles(rows)),
+                "other_rows": self._put("tables", self._whole_tiles(rows.reshape(-1))),
                 "other_offset": other.zero or 0,
                 "other_multiplier": self._put(
                     "floats", self._padded(made.multipliers[1][channels])

@@ -21,7 +21,7 @@ from qsim.engine.steps import (
 from qsim.errors import QsimError
 from qsim.formats import Float, Format
 from qsim.formats.base import UniformFormat
-from qsim.kernels.simd.windows import Window
+from qsim.kernels.simd.windows import Windows
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     Add,
@@ -145,18 +145,22 @@ class _Lowering:
             raise Uncompilable("its weights are several integer products")
         number = program.formats[node.inputs[0]]
         levels = terms[0].levels.astype(np.int64)
-        window, groups = Window(), 1
+        groups, image = 1, source.shape[1:]
         if isinstance(layer, Conv):
             groups = layer.groups
-            window = Window(
-                pair(layer.kernel), pair(layer.stride), border(layer.padding), pair(layer.dilation)
+            windows = Windows(
+                image,
+                pair(layer.kernel),
+                pair(layer.stride),
+                border(layer.padding),
+                pair(layer.dilation),
             )
         else:
             if len(node.input_shapes[0]) > 1:
                 raise Uncompilable("it reads several tokens")
             levels = levels.reshape(len(levels), *source.shape)  # of a flattened image, all of it
-            window = Window(kernel=source.shape[1:])
-        source.widen(window.padding)
+            windows = Windows(image, kernel=image)
+        source.widen(windows.padding)
         bias = program.biases[node.name]
         if node.name in program.factors:
             sign = np.sign(program.factors[node.name]).astype(np.int64)
@@ -167,7 +171,7 @@ class _Lowering:
         if largest > INT32_MAX or (accumulator.mode == "wrap" and accumulator.bits < 32):
             raise Uncompilable("its sums may have more than 32 bits")
         shape = image_shape(node.output_shape)
-        product = Product(source, window, levels, bias, groups, shape, largest)
+        product = Product(source, windows, levels, bias, groups, shape, largest)
         count = program.weights[node.name].scale.size
         [scale] = program.accumulator_scales(node)
         scale = np.broadcast_to(scale, (shape[0],))
@@ -222,7 +226,7 @@ class _Lowering:
             raise Uncompilable("the mean of a window is rounded by itself")
         name = node.inputs[0]
         number, area = program.formats[name], prod(window)
-        where = Window(window, pair(layer.stride or window), border(layer.padding))
+        where = Windows(x.shape[1:], window, pair(layer.stride or window), border(layer.padding))
         x.widen(where.padding)
         ones = np.ones((shape[0], 1, *window), np.int64)
         bias = np.zeros(shape[0], np.int64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsim.kernels.simd.windows import Window
+from qsim.kernels.simd.windows import Windows, with_border
 from qsim.network.layers import Shape
 from qsim.network.pools import MaxPool
 from qsim.values import Sums
@@ -35,8 +35,7 @@ class Buffer:
     @property
     def padded(self) -> tuple[int, int]:
         """Height and width with the border."""
-        top, left, bottom, right = self.border
-        return self.shape[1] + top + bottom, self.shape[2] + left + right
+        return with_border(self.shape[1:], self.border)
 
     @property
     def size(self) -> int:
@@ -59,7 +58,7 @@ class Product:
     """
 
     source: Buffer
-    window: Window
+    windows: Windows
     levels: np.ndarray
     bias: np.ndarray
     groups: int

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from qsim.kernels.accumulator import Accumulator, magnitude
-from qsim.kernels.simd.windows import Window
+from qsim.kernels.simd.windows import Windows
 
 
 class Datapath:
@@ -43,12 +43,15 @@ class Datapath:
         return total
 
     def convolve(
-        self, x: np.ndarray, window: Window, groups: int, accumulator: Accumulator
+        self, x: np.ndarray, windows: Windows, groups: int, accumulator: Accumulator
     ) -> np.ndarray | None:
-        """The sums of a convolution, int64 (images, rows, out_h, out_w), without gathering what
-        lies under each window; None where there is no such way, and ``dot`` is to be used.
+        """The sums of a convolution without gathering patches, where there is a way.
 
-        x   integers (images, channels, height, width), which ``accumulator`` was checked for
+        x        (images, channels, height, width), integers within 32 bits signed, not empty
+        returns  int64 (images, rows, out height, out width) as ``accumulator`` holds them, or None
+                 where patches are to be gathered for ``dot``
+
+        Raises as ``dot`` does.
         """
         return None
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
-from qsim.kernels.simd.windows import Window
+from qsim.kernels.simd.windows import Windows
 
 INT16_MAX = 2**15 - 1
 
@@ -40,34 +40,33 @@ def conv2d(
     _check_conv(x, weights.shape, bias, groups)
     if min(*stride, *dilation, *weights.shape[2:]) < 1 or min(padding) < 0:
         raise ValueError(f"stride {stride}, dilation {dilation} or padding {padding} is impossible")
-    window = Window(tuple(weights.shape[2:]), stride, padding, dilation)
-    window.positions(x.shape[2:])
-    depth = int(np.prod(weights.shape[1:]))
+    windows = Windows(x.shape[2:], weights.shape[2:], stride, padding, dilation)
+    depth, sides = int(np.prod(weights.shape[1:])), windows.out
     accumulator.check(depth, magnitude(x), weights.max_magnitude, _largest(bias))
-    out = None
-    if x.size:
-        out = weights.convolve(x, window, groups, accumulator)
+    out = np.zeros((len(x), weights.shape[0], *sides), np.int64)
+    if x.size and out.size:
+        out = weights.convolve(x, windows, groups, accumulator)
     if out is None:
-        out = _convolve_patches(x, weights, window, groups, accumulator)
+        out = _from_patches(x, weights, windows, groups, accumulator)
     return accumulator.add_bias(
         out, None if bias is None else as_integers(bias[:, None, None], np.int64)
     )
 
 
-def _convolve_patches(x, weights, window: Window, groups: int, accumulator: Accumulator):
-    """The sums of a convolution, by the product of the weights with what lies under each window."""
-    images, rows = len(x), weights.shape[0]
-    out_h, out_w = window.positions(x.shape[2:])
-    depth = int(np.prod(weights.shape[1:]))
-    out = np.empty((images, rows, out_h, out_w), np.int64)
+def _from_patches(
+    x: np.ndarray, weights, windows: Windows, groups: int, accumulator: Accumulator
+) -> np.ndarray:
+    """The sums of a convolution, image after image, of a row of levels for each window."""
+    out = np.empty((len(x), weights.shape[0], *windows.out), np.int64)
     x = as_integers(x, np.int16 if magnitude(x) <= INT16_MAX else np.int32)
-    patches = np.empty((groups, out_h * out_w, depth), x.dtype)
+    depth = int(np.prod(weights.shape[1:]))
+    patches = np.empty((groups, int(np.prod(windows.out)), depth), x.dtype)
     geometry = (
-        *window.kernel, *window.stride, *window.padding[:2], *window.dilation, out_h, out_w,
+        *windows.kernel, *windows.stride, *windows.padding[:2], *windows.dilation, *windows.out
     )  # fmt: skip
-    for image in range(images):
-        gather_patches(x[image], patches, geometry)
-        out[image] = weights.dot(patches, accumulator).reshape(rows, out_h, out_w)
+    for image, levels in enumerate(x):
+        gather_patches(levels, patches, geometry)
+        out[image] = weights.dot(patches, accumulator).reshape(out.shape[1:])
     return out
 
 

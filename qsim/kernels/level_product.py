@@ -10,7 +10,7 @@ from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
 from qsim.kernels.datapath import HeldLevels
 from qsim.kernels.simd.level_sums import ByteWeights, are_bytes, are_signed_bytes
 from qsim.kernels.simd.saturating_tiles import RegisterWeights
-from qsim.kernels.simd.windows import Window
+from qsim.kernels.simd.windows import Windows
 
 INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
@@ -46,7 +46,7 @@ class LevelWeights(HeldLevels):
         return self.sum_products(x, accumulator)
 
     def convolve(
-        self, x: np.ndarray, window: Window, groups: int, accumulator: Accumulator
+        self, x: np.ndarray, windows: Windows, groups: int, accumulator: Accumulator
     ) -> np.ndarray | None:
         depth, max_x = int(np.prod(self.shape[1:])), magnitude(x)
         largest = depth * max_x * self.max_magnitude
@@ -56,10 +56,7 @@ class LevelWeights(HeldLevels):
             return None
         if self._bytes is None or not are_bytes(x):
             return None
-        sides = window.positions(x.shape[2:])
-        out = np.empty((len(x), self.shape[0], *sides), np.int64)
-        if out.size:
-            self._bytes.convolve(x, window, groups, out)
+        out = self._bytes.convolve(x, windows, groups)
         return accumulator.add_bias(out, None)
 
     def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:

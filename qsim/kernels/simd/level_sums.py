@@ -5,6 +5,7 @@ of a row of weights, is taken off afterwards.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -15,12 +16,11 @@ from qsim.kernels.simd.product import (
     aligned,
     multiply_tile,
     pack_weights,
-    whole_tiles,
 )
 from qsim.kernels.simd.spacing import equally_spaced
 from qsim.kernels.simd.tag import Tag
 from qsim.kernels.simd.thread_tiles import begin, end
-from qsim.kernels.simd.windows import Window, window_rows, window_runs
+from qsim.kernels.simd.windows import Windows, by_run, in_whole_tiles
 
 BYTES = 256
 
@@ -61,53 +61,53 @@ class ByteWeights:
     def __init__(self, levels: np.ndarray):
         self._levels, self._held = levels, {}
 
-    def convolve(self, x: np.ndarray, window: Window, groups: int, out: np.ndarray) -> None:
-        """Write the sums of a convolution, int64 (images, rows, out_h, out_w), exact where they fit
-        32 bits.
+    def convolve(self, x: np.ndarray, windows: Windows, groups: int) -> np.ndarray:
+        """The sums of a convolution, int64 (images, rows, out_h, out_w), exact where they fit 32
+        bits.
 
         x   integers (images, channels, height, width), at most 255 apart from each other and 0
         """
-        lowest = min(int(x.min(initial=0)), 0)
-        channels, (top, left, bottom, right) = x.shape[1], window.padding
-        height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
+        lowest, channels = min(int(x.min(initial=0)), 0), x.shape[1]
         rows, depth = len(self._levels) // groups, self._levels.shape[1]
-        at = window_rows(window, out.shape[2:], width, (top, left), channels)
-        places = _places(at.reshape(out.shape[2:]))
-        parts = [self._pack(g, groups, window, width, channels) for g in range(groups)]
+        places = _places(windows.rows(channels))
+        parts = [self._pack(g, groups, windows, channels) for g in range(groups)]
         farthest = int(places.rows.max() + parts[0].runs.max()) + channels + parts[0].reach
-        size = height * width * channels
+        size = int(np.prod(windows.padded)) * channels
         data = np.full(max(size, farthest), -lowest, np.uint8)
-        inner = data[:size].reshape(height, width, channels)
+        top, left, _, _ = windows.padding
+        inner = data[:size].reshape(*windows.padded, channels)
         inner = inner[top : top + x.shape[2], left : left + x.shape[3]]
-        for image in range(len(x)):
-            inner[...] = x[image].transpose(1, 2, 0) - lowest
+        out = np.empty((len(x), len(self._levels), *windows.out), np.int64)
+        for image, sums in zip(x, out.reshape(len(x), groups, rows, -1), strict=True):
+            inner[...] = image.transpose(1, 2, 0) - lowest
             for g, part in enumerate(parts):
-                sums = out[image, g * rows : (g + 1) * rows].reshape(rows, -1)
-                _sum(part, data[g * depth :], places, lowest, sums)
+                _sum(part, data[g * depth :], places, lowest, sums[g])
+        return out
 
     def multiply(self, x: np.ndarray, out: np.ndarray) -> None:
-        """Write the products of rows of levels (columns, depth), int64 (rows, columns); levels and
-        exactness as ``convolve``."""
+        """Write the products of rows of levels (columns, depth) with the weights, each row of them
+        one after another: int64 (rows, columns); levels and exactness as ``convolve``."""
         lowest, depth = min(int(x.min(initial=0)), 0), x.shape[1]
-        part = self._pack(0, 1, Window(), 1, depth)
+        part = self._flat._pack(0, 1, Windows(), depth)
         places = _places(np.arange(len(x))[None] * depth)
         data = np.zeros(int(places.rows.max()) + max(depth, part.reach), np.uint8)
         data[: x.size] = (x - lowest).reshape(-1)
         _sum(part, data, places, lowest, out)
 
-    def _pack(
-        self, group: int, groups: int, window: Window, width: int, channels: int
-    ) -> PackedWeights:
+    @cached_property
+    def _flat(self) -> "ByteWeights":
+        """The same weights as of a 1 x 1 kernel."""
+        return ByteWeights(self._levels.reshape(len(self._levels), -1, 1, 1))
+
+    def _pack(self, group: int, groups: int, windows: Windows, channels: int) -> PackedWeights:
         backend = choose().name
-        key = (backend, group, groups, window, width, channels)
+        key = (backend, group, groups, windows, channels)
         if key not in self._held:
             share = len(self._levels) // groups
             levels = self._levels[group * share : (group + 1) * share]
             row_sums = levels.reshape(share, -1).sum(axis=1, dtype=np.int64)
-            if levels.ndim == 2:
-                levels = levels[:, :, None, None]
-            runs, by_run = window_runs(levels, window, width, channels)
-            packed = aligned(pack_weights(by_run, backend))
+            runs, _ = windows.runs(channels, apart=groups > 1)
+            packed = aligned(pack_weights(by_run(levels, runs), backend))
             self._held[key] = PackedWeights(backend, runs, packed, row_sums)
         return self._held[key]
 
@@ -132,7 +132,7 @@ def _places(at: np.ndarray) -> Places:
     order, rows, pitch = np.arange(at.size), at.reshape(-1), 0
     if tile.is_spaced:
         order, rows, pitch = equally_spaced(at)
-    return Places(whole_tiles(rows, tile.rows), order, pitch)
+    return Places(in_whole_tiles(rows, tile.rows), order, pitch)
 
 
 def _sum(part: PackedWeights, data: np.ndarray, places: Places, lowest: int, out) -> None:

@@ -146,11 +146,6 @@ def pack_channelwise(weights: np.ndarray, columns: int) -> np.ndarray:
     return np.ascontiguousarray(whole.reshape(panels, columns, taps).transpose(0, 2, 1))
 
 
-def whole_tiles(rows: np.ndarray, height: int) -> np.ndarray:
-    """The offsets of rows, the last one repeated so that there are whole tiles of them."""
-    return np.concatenate([rows, np.full(-rows.size % height, rows[-1])])
-
-
 def aligned(array: np.ndarray) -> np.ndarray:
     """A copy whose first byte begins a line of the cache."""
     room = np.zeros(array.nbytes + LINE, np.uint8)
