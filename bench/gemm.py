@@ -98,8 +98,9 @@ def _multiply(backend, data, rows, pitch, runs, steps, weights, sums, out, first
             at = panel * panel_bytes
             multiply_tile(backend, data, rows, row, pitch, runs, 0, 1, steps, weights, at, sums)
             for i in range(min(height, last - row)):
+                of_row, of_tile = out[row + i, left : left + wide], sums[i]
                 for j in range(wide):
-                    out[row + i, left + j] = sums[i, j]
+                    of_row[j] = of_tile[j]
     end(backend)
 
 
