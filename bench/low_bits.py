@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 import peers
 from machine import instruction_set, processor
-from side_by_side import Neighbours, Times, cores, hold, take_turns
+from side_by_side import Neighbours, Times, cores, hold, said_of_neighbours, take_turns
 
 from hwmodels.documents import convert
 from qsim.errors import QsimError
@@ -132,7 +132,7 @@ def beside_int8(image, arguments) -> dict:
             absent[name] = str(reason)
     calls = {name: each.run for name, each in ready.items()}
     times = take_turns(calls, arguments.rounds, arguments.threads)
-    found = {name: {"ms": 1e3 * each.median_s} for name, each in times.items()}
+    found = {name: each.in_ms for name, each in times.items()}
     for name, each in times.items() if INT8 in times else ():
         found[name]["ratio"] = each.over(times[INT8])
     return {"found": found, "absent": absent}
@@ -154,7 +154,7 @@ def beside_peer(precision, requantize, make_peer, image, arguments) -> dict:
 def _pair(times: dict[str, Times], note: str) -> dict:
     ours, peer = times["qsim"], times["peer"]
     return {
-        "ms": 1e3 * ours.median_s, "peer_ms": 1e3 * peer.median_s, "ratio": ours.over(peer),
+        **ours.in_ms, "peer_ms": 1e3 * peer.median_s, "ratio": ours.over(peer),
         "times_faster": peer.over(ours), "note": note,
     }  # fmt: skip
 
@@ -290,8 +290,7 @@ def _print_tables(document: dict) -> None:
             continue
         figures = f"{found['ms']:10.2f}{found['peer_ms']:10.1f}{found['times_faster']:14.1f}"
         print(f"{title:34}{figures}  {found['note']}")
-    if document["others_cores"] is not None:
-        print(f"other programs kept {document['others_cores']:.2f} cores busy meanwhile")
+    print(said_of_neighbours(document["others_cores"], document["threads"]))
 
 
 def _parser():

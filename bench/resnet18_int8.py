@@ -22,7 +22,7 @@ import numpy as np
 import peers
 from machine import instruction_set, processor
 from resnet18_models import FORMS, images, int8_models
-from side_by_side import Neighbours, cores, hold, take_turns
+from side_by_side import Neighbours, cores, hold, said_of_neighbours, take_turns
 
 from qsim.errors import QsimError
 from qsim.kernels.simd import host
@@ -135,7 +135,7 @@ def _timed(engines, models, x, at, rounds, absent: dict[str, str]) -> dict:
     hold(at[:1])
     times = take_turns(calls, rounds, len(at))
     hold(at)
-    found = {name: {"ms": 1e3 * each.median_s} for name, each in times.items()}
+    found = {name: each.in_ms for name, each in times.items()}
     for name in engines:
         there = [peer for peer in makers if peer in times]
         found[name]["ratios"] = {peer: times[name].over(times[peer]) for peer in there}
@@ -276,8 +276,7 @@ def _print_table(found: dict, batches: list[str]) -> None:
                     ratio, _ = _ratio([found], (name, *peer_names), threads, int(batch), {})
                 cells += " " * width if ratio is None else f"{ratio:{width}.3f}"
         print(f"{name:26}{cells}")
-    if found.get("others_cores") is not None:
-        print(f"  other programs kept {found['others_cores']:.2f} cores busy meanwhile")
+    print(said_of_neighbours(found.get("others_cores"), threads))
 
 
 def _numbers(text: str) -> list[int]:
