@@ -8,7 +8,9 @@ from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
 from qsim.kernels.datapath import HeldLevels
-from qsim.kernels.simd.level_sums import ByteWeights, are_bytes, are_signed_bytes
+from qsim.kernels.simd.byte_levels import fits_bytes
+from qsim.kernels.simd.level_sums import are_bytes
+from qsim.kernels.simd.pass_sums import PassWeights
 from qsim.kernels.simd.saturating_tiles import RegisterWeights
 from qsim.kernels.simd.windows import Windows
 
@@ -30,11 +32,10 @@ class LevelWeights(HeldLevels):
         return as_integers(self.levels, np.int32)
 
     @cached_property
-    def _bytes(self) -> ByteWeights | None:
-        """The weights as signed bytes; None where they are more."""
-        if not are_signed_bytes(self.levels):
-            return None
-        return ByteWeights(np.ascontiguousarray(self.levels, np.int8))
+    def _bytes(self) -> PassWeights | None:
+        """The weights as signed bytes, in passes where one is not enough; None where they do not
+        fit."""
+        return PassWeights(self.levels) if fits_bytes(self.levels) else None
 
     @cached_property
     def _registers(self) -> RegisterWeights:
@@ -52,7 +53,7 @@ class LevelWeights(HeldLevels):
         largest = depth * max_x * self.max_magnitude
         saturates = accumulator.mode == "saturate" and largest > accumulator.high
         few = self.shape[0] // groups < FEWEST_ROWS and groups > 1
-        if accumulator.partial is not None or saturates or few or largest > INT32_MAX:
+        if accumulator.partial is not None or saturates or few:
             return None
         if self._bytes is None or not are_bytes(x):
             return None
@@ -70,10 +71,9 @@ class LevelWeights(HeldLevels):
         out = np.zeros((*grouped[:2], columns), np.int64)
         if out.size == 0 or depth == 0:
             return out
+        if groups == 1 and self._bytes is not None and are_bytes(x):
+            return register.add_bias(self._bytes.multiply(x[0])[None], None)
         narrow = max(max_x, max_w) <= INT16_MAX and depth * max_x * max_w <= INT32_MAX
-        if narrow and groups == 1 and self._bytes is not None and are_bytes(x):
-            self._bytes.multiply(x[0], out[0])
-            return register.add_bias(out, None)
         if narrow:
             _dot_int32(self._int16.reshape(grouped), as_integers(x, np.int16), out)
             return register.add_bias(out, None)

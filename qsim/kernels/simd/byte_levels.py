@@ -75,21 +75,26 @@ def byte_levels(levels: np.ndarray, max_x: int = 255) -> ByteLevels:
     32768, and where a sum of a pass, of activations from 0 to ``max_x``, might not fit 32 bits.
     """
     _check_magnitude(levels)
-    levels = levels.astype(np.int32)
-    split = _split(levels)
-    if split is None:
-        low = (levels - BYTE_LOW) % BASE + BYTE_LOW
-        stored = ByteLevels((_split(low), _split((levels - low) // BASE)))
+    low, high = levels.min(initial=0), levels.max(initial=0)
+    if low >= BYTE_LOW and high <= BYTE_HIGH:
+        stored = ByteLevels(((np.ascontiguousarray(levels, np.int8),),))
+    elif low >= 2 * BYTE_LOW and high <= 2 * BYTE_HIGH:
+        stored = ByteLevels((_split(levels),))
     else:
-        stored = ByteLevels((split,))
-    for at in range(len(stored.passes)):
-        widest = stored.widest_sum(at, max_x)
-        if widest > INT32_MAX:
-            raise OverflowError(
-                f"a sum of levels by activations of up to {max_x} can be {widest} in pass {at},"
-                f" and is kept in 32 bits, which hold up to {INT32_MAX}"
-            )
+        levels = levels.astype(np.int32)
+        low = (levels - BYTE_LOW) % BASE + BYTE_LOW
+        high = (levels - low) // BASE
+        stored = ByteLevels(((low.astype(np.int8),), _split(high)))
+    if not fits_bytes(levels):
+        _check_sums(stored, max_x)
     return stored
+
+
+def fits_bytes(levels: np.ndarray) -> bool:
+    """Whether ``byte_levels`` is sure to take integer ``levels`` (rows, ...), by their largest
+    magnitude and their number in a row alone."""
+    depth = int(np.prod(levels.shape[1:]))
+    return magnitude(levels) <= MOST and depth * 255 * -2 * BYTE_LOW <= INT32_MAX
 
 
 def byte_activations(x: np.ndarray, lowest: int) -> tuple[np.ndarray, ...]:
@@ -110,18 +115,18 @@ def byte_activations(x: np.ndarray, lowest: int) -> tuple[np.ndarray, ...]:
 
 def join_passes(sums: list[np.ndarray]) -> np.ndarray:
     """The sums of products, int64, from the sums of each pass, those of the lowest first."""
-    return sum(BASE**at * part.astype(np.int64) for at, part in enumerate(sums))
+    total = sums[-1].astype(np.int64, copy=False)
+    for part in sums[-2::-1]:
+        total = BASE * total + part
+    return total
 
 
-def _split(levels: np.ndarray) -> tuple[np.ndarray, ...] | None:
-    """One or two int8 arrays that add up to ``levels``, None where two cannot."""
+def _split(levels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """One int8 array, or two that add up to ``levels``, from -256 to 254."""
+    levels = levels.astype(np.int32)
     first = np.clip(levels, BYTE_LOW, BYTE_HIGH)
     rest = levels - first
-    if not rest.any():
-        return (first.astype(np.int8),)
-    if rest.min() < BYTE_LOW or rest.max() > BYTE_HIGH:
-        return None
-    return first.astype(np.int8), rest.astype(np.int8)
+    return (first.astype(np.int8), rest.astype(np.int8))[: 1 + rest.any()]
 
 
 def _check_magnitude(levels: np.ndarray) -> None:
@@ -130,3 +135,13 @@ def _check_magnitude(levels: np.ndarray) -> None:
             f"a level of {magnitude(levels)} in magnitude does not fit signed bytes in two passes,"
             f" which hold up to {MOST}"
         )
+
+
+def _check_sums(stored: ByteLevels, max_x: int) -> None:
+    for at in range(len(stored.passes)):
+        widest = stored.widest_sum(at, max_x)
+        if widest > INT32_MAX:
+            raise OverflowError(
+                f"a sum of levels by activations of up to {max_x} can be {widest} in pass {at},"
+                f" and is kept in 32 bits, which hold up to {INT32_MAX}"
+            )

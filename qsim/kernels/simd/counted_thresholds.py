@@ -47,14 +47,21 @@ def pack_thresholds(
 
 
 @njit(cache=True, nogil=True)
-def count_thresholds(sums, count, exceeded, steps, start, channel, levels):
-    """The levels of a tile of sums, by what ``pack_thresholds`` made for the type of ``sums``."""
+def count_thresholds(sums, count, exceeded, n, steps, first_step, start, channel, levels):
+    """The levels of a tile of sums, by what ``pack_thresholds`` made for the type of ``sums``.
+
+    exceeded    the first ``n`` rows count, a multiple of 4
+    steps       those of the thresholds begin at ``steps[first_step]``
+    channel     of the tile's first lane, in ``exceeded`` and ``start``
+    """
     arrays_are_separate()
     for i in range(count):
         for lane in range(sums.shape[1]):
             levels[i, lane] = start[np.uint64(channel + lane)]
-        for t in range(0, exceeded.shape[0], 4):
-            step_0, step_1, step_2, step_3 = steps[t], steps[t + 1], steps[t + 2], steps[t + 3]
+        for t in range(0, n, 4):
+            at_step = first_step + t
+            step_0, step_1 = steps[at_step], steps[at_step + 1]
+            step_2, step_3 = steps[at_step + 2], steps[at_step + 3]
             for lane in range(sums.shape[1]):
                 at, total, zero = np.uint64(channel + lane), sums[i, lane], np.int32(0)
                 level = levels[i, lane]

@@ -25,11 +25,6 @@ from qsim.kernels.simd.windows import Windows, by_run, in_whole_tiles
 BYTES = 256
 
 
-def are_signed_bytes(levels: np.ndarray) -> bool:
-    """Whether weights are -128 .. 127."""
-    return bool(levels.min(initial=0) >= -128 and levels.max(initial=0) <= 127)
-
-
 def are_bytes(levels: np.ndarray) -> bool:
     """Whether levels, and 0, are at most 255 apart."""
     return int(levels.max(initial=0)) - int(levels.min(initial=0)) < BYTES

@@ -141,6 +141,13 @@ def test_sums_that_might_not_fit_32_bits_are_refused():
     assert byte_levels(half).widest_sum(0) == most * 255 * 128
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int64, np.uint64])
+def test_levels_of_every_type_keep_their_values(dtype):
+    ends = np.iinfo(dtype)
+    levels = np.array([[max(ends.min, -(2**15)), 0, 1, min(ends.max, 2**15)]], dtype)
+    assert byte_levels(levels).levels().tolist() == levels.tolist()
+
+
 def test_nothing_is_stored_as_nothing():
     for shape in [(0, 3), (2, 0)]:
         stored = byte_levels(np.zeros(shape, int))

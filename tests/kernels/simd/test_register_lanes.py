@@ -8,6 +8,7 @@ from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.kernels.simd.register_lanes import choose_lanes
 
 LARGEST = (1, 3, 15, 127, 128, 255, 181, 182, 2**15 - 1, 2**15, 2**31 - 1)
+LARGE = 2**15 - 1
 
 
 def in_lane(total, bits):
@@ -67,6 +68,8 @@ def sums(draw):
 @given(sums())
 @example(([1] * 3, [-(2**15 - 1)] * 3, 1, 2**15 - 1, Accumulator(16, "saturate")))
 @example(([1] * 4, [3, 3, 3, -3], 1, 3, Accumulator(3, "saturate")))
+@example(([127] * 4, [128] * 4, 127, 128, Accumulator(17, "exact", Partial(3, 17))))
+@example(([LARGE] * 4, [LARGE] * 4, LARGE, LARGE, Accumulator(31, "saturate", Partial(2, 32))))
 @example(([2] * 9, [1] * 9, 2, 1, Accumulator(33, "saturate", Partial(2, 32, "saturate"))))
 def test_the_chosen_lanes_hold_what_the_registers_hold(operands):
     x, w, max_x, max_w, accumulator = operands
