@@ -159,7 +159,7 @@ class _Tables:
         if step.other is not None:
             fields |= {
                 "other_rows": self._put_rows(self._positions(step.other, order, channels.start)),
-                "other_is_sums": not step.other.is_bytes,
+                "other": codes.LEVELS if step.other.is_bytes else codes.SUMS,
                 "other_offset": step.other.zero or 0,
             }
         return fields

@@ -12,7 +12,6 @@ from qsim.kernels.simd.epilogues import (
     round_float,
     round_float_sum,
     round_once,
-    round_shift,
     round_shift_sum,
 )
 from qsim.kernels.simd.float_stores import store_float
@@ -20,7 +19,7 @@ from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_sums
 from qsim.kernels.simd.twice_rounded import round_twice, store_twice_rounded
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def finish(step, constants, memory, row, channel, count):
     """Store what becomes of the first ``count`` rows of the tile of sums, whose first is position
     ``row`` of the output and whose lanes are the channels from ``channel`` on."""
@@ -28,12 +27,12 @@ def finish(step, constants, memory, row, channel, count):
         return
     columns, at = constants.columns, step["parameters"] + channel
     mode = step["mode"]
-    if mode in (codes.FLOAT_SUM, codes.SHIFT_SUM) or step["addition"] != codes.NO_ADDITION:
+    if step["other"] != codes.NOTHING or mode == codes.SHIFT_SUM or step["passes"] == 2:
         _load_others(step, constants, memory, row, channel, count)
     out = step["out_rows"] + row
     if step["passes"] == 2:
         add_bias(memory.wide, count, columns.wide_bias, at)
-        _round(step, constants, memory.wide, memory, at, count)
+        _round_wide(step, constants, memory, at, count)
     elif mode in (codes.ROUND_TWICE, codes.ROUND_TWICE_AWAY):
         round_twice(
             memory.tile, count, columns.bias, columns.multiplier, columns.shift,
@@ -46,7 +45,7 @@ def finish(step, constants, memory, row, channel, count):
                 memory.tile, count, memory.words, constants.tables, out, channel, step["channels"]
             )
             return
-        _round(step, constants, memory.tile, memory, at, count)
+        _round(step, constants, memory, at, count)
     _add(step, constants, memory, count)
     store_bytes(
         memory.levels, count, step["out_offset"], memory.data, constants.tables, out, channel,
@@ -54,7 +53,7 @@ def finish(step, constants, memory, row, channel, count):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _finish_at_once(step, constants, memory, row, channel, count):
     """The commonest epilogues in one pass; whether it is one of them."""
     tables, columns, data = constants.tables, constants.columns, memory.data
@@ -76,12 +75,16 @@ def _finish_at_once(step, constants, memory, row, channel, count):
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _load_others(step, constants, memory, row, channel, count):
-    """The levels, or sums, of the other tensor at the places of the tile."""
+    """The levels, or sums, of the other tensor at the places of the tile; 0 where there is none."""
     tables, others = constants.tables, memory.others
     first = step["other_rows"] + row
-    if step["other_is_sums"]:
+    if step["other"] == codes.NOTHING:
+        for m in range(count):
+            for n in range(others.shape[1]):
+                others[m, n] = 0
+    elif step["other"] == codes.SUMS:
         lanes = min(others.shape[1], step["channels"] - channel)
         for m in range(count):
             begin = np.uint64(tables[first + m] + channel)
@@ -94,32 +97,31 @@ def _load_others(step, constants, memory, row, channel, count):
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
-def _round(step, constants, sums, memory, at, count):
-    """The levels of a tile of sums."""
-    columns, levels, others = constants.columns, memory.levels, memory.others
+@njit(inline="always")
+def _round(step, constants, memory, at, count):
+    """The levels of a tile of sums of 32 bits."""
+    columns, levels, sums = constants.columns, memory.levels, memory.tile
     mode, low, high = step["mode"], step["low"], step["high"]
     if mode == codes.AS_LEVELS:
         for m in range(count):
             for n in range(sums.shape[1]):
-                levels[m, n] = np.int32(sums[m, n])
+                levels[m, n] = sums[m, n]
     elif mode == codes.FLOAT:
         round_float(sums, count, columns.factor, columns.offset, at, low, high, levels)
     elif mode == codes.FLOAT_SUM:
         round_float_sum(
-            sums, others, count, columns.factor, columns.other_factor, columns.offset, at, low,
-            high, levels,
+            sums, memory.others, count, columns.factor, columns.other_factor, columns.offset, at,
+            low, high, levels,
         )  # fmt: skip
     elif mode == codes.DOUBLE:
         round_double(sums, count, columns.double, at, low, high, levels)
     elif mode == codes.ROUND_ONCE:
         round_once(sums, count, columns.multiplier, columns.shift, at, low, high, levels)
-    elif mode == codes.SHIFT:
-        round_shift(sums, count, columns.shift, at, low, high, levels)
     elif mode == codes.SHIFT_SUM:
         round_shift_sum(
-            sums, others, count, columns.up, columns.other_up, columns.shift, at, low, high, levels
-        )
+            sums, memory.others, count, columns.up, columns.other_up, columns.shift, at, low, high,
+            levels,
+        )  # fmt: skip
     elif mode == codes.THRESHOLDS:
         count_thresholds(
             sums, count, constants.exceeded, step["n_thresholds"], constants.threshold_steps,
@@ -127,7 +129,23 @@ def _round(step, constants, sums, memory, at, count):
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
+def _round_wide(step, constants, memory, at, count):
+    """The levels of a tile of sums of 64 bits."""
+    columns, sums = constants.columns, memory.wide
+    if step["mode"] == codes.FLOAT:
+        round_float_sum(
+            sums, memory.others, count, columns.factor, columns.other_factor, columns.offset, at,
+            step["low"], step["high"], memory.levels,
+        )  # fmt: skip
+    else:
+        round_shift_sum(
+            sums, memory.others, count, columns.up, columns.other_up, columns.shift, at,
+            step["low"], step["high"], memory.levels,
+        )  # fmt: skip
+
+
+@njit(inline="always")
 def _add(step, constants, memory, count):
     """The levels of the other tensor added to those of the tile."""
     number, low, high = step["added"], step["added_low"], step["added_high"]

@@ -17,10 +17,12 @@ PRODUCT, CHANNELWISE, LOAD_SUMS, MAX_POOL, QUANTIZE, COPY_LEVELS = range(6)
     ROUND_ONCE,
     ROUND_TWICE,
     ROUND_TWICE_AWAY,
-    SHIFT,
     SHIFT_SUM,
     THRESHOLDS,
-) = range(11)
+) = range(10)
+
+# What of another tensor is added to the sums, or to the levels.
+NOTHING, LEVELS, SUMS = range(3)
 
 # How the levels of another tensor are added to them.
 NO_ADDITION, ADD_FLOAT, ADD_TFLITE = range(3)
@@ -49,8 +51,8 @@ FIELDS = (
     "high",
     "n_thresholds",
     "threshold_steps",  # where in ``threshold_steps`` those of this step begin
+    "other",
     "other_rows",  # where in the tables the offsets of the other tensor begin
-    "other_is_sums",
     "other_offset",  # the byte of its level 0
     "addition",
     "added",  # which row of the additions' parameters
