@@ -24,7 +24,7 @@ import peers
 from machine import available as instructions
 from machine import instruction_set, loops, processor
 from numba import njit
-from side_by_side import Neighbours, cores, hold, take_turns
+from side_by_side import Neighbours, cores, hold, said_of_neighbours, take_turns
 
 from qsim.kernels.simd import host
 from qsim.kernels.simd.product import TILES, aligned, multiply_tile, pack_weights
@@ -98,8 +98,9 @@ def _multiply(backend, data, rows, pitch, runs, steps, weights, sums, out, first
             at = panel * panel_bytes
             multiply_tile(backend, data, rows, row, pitch, runs, 0, 1, steps, weights, at, sums)
             for i in range(min(height, last - row)):
+                of_row, of_tile = out[row + i, left : left + wide], sums[i]
                 for j in range(wide):
-                    out[row + i, left + j] = sums[i, j]
+                    of_row[j] = of_tile[j]
     end(backend)
 
 
@@ -237,8 +238,7 @@ def _print_table(found: dict) -> None:
         print(f"{name:32}  left out: {reason}")
     for name, bound in found["ceiling_of"].items():
         print(f"  % of {name}: of {bound}, taking turns with it")
-    if found["others_cores"] is not None:
-        print(f"  other programs kept {found['others_cores']:.2f} cores busy meanwhile")
+    print(said_of_neighbours(found["others_cores"], threads))
 
 
 def _numbers(text: str) -> list[int]:

@@ -17,6 +17,7 @@ Clock = Callable[[], float]
 TURN_S = 0.08  # of calls of one kind, before the next kind has its turn
 MOST_CALLS = 15  # of a turn
 REST_S = 0.004  # before a turn, for the threads of the last kind that still spin
+QUIET = 0.15  # cores that others may keep busy
 STATISTICS = Path("/proc/stat")
 SLOW_S = 1.0  # a call that takes longer is not called again to warm up
 
@@ -30,6 +31,12 @@ class Times:
     @property
     def median_s(self) -> float:
         return statistics.median(self.turns)
+
+    @property
+    def in_ms(self) -> dict[str, float]:
+        """Milliseconds of a call: the median of the turns, and their least, which says what it is
+        while nothing disturbs it."""
+        return {"ms": 1e3 * self.median_s, "least_ms": 1e3 * min(self.turns)}
 
     def over(self, other: "Times") -> float:
         """How many times as long as ``other`` it takes: the median of the ratios of their turns."""
@@ -80,8 +87,10 @@ class Neighbours:
     """How much other programs did on this machine between entering and leaving: ``cores``, the
     number that they kept busy on average; None where the system does not tell."""
 
+    cores: float | None = None
+
     def __enter__(self):
-        self.cores, self._before, self._start = None, _busy_elsewhere_s(), time.perf_counter()
+        self._before, self._start = _busy_elsewhere_s(), time.perf_counter()
         return self
 
     def __exit__(self, *_):
@@ -89,6 +98,14 @@ class Neighbours:
         if after is not None:
             elapsed = time.perf_counter() - self._start
             self.cores = max(0.0, (after - self._before) / elapsed)
+
+
+def said_of_neighbours(busy: float | None, threads: int) -> str:
+    """A line on the cores that others kept busy while something was measured."""
+    if busy is None:
+        return "  what other programs did meanwhile is not known"
+    doubt = "; figures of several threads are worth little" if threads > 1 and busy > QUIET else ""
+    return f"  other programs kept {busy:.2f} cores busy meanwhile{doubt}"
 
 
 def _busy_elsewhere_s() -> float | None:
