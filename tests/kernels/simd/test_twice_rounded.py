@@ -53,10 +53,10 @@ def test_bytes_are_those_of_the_levels_at_their_channels_alone(rounding, lanes, 
     expected = stored.copy()
     for i in range(count):
         at = rows[1 + i]
-        expected[at + channel : at + channels] = levels[i, : channels - channel] + 128
+        expected[at + channel : at + channels] = levels[i, : channels - channel] - limits[0]
     away = rounding == "tflite-reference"
     store_twice_rounded(
         sums, count, bias, multiplier, shift.astype(np.int32), away, channel, *limits,
-        128, stored, rows, 1, channels,
+        -limits[0], stored, rows, 1, channels,
     )  # fmt: skip
     assert np.array_equal(stored, expected)
