@@ -11,7 +11,6 @@ from qsim.kernels.simd import bit_convolution, bit_tiles
 from qsim.kernels.simd.bit_convolution import BitConvolution, sums_of_images, sums_of_rows
 from qsim.kernels.simd.bit_products import BitProduct
 
-
 TILES = [tile for tile in ALL_TILES if tile != "wide_bytes_row"]
 
 
