@@ -5,9 +5,10 @@ arrays what it is documented to do, and lets the program go on behind it, so tha
 itself is under test: operands, strides and their order. Encodings and operations: Intel 64 and
 IA-32 Architectures Software Developer's Manual, volume 2, the pages of these instructions.
 
-    python tests/tile_instructions.py (plain | threads | fork)
+    python tests/tile_instructions.py (plain | edge | networks | threads | fork)
 
-compares products of back end amx with numpy's: in one thread, in several, and in a forked process.
+compares what back end amx computes: products with numpy's, in one thread, in several and in a
+forked process, with operands before memory that cannot be read; and networks with back end plain.
 The instructions run on the processor where it has them and the system permits it.
 """
 
@@ -172,6 +173,10 @@ def main(mode):
         check_in_threads(tile_products)
     elif mode == "fork":
         check_in_fork(tile_products)
+    elif mode == "edge":
+        tile_products.check_random("amx", 4, 10, tile_products.before_the_unreadable)
+    elif mode == "networks":
+        tile_products.check_networks("amx")
     else:
         tile_products.check_random("amx", 1, 20)
     print(mode, "native" if native else dict(carried_out))

@@ -1,10 +1,16 @@
 """Products of bytes on tiles, given by what they are made of, and by numpy."""
 
+import ctypes
+import mmap
 from dataclasses import dataclass
+from unittest import mock
 
 import numpy as np
+import programs
 from numba import njit
 
+from qsim.engine import Engine
+from qsim.kernels.simd.host import Choice
 from qsim.kernels.simd.product import multiply_tile, pack_weights
 from qsim.kernels.simd.tag import Tag
 from qsim.kernels.simd.thread_tiles import begin, end
@@ -51,21 +57,23 @@ def random_operands(rng, runs, steps, pitch, fill="random"):
     return Operands(data.astype(np.uint8), places, pitch, offsets, weights.astype(np.int8))
 
 
-def product(backend, operands):
-    """The sums that a back end writes, after a look at what lies around them."""
+def product(backend, operands, place=np.array):
+    """The sums that a back end writes, after a look at what lies around them; ``place`` copies what
+    is read to where it shall be."""
     row, run, weight = 3, 2, 2048
     rows = np.full(row + 32, NOWHERE)
     rows[[row, row + 16]] = operands.begins
     runs = np.concatenate([np.full(run, NOWHERE), operands.runs])
     tiles = pack_weights(operands.weights, backend)
-    packed = np.concatenate([np.full(weight, 99, np.int8), tiles.ravel()])
-    read = (operands.data, rows, runs, packed)
+    packed = place(np.concatenate([np.full(weight, 99, np.int8), tiles.ravel()]))
+    data = place(operands.data)
+    read = (data, rows, runs, packed)
     before = [array.copy() for array in read]
     buffer = np.full(2 * GUARD + 32 * 32, MARK, np.int32)
     sums = buffer[GUARD:-GUARD].reshape(32, 32)
     _multiply(
         Tag(backend),
-        *(operands.data, rows, row, operands.pitch),
+        *(data, rows, row, operands.pitch),
         *(runs, run, operands.runs.size, tiles.shape[2]),
         *(packed, weight, sums),
     )
@@ -83,14 +91,40 @@ def _multiply(backend, data, rows, row, pitch, runs, run, n_runs, steps, weights
     end(backend)
 
 
-def check(backend, operands):
+def check(backend, operands, place=np.array):
     """Compare a product with that of integers."""
-    np.testing.assert_array_equal(product(backend, operands), operands.expected())
+    np.testing.assert_array_equal(product(backend, operands, place), operands.expected())
 
 
-def check_random(backend, seed, count):
+def check_random(backend, seed, count, place=np.array):
     """Compare random products; from any thread."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         runs, steps, pitch = (int(rng.integers(*limits)) for limits in ((1, 5), (1, 4), (0, 200)))
-        check(backend, random_operands(rng, runs, steps, pitch))
+        check(backend, random_operands(rng, runs, steps, pitch), place)
+
+
+def before_the_unreadable(array):
+    """A copy behind whose last byte memory begins that stops a process which reads it (Linux)."""
+    pages = -(-array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    room = mmap.mmap(-1, pages + mmap.PAGESIZE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(room))
+    edge = ctypes.c_void_p(address + pages)
+    assert ctypes.CDLL(None).mprotect(edge, ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    copy = np.frombuffer(room, array.dtype, array.size, pages - array.nbytes)
+    copy[...] = array
+    return copy
+
+
+def check_networks(backend):
+    """Compare every tensor and the output of small networks with those of back end plain."""
+    for network in (programs.residual_network(), programs.odd_network()):
+        weights = {"fixed": {"bits": 8}}
+        program, images = programs.program_for(network, weights, activations=8, signed=True)
+        expected = Engine(program, "plain")
+        with mock.patch("qsim.engine.choose", lambda name: Choice(name, "under test")):
+            engine = Engine(program, backend)
+        tensors = engine.tensors(images)
+        for name, levels in expected.tensors(images).items():
+            np.testing.assert_array_equal(tensors[name], levels, err_msg=name)
+        np.testing.assert_array_equal(engine.run(images), expected.run(images))

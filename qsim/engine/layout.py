@@ -5,20 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from qsim.engine.memory import places
-from qsim.engine.spacing import NO_POSITION, equally_spaced
-from qsim.engine.steps import (
-    Buffer,
-    MakeTensor,
-    Plan,
-    PoolLargest,
-    Product,
-    Read,
-    ReadImage,
-    Step,
-)
-from qsim.kernels.simd import layer_program as codes
+from qsim.engine.parameters import Parameters
+from qsim.engine.steps import Buffer, MakeTensor, Plan, PoolLargest, Product, Read, ReadImage, Step
+from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.product import TILES, aligned, pack_channelwise, pack_weights
-from qsim.kernels.simd.windows import Window, window_rows, window_runs, window_taps
+from qsim.kernels.simd.spacing import NO_POSITION, equally_spaced
+from qsim.kernels.simd.windows import Windows, by_run, in_whole_tiles, pixels_of
 from qsim.network.layers import border, pair
 
 
@@ -40,7 +32,10 @@ class Layout:
 
 
 def layout(plan: Plan, backend: str, *, keep: bool = False) -> Layout:
-    """The tables of a plan for one back end."""
+    """The tables of a plan for one back end.
+
+    keep   whether no tensor takes the place of another
+    """
     return _Tables(plan, backend, keep).layout()
 
 
@@ -48,35 +43,22 @@ class _Tables:
     """Tables as they grow."""
 
     def __init__(self, plan: Plan, backend: str, keep: bool):
-        self.plan, self.backend, self.tile = plan, backend, TILES[backend]
+        self.plan, self.tile = plan, TILES[backend]
+        self.backend = backend
         self.places, self.bytes, self.sums = places(plan, keep=keep)
         self.rows, self.farthest = [], 0
-        self.parts = {name: [] for name in ("tables", "weights", "floats", "ints")}
-        self.lengths = dict.fromkeys(self.parts, 0)
+        self.tables, self.weights = _Growing(np.int64), _Growing(np.int8)
+        self.parameters = Parameters(self.tile.columns)
 
     def layout(self) -> Layout:
         for step in self.plan.steps:
             self._add(step)
-        types = {"tables": np.int64, "weights": np.int8, "floats": np.float32, "ints": np.int32}
-        arrays = {
-            name: aligned(np.concatenate([np.zeros(0, types[name]), *parts]))
-            for name, parts in self.parts.items()
-        }
-        slack = max(self.bytes, self.farthest)
-        return Layout(
-            np.concatenate(self.rows), codes.Constants(**arrays), self.places, slack, self.sums
-        )
-
-    def _put(self, name: str, array: np.ndarray) -> int:
-        """Where an array begins in the constants."""
-        begin = self.lengths[name]
-        self.parts[name].append(array.reshape(-1))
-        self.lengths[name] += array.size
-        return begin
+        constants = self.parameters.constants(self.tables.array(), self.weights.array())
+        size = max(self.bytes, self.farthest)
+        return Layout(np.concatenate(self.rows), constants, self.places, size, self.sums)
 
     def _row(self, **fields: int) -> None:
         row = np.zeros(1, codes.STEP)
-        row["addend"] = -1
         for name, value in fields.items():
             row[name] = value
         self.rows.append(row)
@@ -103,7 +85,7 @@ class _Tables:
         runs.append((ends[-1], right * channels + bottom * row))
         filled = np.array([run for run in runs if run[1]], np.int64).reshape(-1, 2)
         filled[:, 0] += self.places[out]
-        return {"fills": self._put("tables", filled), "n_fills": len(filled)}
+        return {"fills": self.tables.put(filled), "n_fills": len(filled)}
 
     def _first_pixel(self, buffer: Buffer) -> int:
         top, left, _, _ = buffer.border
@@ -149,140 +131,136 @@ class _Tables:
         )
 
     def _tensor(self, step: MakeTensor) -> None:
-        first = step.terms[0].source
-        groups = first.groups if isinstance(first, Product) else 1
-        channelwise = isinstance(first, Read) or groups == first.source.shape[0] == first.shape[0]
-        if channelwise:
-            groups = 1
+        source = step.source
+        channelwise = isinstance(source, Read) or _is_depthwise(source)
+        groups = 1 if channelwise else source.groups
         fills = self._fills(step.out)
         for group in range(groups):
-            share = step.out.shape[0] // groups
+            share = source.shape[0] // groups
             channels = slice(group * share, (group + 1) * share)
-            order = None
-            if channelwise:
-                how = self._channelwise(first)
-            else:
-                how, order = self._product(first, group)
-            out_rows = _in_order(self._positions(step.out, channels.start), order)
+            how, order = self._channelwise(source) if channelwise else self._product(source, group)
             self._row(
                 **how,
                 channels=share,
                 panels=-(-share // self.tile.columns),
-                positions=out_rows.size,
-                out_rows=self._put("tables", self._whole_tiles(out_rows)),
-                out_offset=step.out.zero or 0,
-                **self._epilogue(step, channels, order),
+                **self._out(step, channels, order),
+                **self.parameters.put(step, channels),
                 **(fills if group == 0 else {}),
             )
 
-    def _positions(self, buffer: Buffer, channel: int = 0) -> np.ndarray:
-        """The offset of every position of a tensor."""
-        _, height, width = buffer.shape
-        rows = np.arange(height)[:, None] * buffer.padded[1] + np.arange(width)
-        return (self._first_pixel(buffer) + rows * buffer.shape[0] + channel).reshape(-1)
+    def _out(self, step: MakeTensor, channels: slice, order: np.ndarray | None) -> dict[str, int]:
+        """Where the positions of the output are, and those of another tensor that is added."""
+        at = self._positions(step.out, order, channels.start + step.channel)
+        fields = {
+            "positions": at.size,
+            "out_rows": self._put_rows(at),
+            "out_offset": step.out.zero or 0,
+        }
+        if step.other is not None:
+            fields |= {
+                "other_rows": self._put_rows(self._positions(step.other, order, channels.start)),
+                "other": codes.LEVELS if step.other.is_bytes else codes.SUMS,
+                "other_offset": step.other.zero or 0,
+            }
+        return fields
 
-    def _whole_tiles(self, rows: np.ndarray) -> np.ndarray:
-        """Offsets of whole tiles, the last one repeated."""
-        return np.concatenate([rows, np.full(-rows.size % self.tile.rows, rows[-1])])
+    def _positions(self, buffer: Buffer, order: np.ndarray | None, channel: int) -> np.ndarray:
+        """The offset of every position of a tensor; in another order, -1 where there is none."""
+        pixels = pixels_of(buffer.shape[1:], buffer.border, buffer.shape[0])
+        at = self.places[buffer] + channel + pixels
+        return at if order is None else np.where(order == NO_POSITION, -1, at[order])
 
-    def _windows(self, source: Buffer, window: Window, shape: tuple[int, int, int]) -> np.ndarray:
-        """The offset of the first value under each position of a window."""
-        width, channels = source.padded[1], source.shape[0]
-        rows = window_rows(window, shape[1:], width, source.border[:2], channels)
-        return self.places[source] + rows
+    def _put_rows(self, rows: np.ndarray) -> int:
+        return self.tables.put(in_whole_tiles(rows.reshape(-1), self.tile.rows))
 
     def _product(self, product: Product, group: int) -> tuple[dict[str, int], np.ndarray | None]:
         """Also the order of positions, where the back end wants another than theirs."""
-        source, window = product.source, product.window
-        share = len(product.levels) // product.groups
-        levels = product.levels[group * share : (group + 1) * share]
-        runs, by_run = window_runs(levels, window, source.padded[1], source.shape[0])
-        packed = pack_weights(by_run.astype(np.int8), self.backend)
-        rows = self._windows(source, window, product.shape) + group * levels.shape[1]
+        source, windows = product.source, product.windows
+        pixel, depth = source.shape[0], product.passes[0][0].shape[1]
+        runs, _ = windows.runs(pixel, source.border, apart=product.groups > 1)
+        rows = windows.rows(pixel, source.border) + self.places[source] + group * depth
         order, pitch = None, 0
-        if self.backend in ("amx", "amx-emulated"):
-            order, rows, pitch = equally_spaced(rows.reshape(product.shape[1:]))
-        steps = -(-by_run.shape[2] // self.tile.depth)
+        if self.tile.is_spaced:
+            order, rows, pitch = equally_spaced(rows)
+        fields = {"kind": codes.PRODUCT, "rows": self._put_rows(rows), "pitch": pitch}
+        packed = [self._packed(parts, product.groups, group, runs) for parts in product.passes]
+        steps = packed[0].shape[2]
         self._reach(rows, runs, steps * self.tile.depth)
-        fields = {
-            "kind": codes.PRODUCT,
-            "rows": self._put("tables", self._whole_tiles(rows)),
-            "pitch": pitch,
-            "runs": self._put("tables", runs),
-            "n_runs": len(runs),
+        again = [self.tables.put(np.tile(runs, len(parts))) for parts in product.passes]
+        fields |= {
+            "runs": again[0],
+            "n_runs": packed[0].shape[1],
             "steps": steps,
-            "weights": self._put("weights", packed),
-            "panel_size": packed[0].size,
+            "weights": self.weights.put(packed[0]),
+            "panel_size": packed[0][0].size,
+            "passes": len(packed),
         }
+        if len(packed) == 2:
+            second = self.weights.put(packed[1])
+            fields |= {
+                "pass_size": second - fields["weights"],
+                "pass_runs": again[1],
+                "pass_n_runs": packed[1].shape[1],
+            }
         return fields, order
 
-    def _channelwise(self, first: Product | Read) -> dict[str, int]:
-        source = first.source
-        window = first.window if isinstance(first, Product) else Window()
-        shape = first.shape
-        if isinstance(first, Product):
-            levels = first.levels.reshape(shape[0], -1).astype(np.int8)
-        else:
-            levels = np.ones((shape[0], 1), np.int8)
-        taps = window_taps(window, source.padded[1], shape[0]).reshape(-1)
-        packed = pack_channelwise(levels, self.tile.columns)
-        rows = self._windows(source, window, shape)
-        self._reach(rows, taps, packed.shape[0] * self.tile.columns)
-        return {
+    def _packed(
+        self, parts: tuple[np.ndarray, ...], groups: int, group: int, runs: np.ndarray
+    ) -> np.ndarray:
+        """The weights of a group, those of each part after those of the one before."""
+        share = len(parts[0]) // groups
+        rows = slice(group * share, (group + 1) * share)
+        by_part = [by_run(part[rows], runs) for part in parts]
+        return pack_weights(np.concatenate(by_part, axis=1), self.backend)
+
+    def _channelwise(self, made: Product | Read) -> tuple[dict[str, int], None]:
+        source, channels = made.source, made.shape[0]
+        windows, weights = Windows(source.shape[1:]), np.ones((channels, 1), np.int8)
+        parts = 1
+        if isinstance(made, Product):
+            windows, parts = made.windows, len(made.passes[0])
+            by_part = [part.reshape(channels, -1) for part in made.passes[0]]
+            weights = np.concatenate(by_part, axis=1)
+        taps = np.tile(windows.taps(channels, source.border).reshape(-1), parts)
+        packed = pack_channelwise(weights, self.tile.columns)
+        rows = windows.rows(channels, source.border).reshape(-1) + self.places[source]
+        if source.is_bytes:
+            self._reach(rows, taps, packed.shape[0] * self.tile.columns)
+        fields = {
             "kind": codes.CHANNELWISE if source.is_bytes else codes.LOAD_SUMS,
-            "rows": self._put("tables", self._whole_tiles(rows)),
-            "runs": self._put("tables", taps),
+            "rows": self._put_rows(rows),
+            "runs": self.tables.put(taps),
             "n_runs": len(taps),
-            "weights": self._put("weights", packed),
+            "weights": self.weights.put(packed),
             "panel_size": packed[0].size,
+            "passes": 1,
         }
+        return fields, None
 
     def _reach(self, rows: np.ndarray, runs: np.ndarray, length: int) -> None:
         """Take note of how far a step reads."""
         self.farthest = max(self.farthest, int(rows.max() + runs.max()) + length)
 
-    def _epilogue(
-        self, step: MakeTensor, channels: slice, order: np.ndarray | None
-    ) -> dict[str, int]:
-        """The parameters of what is made of a step's sums, padded to whole tiles."""
-        fields = {"bias": self._put("ints", self._padded(_bias(step)[channels].astype(np.int32)))}
-        made = step.epilogue
-        if made is None:
-            return fields | {"mode": codes.KEEP_SUMS}
-        multiplier = self._padded(made.multipliers[0][channels])
-        fields |= {"mode": codes.BY_FLOAT, "low": made.low, "high": made.high}
-        fields["multiplier"] = self._put("floats", multiplier)
-        if made.addend is not None:
-            fields["addend"] = self._put("floats", self._padded(made.addend[channels]))
-        if len(step.terms) > 1:
-            other = step.terms[1].source.source
-            rows = _in_order(self._positions(other, channels.start), order)
-            fields |= {
-                "other": codes.BYTES if other.is_bytes else codes.SUMS,
-                "other_rows": self._put("tables", self._whole_tiles(rows)),
-                "other_offset": other.zero or 0,
-                "other_multiplier": self._put(
-                    "floats", self._padded(made.multipliers[1][channels])
-                ),
-            }
-        return fields
 
-    def _padded(self, values: np.ndarray) -> np.ndarray:
-        """Values of whole tiles of channels, the rest 0."""
-        return np.pad(values, (0, -len(values) % self.tile.columns))
+class _Growing:
+    """Arrays of one type, one after another."""
+
+    def __init__(self, dtype: type):
+        self.parts, self.length = [np.zeros(0, dtype)], 0
+
+    def put(self, array: np.ndarray) -> int:
+        """Where the array begins."""
+        begin = self.length
+        self.parts.append(array.reshape(-1))
+        self.length += array.size
+        return begin
+
+    def array(self) -> np.ndarray:
+        """All of them."""
+        return aligned(np.concatenate(self.parts))
 
 
-def _in_order(rows: np.ndarray, order: np.ndarray | None) -> np.ndarray:
-    """Offsets of positions in another order, -1 where there is no position."""
-    return rows if order is None else np.where(order == NO_POSITION, -1, rows[order])
-
-
-def _bias(step: MakeTensor) -> np.ndarray:
-    """What is added to the first term's sums: its bias, less what the offset of the bytes adds, as
-    32 bits hold it."""
-    first = step.terms[0].source
-    if isinstance(first, Read):
-        return np.full(first.shape[0], -(first.source.zero or 0), np.int64)
-    by_row = first.levels.reshape(len(first.levels), -1).sum(axis=1)
-    total = first.bias - first.source.zero * by_row
-    return (total + 2**31) % 2**32 - 2**31
+def _is_depthwise(product: Product) -> bool:
+    """Whether each channel is summed by itself, in one pass."""
+    alone = product.groups == product.source.shape[0] == product.shape[0]
+    return alone and len(product.passes) == 1

@@ -5,9 +5,10 @@ from math import prod
 
 import numpy as np
 
-from qsim.engine.epilogue import epilogue_of
+from qsim.engine.epilogue import addition_of, epilogue_of
 from qsim.engine.steps import (
     Buffer,
+    Epilogue,
     MakeTensor,
     Pending,
     Plan,
@@ -21,7 +22,9 @@ from qsim.engine.steps import (
 from qsim.errors import QsimError
 from qsim.formats import Float, Format
 from qsim.formats.base import UniformFormat
-from qsim.kernels.simd.windows import Window
+from qsim.kernels.simd import step_table as codes
+from qsim.kernels.simd.byte_levels import byte_levels
+from qsim.kernels.simd.windows import Windows
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     Add,
@@ -42,22 +45,23 @@ from qsim.values import Sums
 
 MOST_LEVELS = 256  # that bytes stand for
 INT32_MAX = 2**31 - 1
-INT8_MIN, INT8_MAX = -128, 127
 
 
-def lower(program: Program) -> Plan:
+def lower(program: Program, *, every: bool = False) -> Plan:
     """The steps of a program, the last of which makes its output.
+
+    every   whether every rounded tensor is made, and none passed over that only an addition reads
 
     Raises QsimError naming the layer that cannot be compiled.
     """
-    return _Lowering(program).plan()
+    return _Lowering(program, every).plan()
 
 
 class _Lowering:
     """The state of one translation: what every tensor is so far."""
 
-    def __init__(self, program: Program):
-        self.program, self.network = program, program.network
+    def __init__(self, program: Program, every: bool):
+        self.program, self.network, self.every = program, program.network, every
         self.made: dict[str, Buffer | Pending] = {}
         self.steps, self.named = [], {}
 
@@ -145,29 +149,32 @@ class _Lowering:
             raise Uncompilable("its weights are several integer products")
         number = program.formats[node.inputs[0]]
         levels = terms[0].levels.astype(np.int64)
-        window, groups = Window(), 1
+        groups, image = 1, source.shape[1:]
         if isinstance(layer, Conv):
             groups = layer.groups
-            window = Window(
-                pair(layer.kernel), pair(layer.stride), border(layer.padding), pair(layer.dilation)
+            windows = Windows(
+                image,
+                pair(layer.kernel),
+                pair(layer.stride),
+                border(layer.padding),
+                pair(layer.dilation),
             )
         else:
             if len(node.input_shapes[0]) > 1:
                 raise Uncompilable("it reads several tokens")
             levels = levels.reshape(len(levels), *source.shape)  # of a flattened image, all of it
-            window = Window(kernel=source.shape[1:])
-        source.widen(window.padding)
+            windows = Windows(image, kernel=image)
+        source.widen(windows.padding)
         bias = program.biases[node.name]
         if node.name in program.factors:
             sign = np.sign(program.factors[node.name]).astype(np.int64)
             levels = levels * sign.reshape(-1, 1, 1, 1)
-        if levels.min(initial=0) < INT8_MIN or levels.max(initial=0) > INT8_MAX:
-            raise Uncompilable("its weights have levels of more than 8 bits")
         largest = _largest(levels, number, bias)
-        if largest > INT32_MAX or (accumulator.mode == "wrap" and accumulator.bits < 32):
-            raise Uncompilable("its sums may have more than 32 bits")
+        limit = min(accumulator.high, INT32_MAX)
+        if largest > limit and (accumulator.mode != "exact" or len(_passes(levels)) == 1):
+            raise Uncompilable(f"its sums may have more than {min(accumulator.bits, 32)} bits")
         shape = image_shape(node.output_shape)
-        product = Product(source, window, levels, bias, groups, shape, largest)
+        product = Product(source, windows, _passes(levels), bias, groups, shape, largest)
         count = program.weights[node.name].scale.size
         [scale] = program.accumulator_scales(node)
         scale = np.broadcast_to(scale, (shape[0],))
@@ -222,18 +229,16 @@ class _Lowering:
             raise Uncompilable("the mean of a window is rounded by itself")
         name = node.inputs[0]
         number, area = program.formats[name], prod(window)
-        where = Window(window, pair(layer.stride or window), border(layer.padding))
+        where = Windows(x.shape[1:], window, pair(layer.stride or window), border(layer.padding))
         x.widen(where.padding)
         ones = np.ones((shape[0], 1, *window), np.int64)
         bias = np.zeros(shape[0], np.int64)
         out = image_shape(node.output_shape)
         largest = area * number.max_magnitude
-        product = Product(x, where, ones, bias, shape[0], out, largest)
+        product = Product(x, where, _passes(ones), bias, shape[0], out, largest)
         scale = np.full(shape[0], program.scales[name], np.float64)
         kind = "global_average" if mean == "float32" else ""
-        sums = replace(
-            _without_integers((scale,), None, source=kind), divisor=int(divisors)
-        )
+        sums = replace(_without_integers((scale,), None, source=kind), divisor=int(divisors))
         return Pending((Term(product, scale),), sums, out)
 
     def _rounded(self, name: str, pending: Pending) -> Buffer:
@@ -249,28 +254,61 @@ class _Lowering:
 
     def _tensor(self, pending: Pending, number: Format, scale: np.ndarray) -> Buffer:
         """The levels of a sum, by one step; terms other than one product are made before it."""
-        shape = pending.terms[0].source.shape
-        out = self._bytes(None, shape, number)
-        products = [term for term in pending.terms if isinstance(term.source, Product)]
-        last = products[-1] if products else pending.terms[0]
-        terms = [term if term is last else self._settled(term) for term in pending.terms]
-        largest = [term.source.largest for term in terms]
-        epilogue = epilogue_of(
-            self.program.arithmetic.requantizer, pending.sums, number, scale, largest
-        )
+        out = self._bytes(None, pending.terms[0].source.shape, number)
+        requantizer = self.program.arithmetic.requantizer
+        if pending.sums.source == "add" and requantizer.at_once:
+            return self._sum_of_levels(pending, number, scale, out)
+        terms, sums = pending.terms, pending.sums
         if len(terms) > 2:
             raise Uncompilable("it adds more than two tensors")
-        order = sorted(range(len(terms)), key=lambda i: terms[i] is not last)
-        epilogue = replace(epilogue, multipliers=tuple(epilogue.multipliers[i] for i in order))
-        self.steps.append(MakeTensor(out, tuple(terms[i] for i in order), epilogue))
+        first = max(i for i in range(len(terms)) if not i or isinstance(terms[i].source, Product))
+        order = [first, *(i for i in range(len(terms)) if i != first)]
+        terms = [terms[first], *(self._settled(terms[i]) for i in order[1:])]
+        sums = replace(sums, terms=tuple(sums.terms[i] for i in order))
+        largest = [term.source.largest for term in terms]
+        epilogue = epilogue_of(requantizer, sums, number, scale, largest)
+        other = terms[1].source.source if len(terms) == 2 else None
+        self.steps.append(MakeTensor(out, terms[0].source, epilogue, other))
         return out
+
+    def _sum_of_levels(
+        self, pending: Pending, number: Format, scale: np.ndarray, out: Buffer
+    ) -> Buffer:
+        """The sum of two rounded tensors: by the step that makes one of them, where nothing else
+        reads it, else by a step of its own."""
+        addition = addition_of(self.program.arithmetic.requantizer, pending.sums, number, scale)
+        tensors = [term.source.source for term in pending.terms]
+        for this, other in ((1, 0), (0, 1)):
+            made = self._only_read_here(tensors[this])
+            if made is not None and tensors[this] is not tensors[other]:
+                self.steps.remove(made)
+                self.named.pop(tensors[this].name)
+                self.steps.append(
+                    replace(
+                        made, out=out, other=tensors[other], addition=addition, swapped=this == 1
+                    )
+                )
+                return out
+        levels = Epilogue(codes.AS_LEVELS, 0, 0)
+        source = pending.terms[0].source
+        self.steps.append(MakeTensor(out, source, levels, tensors[1], addition))
+        return out
+
+    def _only_read_here(self, tensor: Buffer) -> MakeTensor | None:
+        """The step that makes a tensor of products that one addition reads; None if there is none,
+        or if every rounded tensor is wanted."""
+        made = next((step for step in self.steps if step.out is tensor), None)
+        alone = tensor.name in self.named and len(self.network.readers[tensor.name]) == 1
+        if self.every or not alone or not isinstance(made, MakeTensor):
+            return None
+        return made if isinstance(made.source, Product) and made.other is None else None
 
     def _settled(self, term: Term) -> Term:
         """A term whose sums are a tensor in memory."""
         if isinstance(term.source, Read):
             return term
         out = Buffer(term.source.shape, None)
-        self.steps.append(MakeTensor(out, (term,), None))
+        self.steps.append(MakeTensor(out, term.source, None))
         return Term(Read(out, term.source.largest), term.scale)
 
     def _result(self) -> Pending:
@@ -296,6 +334,14 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
 def _without_integers(by_term, offset, **known) -> Sums:
     nothing = np.zeros((0, len(by_term[0])), np.int64)
     return Sums(tuple((nothing, scale) for scale in by_term), offset, **known)
+
+
+def _passes(levels: np.ndarray) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Weights as signed bytes, see ``byte_levels``."""
+    try:
+        return byte_levels(levels, max_x=MOST_LEVELS - 1).passes
+    except OverflowError as error:
+        raise Uncompilable(str(error)) from None
 
 
 def _largest(levels: np.ndarray, number: Format, bias: np.ndarray) -> int:

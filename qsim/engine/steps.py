@@ -4,11 +4,11 @@ A tensor is a ``Buffer`` of (channels, height, width); a vector of features is a
 pixel, or of the shape that it was flattened from.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from qsim.kernels.simd.windows import Window
+from qsim.kernels.simd.windows import Windows, with_border
 from qsim.network.layers import Shape
 from qsim.network.pools import MaxPool
 from qsim.values import Sums
@@ -35,8 +35,7 @@ class Buffer:
     @property
     def padded(self) -> tuple[int, int]:
         """Height and width with the border."""
-        top, left, bottom, right = self.border
-        return self.shape[1] + top + bottom, self.shape[2] + left + right
+        return with_border(self.shape[1:], self.border)
 
     @property
     def size(self) -> int:
@@ -53,14 +52,15 @@ class Buffer:
 class Product:
     """Sums of the products of a window of ``source`` with weights.
 
-    levels    int64 (out_channels, in_channels // groups, kernel_h, kernel_w)
+    passes    int8 arrays (out_channels, in_channels // groups, kernel_h, kernel_w), see
+              ``ByteLevels``
     bias      int64 (out_channels,), the offset of the bytes not yet taken off
     largest   the largest magnitude that a sum, its bias included, can have
     """
 
     source: Buffer
-    window: Window
-    levels: np.ndarray
+    windows: Windows
+    passes: tuple[tuple[np.ndarray, ...], ...]
     bias: np.ndarray
     groups: int
     shape: tuple[int, int, int]
@@ -95,15 +95,34 @@ class Term:
 class Epilogue:
     """How sums become levels.
 
-    low, high     the lowest and the highest level
-    multipliers   float32 (channels,) of each term
-    addend        float32 (channels,), added last; None: nothing
+    mode         how they are rounded, of ``step_table``
+    low, high    the lowest and the highest level
+    columns      its parameters by channel, by their name in ``step_table.Columns``
+    thresholds   int64 (channels, levels - 1), rising, and the levels
     """
 
+    mode: int
     low: int
     high: int
-    multipliers: tuple[np.ndarray, ...]
-    addend: np.ndarray | None = None
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    thresholds: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Addition:
+    """How levels of one tensor are added to those of another.
+
+    kind        of ``step_table``
+    low, high   the lowest and the highest level of the result
+    ratios, zeros, fixed   its parameters, of the two and the result: see ``additions``
+    """
+
+    kind: int
+    low: int
+    high: int
+    ratios: tuple = (0, 0, 0)
+    zeros: tuple = (0, 0, 0)
+    fixed: tuple = (True, (0, 0), (0, 0), False, False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +140,21 @@ class ReadImage:
 
 @dataclass(frozen=True, eq=False)
 class MakeTensor:
-    """The levels of ``terms`` by an epilogue, the first a product or a tensor, the others tensors;
-    or, without one, the sums of the only term."""
+    """The levels of ``source`` by an epilogue, or, without one, its sums.
+
+    other      a tensor whose sums or levels the epilogue, or the addition, adds
+    addition   how; None: the epilogue does it
+    swapped    whether ``other`` is the first of the two that are added
+    channel    the first of the channels of ``out`` that are made
+    """
 
     out: Buffer
-    terms: tuple[Term, ...]
+    source: Source
     epilogue: Epilogue | None
+    other: Buffer | None = None
+    addition: Addition | None = None
+    swapped: bool = False
+    channel: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +205,8 @@ class Uncompilable(Exception):
 def reads(step: Step) -> list[Buffer]:
     """The tensors that a step reads."""
     match step:
-        case MakeTensor(terms=terms):
-            return [term.source.source for term in terms]
+        case MakeTensor(source=source, other=other):
+            return [source.source] if other is None else [source.source, other]
         case PoolLargest(source=source):
             return [source]
     return []

@@ -8,10 +8,15 @@ from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
 from qsim.kernels.datapath import HeldLevels
+from qsim.kernels.simd.byte_levels import fits_bytes
+from qsim.kernels.simd.level_sums import are_bytes
+from qsim.kernels.simd.pass_sums import PassWeights
 from qsim.kernels.simd.saturating_tiles import RegisterWeights
+from qsim.kernels.simd.windows import Windows
 
 INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
+FEWEST_ROWS = 8  # of a group, for which a tile is worth while
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,12 @@ class LevelWeights(HeldLevels):
         return as_integers(self.levels, np.int32)
 
     @cached_property
+    def _bytes(self) -> PassWeights | None:
+        """The weights as signed bytes, in passes where one is not enough; None where they do not
+        fit."""
+        return PassWeights(self.levels) if fits_bytes(self.levels) else None
+
+    @cached_property
     def _registers(self) -> RegisterWeights:
         return RegisterWeights(self.levels)
 
@@ -34,6 +45,20 @@ class LevelWeights(HeldLevels):
         if accumulator.partial is not None:
             return self._registers.sum_products(x, accumulator)
         return self.sum_products(x, accumulator)
+
+    def convolve(
+        self, x: np.ndarray, windows: Windows, groups: int, accumulator: Accumulator
+    ) -> np.ndarray | None:
+        depth, max_x = int(np.prod(self.shape[1:])), magnitude(x)
+        largest = depth * max_x * self.max_magnitude
+        saturates = accumulator.mode == "saturate" and largest > accumulator.high
+        few = self.shape[0] // groups < FEWEST_ROWS and groups > 1
+        if accumulator.partial is not None or saturates or few:
+            return None
+        if self._bytes is None or not are_bytes(x):
+            return None
+        out = self._bytes.convolve(x, windows, groups)
+        return accumulator.add_bias(out, None)
 
     def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
         """As ``Datapath.dot``, by multiplying."""
@@ -46,6 +71,8 @@ class LevelWeights(HeldLevels):
         out = np.zeros((*grouped[:2], columns), np.int64)
         if out.size == 0 or depth == 0:
             return out
+        if groups == 1 and self._bytes is not None and are_bytes(x):
+            return register.add_bias(self._bytes.multiply(x[0])[None], None)
         narrow = max(max_x, max_w) <= INT16_MAX and depth * max_x * max_w <= INT32_MAX
         if narrow:
             _dot_int32(self._int16.reshape(grouped), as_integers(x, np.int16), out)

@@ -25,11 +25,12 @@ class Tile:
     rows: int
     columns: int
     depth: int
+    is_spaced: bool = False  # whether rows lie equally spaced in groups of 16
 
 
 TILES = {
-    "amx": Tile(32, 32, 64),
-    "amx-emulated": Tile(32, 32, 64),  # for tests
+    "amx": Tile(32, 32, 64, True),
+    "amx-emulated": Tile(32, 32, 64, True),  # for tests
     "vnni512": Tile(6, 64, 4),
     "pairs16": Tile(4, 64, 2),
     "pairs8": Tile(4, 16, 2),
@@ -133,7 +134,7 @@ def pack_weights(weights: np.ndarray, backend: str) -> np.ndarray:
     whole[:rows, :, :length] = weights
     parts = whole.reshape(panels, tile.columns, runs, steps, tile.depth)
     packed = np.ascontiguousarray(parts.transpose(0, 2, 3, 1, 4))
-    return as_tiles(packed) if backend in ("amx", "amx-emulated") else packed
+    return as_tiles(packed) if tile.is_spaced else packed
 
 
 def pack_channelwise(weights: np.ndarray, columns: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Which lanes of a vector can model an accumulator, step by step and exactly.
 
 An accumulator is modelled in lanes of 16, 32 or 64 bits; one of L bits holds -2**(L-1) ..
-2**(L-1) - 1. Let ``largest`` be the largest magnitude of what is added, and ``terms`` how often.
+2**(L-1) - 1.
 
 add        total + term, modulo 2**L. Right where no sum leaves the lane nor the register (an exact
            one, or one that saturates at sums that cannot be reached), and for a register that
@@ -154,19 +154,20 @@ def choose_lanes(
     )
     if partial is None:
         return Lanes(narrow, ABSENT, products, shift)
-    groups, largest = -(-depth // products), partial.largest_sum(products, max_x * max_w)
+    worst = accumulator.largest_sum(depth, max_x, max_w)
+    largest = partial.largest_sum(products, max_x * max_w)
     fits = [bits for bits in lane_bits if bits >= max(32, narrow.lane_bits)]
-    held = ((bits, _hold(accumulator, bits, groups, largest)) for bits in fits)
-    wide = next(_CLIP[bits](*register) for bits, register in held if register is not None)
+    tried = ((bits, _hold(accumulator, bits, worst, largest)) for bits in fits)
+    wide = next(_CLIP[bits](*held) for bits, held in tried if held is not None)
     return Lanes(narrow, wide, products, shift)
 
 
 def _hold_products(
-    register: Accumulator, bits: int, terms: int, largest: int
+    register: Accumulator, bits: int, products: int, largest: int
 ) -> tuple[Held | None, int]:
-    """As ``_hold``, with lanes that saturate where they can; and the shift of the products."""
+    """As ``_hold``, in lanes that saturate by themselves if they can; and the products' shift."""
     spare, most = bits - register.bits, 2 ** (bits - 1) - 1
-    held = _hold(register, bits, terms, largest)
+    held = _hold(register, bits, products * largest, largest)
     if isinstance(held, Clip16) and largest << spare <= most:
         return Saturate16(-most - 1, most, 0, spare), spare
     saturates = held is None and register.mode == "saturate"
@@ -175,15 +176,15 @@ def _hold_products(
     return held, 0
 
 
-def _hold(register: Accumulator, bits: int, terms: int, largest: int) -> Held | None:
+def _hold(register: Accumulator, bits: int, worst: int, largest: int) -> Held | None:
     """``register`` without its partial one in lanes of ``bits``, or None where they are too narrow
-    for ``terms`` additions of up to ``largest``."""
+    for terms of up to ``largest`` that add up to at most ``worst``."""
     spare, most = bits - register.bits, 2 ** (bits - 1) - 1
     if register.mode == "wrap" and spare >= 0:
         return _ADD[bits](-most - 1, most, spare, spare)
-    if terms * largest <= (most if register.mode == "wrap" else min(most, register.high)):
+    if worst <= (most if register.mode == "wrap" else min(most, register.high)):
         return _ADD[bits](-most - 1, most)
     if register.mode != "saturate" or spare < 0 or largest > most:
         return None
-    reached = min(2 ** (register.bits - 1) + largest, terms * largest)
+    reached = min(2 ** (register.bits - 1) + largest, worst)
     return _CLIP[bits](register.low, register.high) if bits == 16 or reached <= most else None

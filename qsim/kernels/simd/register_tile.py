@@ -6,7 +6,19 @@ one instruction set. What the lanes do, and why that is exact, is said in ``regi
 
 from llvmlite import ir
 
-from qsim.kernels.simd.ir import I64, Loop, call, load, splat, store, vector, zeros
+from qsim.kernels.simd.ir import (
+    I16,
+    I32,
+    I64,
+    Loop,
+    call,
+    load,
+    pick,
+    splat,
+    store,
+    vector,
+    zeros,
+)
 from qsim.kernels.simd.register_lanes import Absent, Held
 
 VECTORS = 2  # of weights
@@ -54,12 +66,49 @@ class Register:
         return splat(self._builder, scalar, self.vector.count)
 
 
+class Operands:
+    """What is multiplied to fill ``lanes``: by 16 bits each lane of 16 or 32, by 32 each of 64.
+
+    In a lane of 32 bits lie two operands, of which the upper one of the weights is 0; the products
+    of both are added, as machines have an instruction for just that.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, lanes: ir.VectorType):
+        self._builder = builder
+        self._element = I32 if lanes.element == I64 else I16
+        self._count = lanes.count * (2 if lanes.element == I32 else 1)
+        self._multiplied = vector(lanes.element, self._count)
+        self.bytes = self._element.width // 8
+        self.vector_bytes = self.bytes * self._count
+
+    def weights(self, address: ir.Value) -> ir.Value:
+        """A vector of weights."""
+        held = load(self._builder, address, vector(self._element, self._count), self.bytes)
+        return self._widened(held)
+
+    def activation(self, address: ir.Value) -> ir.Value:
+        """A vector of the same activation."""
+        held = load(self._builder, address, self._element, self.bytes)
+        return self._widened(splat(self._builder, held, self._count))
+
+    def product(self, x: ir.Value, w: ir.Value) -> ir.Value:
+        """The products, in the lanes."""
+        product = self._builder.mul(x, w)
+        if self._multiplied.element != I32:
+            return product
+        halves = [list(range(first, self._count, 2)) for first in (0, 1)]
+        return self._builder.add(*(pick(self._builder, product, half) for half in halves))
+
+    def _widened(self, held: ir.Value) -> ir.Value:
+        same = held.type == self._multiplied
+        return held if same else self._builder.sext(held, self._multiplied)
+
+
 class TileCode:
     """The code of one tile of ``rows`` rows; ``narrow`` and ``wide`` are a kind and its value."""
 
-    def __init__(self, builder: ir.IRBuilder, vector_bytes: int, rows: int, operand: ir.IntType):
-        self._builder, self._rows, self._operand = builder, rows, operand
-        self._bytes, self._vector_bytes = I64(operand.width // 8), vector_bytes
+    def __init__(self, builder: ir.IRBuilder, vector_bytes: int, rows: int):
+        self._builder, self._rows, self._vector_bytes = builder, rows, vector_bytes
 
     def emit(
         self,
@@ -75,9 +124,10 @@ class TileCode:
         """
         b = self._builder
         rows, panel, sums = addresses
-        self._pitch = b.mul(counts[0], self._bytes)
         lanes = self._vector_bytes * 8 // narrow[0].lane_bits
         register = Register(b, *narrow, lanes)
+        self._operands = Operands(b, register.vector)
+        self._pitch = b.mul(counts[0], I64(self._operands.bytes))
         if wide[0] is Absent:
             totals, *_ = self._products(register, rows, panel, counts[0])
         else:
@@ -103,22 +153,17 @@ class TileCode:
 
     def _products(self, register, rows, panel, count):
         """The totals of ``count`` products, and the addresses after them."""
-        b = self._builder
+        b, operands = self._builder, self._operands
         start = [zeros(register.vector)] * (VECTORS * self._rows)
         loop = Loop(b, count, [rows, panel, *start], "products")
         rows, panel, *totals = loop.carried
-        align, lanes = self._operand.width // 8, register.vector.count
-        weights, following = [], panel
-        for _ in range(VECTORS):
-            held = load(b, following, vector(self._operand, lanes), align)
-            weights.append(register.extended(held))
-            following = b.add(following, I64(lanes * align))
+        places = [b.add(panel, I64(operands.vector_bytes * at)) for at in range(VECTORS + 1)]
+        weights = [operands.weights(place) for place in places[:VECTORS]]
         sums = []
         for i in range(self._rows):
-            x = load(b, b.add(rows, b.mul(self._pitch, I64(i))), self._operand, align)
-            x = splat(b, register.extended(x), lanes)
+            x = operands.activation(b.add(rows, b.mul(self._pitch, I64(i))))
             for w in weights:
-                sums.append(register.add(totals[len(sums)], b.mul(x, w)))
-        following = [b.add(rows, self._bytes), following]
+                sums.append(register.add(totals[len(sums)], operands.product(x, w)))
+        following = [b.add(rows, I64(operands.bytes)), places[VECTORS]]
         loop.close([*following, *sums])
         return [register.finish(total) for total in sums], *following

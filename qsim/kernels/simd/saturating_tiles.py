@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
@@ -83,12 +82,11 @@ class RegisterWeights:
         name = choose(backend).name
         lane_bits = LANE_BITS[-1:] if name == "plain" else LANE_BITS
         lanes = choose_lanes(accumulator, depth, max_x, self._max_magnitude, lane_bits)
-        x = as_integers(x, _operand_type(lanes))
+        x, tile = as_integers(x, _operand_type(lanes)), _tile_of(name, lanes)
         if rows < min(FEW_ROWS, columns):
-            tile = _tile_of(name, lanes)
-            weights = self._operands(lanes, groups)
-            return np.swapaxes(_multiply(tile, lanes, weights, _panels(x, tile), columns), 1, 2)
-        tile = _tile_of(name, lanes)
+            panels = _panels(x, tile, lanes.narrow.lane_bits)
+            sums = _multiply(tile, lanes, self._operands(lanes, groups), panels, columns)
+            return np.swapaxes(sums, 1, 2)
         return _multiply(tile, lanes, x, self._panels_of(tile, lanes, groups), rows)
 
     @cached_property
@@ -102,9 +100,10 @@ class RegisterWeights:
         return operands.reshape(groups, -1, operands.shape[1])
 
     def _panels_of(self, tile: Tile, lanes: Lanes, groups: int) -> np.ndarray:
-        key = (groups, tile.lanes, _operand_type(lanes), lanes.weight_shift)
+        lane_bits = lanes.narrow.lane_bits
+        key = (groups, tile.lanes, lane_bits, lanes.weight_shift)
         if key not in self._arranged:
-            self._arranged[key] = _panels(self._operands(lanes, groups), tile)
+            self._arranged[key] = _panels(self._operands(lanes, groups), tile, lane_bits)
         return self._arranged[key]
 
 
@@ -126,11 +125,15 @@ def _rows_of(tile: type[Tile], wide: type) -> int:
     return tile.most_rows if wide is Absent else tile.most_rows // 2
 
 
-def _panels(rows: np.ndarray, tile: Tile) -> np.ndarray:
-    """Rows (G, N, K) as panels (G, P, K, lanes), with zeros in the lanes that are left."""
+def _panels(rows: np.ndarray, tile: Tile, lane_bits: int) -> np.ndarray:
+    """Rows (G, N, K) as panels (G, P, K, lanes), with zeros in the lanes that are left.
+
+    In lanes of 32 bits only the lower half holds an operand, of 16 bits; the upper half is 0.
+    """
     groups, count, depth = rows.shape
-    panels = np.zeros((groups, -(-count // tile.lanes), depth, tile.lanes), rows.dtype)
-    _arrange(rows, panels)
+    shape = (groups, -(-count // tile.lanes), depth, tile.lanes)
+    panels = np.zeros(shape, np.int16 if lane_bits == 16 else np.int32)
+    _arrange(rows.view(np.uint16) if lane_bits == 32 else rows, panels)
     return panels
 
 
@@ -164,8 +167,8 @@ def _multiply_tiles(tile, narrow, wide, products, rows, rest, panels, sums, out)
     """Sums of products of all rows with all lanes of all panels.
 
     rows     (G, M, K) int16, or int32 for lanes of 64 bits
-    rest     (G, tile.rows, K), the last M % tile.rows rows, then zeros
-    panels   (G, P, K, tile.lanes); both as ``rows``
+    rest     (G, tile.rows, K) as ``rows``: the last M % tile.rows rows, then zeros
+    panels   (G, P, K, tile.lanes) as ``_panels`` makes them
     sums     (tile.rows, tile.lanes) int64, overwritten
     out      (G, N, M) int64, overwritten; N <= P * tile.lanes
     """
@@ -221,7 +224,6 @@ def _sum_vectors(typingctx, tile, narrow, wide, products, rows, panel, sums):
             builder,
             shape.vector_bytes,
             _rows_of(shape, wide.instance_class),
-            ir.IntType(rows.dtype.bitwidth),
         )
         code.emit(
             (narrow.instance_class, arguments[1]),

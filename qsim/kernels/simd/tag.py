@@ -1,4 +1,4 @@
-"""A back end as an argument of compiled code: its name is its type, so that code is compiled for it.
+"""A back end as an argument of compiled code, whose name is its type: code is compiled for each.
 
 A literal string would do as much, but numba compiles the call of one anew every time.
 """

@@ -43,6 +43,22 @@ def test_the_emulated_product_is_that_of_integers(seed, runs, steps, pitch, fill
 
 
 @compiled
+def test_networks_on_emulated_tiles_are_those_of_back_end_plain():
+    tile_products.check_networks("amx-emulated")
+
+
+@compiled
+@linux_x86
+def test_no_byte_behind_the_operands_is_read():
+    """In a process of its own, which stops if one is."""
+    code = (
+        "from tile_products import *;"
+        "check_random('amx-emulated', 4, 20, before_the_unreadable); print('done')"
+    )
+    assert in_a_process(["-c", code], {}).stdout == "done\n"
+
+
+@compiled
 @pytest.mark.parametrize("steps", [1028, 1029])
 def test_sums_wrap_around_beyond_32_bits(steps):
     operands = tile_products.Operands(
@@ -127,30 +143,27 @@ def test_a_step_is_four_loads_and_four_products_and_touches_no_other_memory():
     ]
 
 
-def run_instructions(mode):
-    """Products of back end amx in a process of their own."""
-    features = llvm.get_host_cpu_features()
-    if host.obstacle("amx"):
-        features.update({"amx-tile": True, "amx-int8": True})
-    environment = os.environ | {
-        "NUMBA_CPU_NAME": llvm.get_host_cpu_name(),
-        "NUMBA_CPU_FEATURES": features.flatten(),
-        "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
-    }
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "tile_instructions.py", mode]
-    return subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True)
+def in_a_process(arguments, variables):
+    """What a process of its own prints that is run in the folder of tests."""
+    environment = os.environ | variables | {"PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", *arguments]  # of fork
+    result = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result
 
 
 @compiled
 @linux_x86
-@pytest.mark.parametrize("mode", ["plain", "threads", "fork"])
-def test_the_product_by_tile_instructions_is_that_of_integers(mode):
+@pytest.mark.parametrize("mode", ["plain", "edge", "networks", "threads", "fork"])
+def test_what_tile_instructions_compute_is_right(mode):
     """On a processor without tiles each instruction is carried out by the test, see there."""
-    result = run_instructions(mode)
-    assert result.returncode == 0, result.stderr
-    if host.obstacle("amx"):
-        done = dict(re.findall(r"'(\w+)': (\d+)", result.stdout))
-        assert int(done["tdpbusd"]) == int(done["tileloadd"]) > 0
-        assert int(done["ldtilecfg"]) == int(done["tilerelease"]) > 0
-    else:
+    features, native = llvm.get_host_cpu_features(), not host.obstacle("amx")
+    features.update({"amx-tile": True, "amx-int8": True})
+    name = {"NUMBA_CPU_NAME": llvm.get_host_cpu_name(), "NUMBA_CPU_FEATURES": features.flatten()}
+    result = in_a_process(["tile_instructions.py", mode], name)
+    if native:
         assert result.stdout.split() == [mode, "native"]
+    else:
+        done = {name: int(count) for name, count in re.findall(r"'(\w+)': (\d+)", result.stdout)}
+        assert done["tdpbusd"] == done["tileloadd"] > 0
+        assert done["ldtilecfg"] == done["tilerelease"] > 0

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qsim.engine.spacing import NO_POSITION, equally_spaced
+from qsim.kernels.simd.spacing import NO_POSITION, equally_spaced
 
 sides = st.integers(1, 40)
 strides = st.integers(1, 3)
