@@ -31,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def run() -> None:
     """`qsim` as a program."""
+    # numba would import scipy, a tenth of a second, for linear algebra that no kernel has
+    sys.modules.setdefault("scipy", None)
     if sys.stdout is None:  # started with its output closed
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process)
     sys.stdout.reconfigure(errors="replace")  # a terminal of few characters shows what it can

@@ -110,8 +110,6 @@ def _shift(sums: Sums, number: Format, scale: np.ndarray, largest: list[int]) ->
         if sum(each << int(up) for each, up in zip(largest, row, strict=True)) >= 2**62:
             raise Uncompilable("its scales lie too far apart for 64 bits")
     bounds = limits(sums, number, scale)
-    if len(by_term) == 1 and not ups[0].any():
-        return Epilogue(codes.SHIFT, *bounds, {"shift": common})
     columns = {"shift": common, "up": ups[0]}
     columns["other_up"] = ups[1] if len(ups) == 2 else np.zeros_like(ups[0])
     return Epilogue(codes.SHIFT_SUM, *bounds, columns)

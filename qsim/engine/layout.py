@@ -10,7 +10,7 @@ from qsim.engine.steps import Buffer, MakeTensor, Plan, PoolLargest, Product, Re
 from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.product import TILES, aligned, pack_channelwise, pack_weights
 from qsim.kernels.simd.spacing import NO_POSITION, equally_spaced
-from qsim.kernels.simd.windows import Windows, by_run, in_whole_tiles
+from qsim.kernels.simd.windows import Windows, by_run, in_whole_tiles, pixels_of
 from qsim.network.layers import border, pair
 
 
@@ -159,16 +159,15 @@ class _Tables:
         if step.other is not None:
             fields |= {
                 "other_rows": self._put_rows(self._positions(step.other, order, channels.start)),
-                "other_is_sums": not step.other.is_bytes,
+                "other": codes.LEVELS if step.other.is_bytes else codes.SUMS,
                 "other_offset": step.other.zero or 0,
             }
         return fields
 
     def _positions(self, buffer: Buffer, order: np.ndarray | None, channel: int) -> np.ndarray:
         """The offset of every position of a tensor; in another order, -1 where there is none."""
-        _, height, width = buffer.shape
-        rows = np.arange(height)[:, None] * buffer.padded[1] + np.arange(width)
-        at = (self._first_pixel(buffer) + rows * buffer.shape[0] + channel).reshape(-1)
+        pixels = pixels_of(buffer.shape[1:], buffer.border, buffer.shape[0])
+        at = self.places[buffer] + channel + pixels
         return at if order is None else np.where(order == NO_POSITION, -1, at[order])
 
     def _put_rows(self, rows: np.ndarray) -> int:

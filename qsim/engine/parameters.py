@@ -78,13 +78,13 @@ def _additions(
     """Ratios, zero points and integer multipliers of all additions, those of the tile first."""
     ratios = np.zeros((len(additions), 3), np.float32)
     zeros = np.zeros((len(additions), 4), np.int64)
-    fixed = np.zeros((len(additions), 8), np.int64)
+    fixed = np.zeros((len(additions), 7), np.int64)
     for row, (addition, swapped) in enumerate(additions):
         order = [1, 0, 2] if swapped else [0, 1, 2]
         ratios[row] = [addition.ratios[i] for i in order]
         zeros[row] = [*(addition.zeros[i] for i in order), not swapped]
-        factors, places, twice, sum_twice = addition.fixed
-        fixed[row] = [*(factors[i] for i in order), *(places[i] for i in order), twice, sum_twice]
+        first_larger, factors, places, twice, sum_twice = addition.fixed
+        fixed[row] = [first_larger != swapped, *factors, *places, twice, sum_twice]
     return ratios, zeros, fixed
 
 

@@ -122,7 +122,7 @@ class Addition:
     high: int
     ratios: tuple = (0, 0, 0)
     zeros: tuple = (0, 0, 0)
-    fixed: tuple = ((0, 0, 0), (0, 0, 0), False, False)
+    fixed: tuple = (True, (0, 0), (0, 0), False, False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.kernels.affine_code import AffineCode, unsigned_code
 from qsim.kernels.bit_planes import pack_planes, popcount, refuse_saturation
 from qsim.kernels.counted_levels import CountedLevels
-from qsim.kernels.simd.bit_convolution import sums_of_rows
+from qsim.kernels.simd.bit_convolution import sums_of_images, sums_of_rows
+from qsim.kernels.simd.bit_products import SIGNS
 from qsim.kernels.simd.host import choose
 from qsim.kernels.simd.windows import Windows
 
@@ -57,14 +58,20 @@ class BitSerialWeights(CountedLevels):
             return register.add_bias(sums, None)
 
     def sum_windows(self, x: np.ndarray, windows: Windows) -> np.ndarray | None:
-        """As ``CountedLevels.sum_windows``; None where a count could need more than 32 bits."""
-        held = self.convolution(self.code, self.x_code or unsigned_code(x))
-        return held.sums(x, windows, choose().name) if held.product.is_countable else None
+        """As ``CountedLevels.sum_windows``; None where a count could need more than 32 bits, and
+        where inputs are 0 without a code of it."""
+        code = self.x_code or unsigned_code(x)
+        held = self.convolution(self.code, code)
+        if not held.product.is_countable or (0 not in code and not x.all()):
+            return None
+        _check_signs(x, code)
+        return sums_of_images(held, x, windows, choose().name)
 
     def _sums(self, x: np.ndarray, code: AffineCode) -> np.ndarray:
         """The sums of products of levels of ``code``, modulo 2**64."""
         held = self.products(self.code, code, x.shape[0], x.shape[2])
         if all(each.product.is_countable for each in held):
+            _check_signs(x, code)
             return sums_of_rows(held, x, choose().name)
         return self._wide_sums(x, code)
 
@@ -80,6 +87,12 @@ class BitSerialWeights(CountedLevels):
         out += code.offset * w_codes.sum(axis=2, dtype=np.int64)[:, :, None]
         out *= self.code.step
         return out + self.code.offset * x.sum(axis=2, dtype=np.int64)[:, None, :]
+
+
+def _check_signs(x: np.ndarray, code: AffineCode) -> None:
+    """Raises ValueError where signs, which are packed as they are, are none."""
+    if code == SIGNS:
+        code.encode(x)
 
 
 def _sums_of_products(w: np.ndarray, w_bits: int, x: np.ndarray, x_bits: int) -> np.ndarray:

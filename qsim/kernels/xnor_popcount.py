@@ -5,6 +5,7 @@ for -1) a product of N terms is ``2 * popcount(xnor) - N``, that is ``N - 2 * po
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.kernels.affine_code import AffineCode
 from qsim.kernels.bit_planes import refuse_saturation
 from qsim.kernels.counted_levels import CountedLevels
-from qsim.kernels.simd.bit_convolution import sums_of_rows
+from qsim.kernels.simd.bit_convolution import sums_of_images, sums_of_rows
 from qsim.kernels.simd.bit_products import SIGNS
 from qsim.kernels.simd.host import choose
 from qsim.kernels.simd.windows import Windows
@@ -44,14 +45,18 @@ class XnorPopcountWeights(CountedLevels):
     def sum_windows(self, x: np.ndarray, windows: Windows) -> np.ndarray:
         """As ``CountedLevels.sum_windows``, of ``x`` -1, 0 and +1."""
         _check_ternary("input", x)
-        return self.convolution(*self._codes(x)).sums(x, windows, choose().name)
+        return sums_of_images(self.convolution(*self._codes(x)), x, windows, choose().name)
+
+    @cached_property
+    def _is_binary(self) -> bool:
+        return bool(self.levels.all())
 
     def _codes(self, x: np.ndarray) -> tuple[AffineCode | None, AffineCode | None]:
         """Of the weights and of the inputs: signs, or where there are zeros signs and a mask, which
         inputs have only if weights do too."""
         if not x.all():
             return None, None
-        return SIGNS if self.levels.all() else None, SIGNS
+        return SIGNS if self._is_binary else None, SIGNS
 
 
 def _check_ternary(name: str, levels: np.ndarray) -> None:

@@ -137,8 +137,8 @@ def _map_again(node: Node, image: np.ndarray, position: tuple[int, ...]) -> np.f
     kernel, places = (1, 1), [()]
     if isinstance(node.layer, Conv):
         kernel = pair(node.layer.kernel)
-        window = [(i, j) for i in range(kernel[0]) for j in range(kernel[1])]
-        places = [_place(node, position, tap) for tap in window]
+        rows, columns = (_places_read(node.layer, position, axis).tolist() for axis in (0, 1))
+        places = [(y, z) for y in rows for z in columns]
     total = np.float32(0)
     for place in places:
         inside = all(0 <= a < side for a, side in zip(place, image.shape[1:], strict=True))
@@ -149,11 +149,11 @@ def _map_again(node: Node, image: np.ndarray, position: tuple[int, ...]) -> np.f
     return total / np.float32(kernel[0] * kernel[1])
 
 
-def _place(node: Node, position: tuple[int, ...], tap: tuple[int, int]) -> tuple[int, int]:
-    """Where in its input a tap of a convolution reads for an output position."""
-    layer = node.layer
-    edges, stride, dilation = border(layer.padding), pair(layer.stride), pair(layer.dilation)
-    return tuple(position[i] * stride[i] - edges[i] + tap[i] * dilation[i] for i in (0, 1))
+def _places_read(layer: Conv, position: tuple[int, ...], axis: int) -> np.ndarray:
+    """Where along an axis of its input the taps of a convolution read for an output position."""
+    edge, stride = border(layer.padding)[axis], pair(layer.stride)[axis]
+    taps = np.arange(pair(layer.kernel)[axis]) * pair(layer.dilation)[axis]
+    return position[axis] * stride - edge + taps
 
 
 def _levels_met(node: Node, levels: np.ndarray, row: int, at: tuple[int, ...]) -> np.ndarray:
@@ -161,14 +161,14 @@ def _levels_met(node: Node, levels: np.ndarray, row: int, at: tuple[int, ...]) -
     if isinstance(node.layer, Linear):
         return levels[at[1:-1]]
     layer, position = node.layer, at[2:]
-    _, channels, kernel_h, kernel_w = node.parameters["weight"]
+    channels = node.parameters["weight"][1]
     first = row // (layer.out_channels // layer.groups) * channels
     _, height, width = levels.shape
-    y = np.array([[_place(node, position, (i, 0))[0]] for i in range(kernel_h)])
-    z = np.array([_place(node, position, (0, j))[1] for j in range(kernel_w)])
+    y, z = (_places_read(layer, position, axis) for axis in (0, 1))
+    y = y[:, None]
     inside = (y >= 0) & (y < height) & (z >= 0) & (z < width)
-    window = levels[first : first + channels, y.clip(0, height - 1), z.clip(0, width - 1)]
-    return np.where(inside, window, 0)
+    window = levels[first : first + channels, y % height, z % width]
+    return window if inside.all() else np.where(inside, window, 0)
 
 
 def _multiplied(number: Format, codes: np.ndarray, levels: np.ndarray) -> np.ndarray:

@@ -7,10 +7,11 @@ import numpy as np
 
 from qsim.kernels.affine_code import AffineCode
 from qsim.kernels.simd.bit_layers import sums_of_bits
-from qsim.kernels.simd.bit_panels import BitPanels, aligned, pack_bits, pack_panels, words_of
-from qsim.kernels.simd.bit_products import BitProduct
+from qsim.kernels.simd.bit_packing import pack_image
+from qsim.kernels.simd.bit_panels import BitPanels, pack_bits, pack_panels, words_of
+from qsim.kernels.simd.bit_products import SIGNS, BitProduct
 from qsim.kernels.simd.bit_tiles import TILES, BitReads, literal, tile_for
-from qsim.kernels.simd.windows import Windows, in_whole_tiles
+from qsim.kernels.simd.windows import Windows, patterns_of, rows_of
 
 
 @dataclass(frozen=True)
@@ -39,39 +40,64 @@ class BitConvolution:
         pixel = words_of(self.product.levels.shape[1])
         plane = int(np.prod(windows.padded)) * pixel
         runs, pixels = windows.runs(pixel)
-        rows = in_whole_tiles(windows.rows(pixel).reshape(-1), TILES[tile].rows)
+        rows = rows_of(windows, pixel, TILES[tile].rows)
         w_plane = self.panels(tile).size // len(self.product.planes)
         pairs = self.product.pairs(plane, w_plane)
         mask = plane if self.product.op == "ternary" else 0
         return BitReads(words.reshape(-1), rows, runs, pairs, pixels * pixel, mask)
 
-    def sums(self, x: np.ndarray, windows: Windows, backend: str) -> np.ndarray:
-        """The sums of products of levels.
+    def sums(self, planes: np.ndarray, windows: Windows, backend: str) -> np.ndarray:
+        """The sums of products of levels in planes, but for ``code_factor``.
 
-        x         integers (images, channels, height, width), levels of the product's ``x_code``;
-                  what is padding counts as 0
-        returns   int64 (images, out_channels, out height, out width)
-
-        Raises ValueError on another level.
+        planes    uint32 (images, planes, padded height, padded width, words of a pixel)
+        returns   int64 (images, out_channels, positions)
         """
-        product, (height, width) = self.product, windows.out
-        images = len(x)
-        sums = np.empty((images, len(product.levels), height * width), np.int64)
-        tile = tile_for(backend, height * width)
-        planes = image_planes(x, product.x_code, windows.padding)
-        pattern, taps = windows.patterns()
+        product, positions = self.product, int(np.prod(windows.out))
+        sums = np.empty((len(planes), len(product.levels), positions), np.int64)
+        tile = tile_for(backend, positions)
+        pattern, taps = patterns_of(windows)
         bases, panels = product.bases(taps), self.panels(tile)
-        counts = aligned(np.zeros((TILES[tile].rows, TILES[tile].channels), np.int32))
-        counts = counts.reshape(TILES[tile].rows, TILES[tile].channels)
+        counts = np.empty((TILES[tile].rows, TILES[tile].channels), np.int32)
         with np.errstate(over="ignore"):  # the product in popcount wraps around, interpreted too
             for words, out in zip(planes, sums, strict=True):
                 reads = self.reads(words, windows, tile)
                 names = literal(tile), literal(product.op)
                 sums_of_bits(*names, reads, panels, bases, pattern, product.factor, out.T, counts)
-        if product.code_factor:
-            codes = product.x_code.encode(x).sum(axis=1, dtype=np.int64)
-            sums += product.code_factor * _window_sums(codes, windows)[:, None]
-        return sums.reshape(images, len(product.levels), height, width)
+        return sums
+
+
+def sums_of_images(
+    held: BitConvolution, x: np.ndarray, windows: Windows, backend: str
+) -> np.ndarray:
+    """The sums of a convolution of levels, what is padding counting as 0.
+
+    x         integers (images, channels, height, width), levels of the product's ``x_code``
+    returns   int64 (images, out_channels, out height, out width)
+
+    Raises ValueError on another level.
+    """
+    product = held.product
+    sums = held.sums(planes_of_images(held, x, windows), windows, backend)
+    if product.code_factor:
+        totals = product.x_code.encode(x).sum(axis=1, dtype=np.int64)
+        sums += product.code_factor * _window_sums(totals, windows)[:, None]
+    return sums.reshape(*sums.shape[:2], *windows.out)
+
+
+def planes_of_images(held: BitConvolution, x: np.ndarray, windows: Windows) -> np.ndarray:
+    """The planes of levels that a convolution reads, with rows and columns of zeros around them.
+
+    x         as of ``sums_of_images``
+    returns   uint32 (images, planes, padded height, padded width, words of a pixel)
+    """
+    top, left, _, _ = windows.padding
+    shape = (len(x), held.product.x_planes, *windows.padded, words_of(x.shape[1]))
+    planes = np.zeros(shape, np.uint32)
+    codes, bits = _codes_and_bits(x, held.product.x_code)
+    for of_image, image in zip(planes, codes, strict=True):
+        for plane, (axis, bit) in zip(of_image, bits, strict=True):
+            pack_image(image[axis], bit, plane, top, left)
+    return planes
 
 
 def sums_of_rows(held: list[BitConvolution], x: np.ndarray, backend: str) -> np.ndarray:
@@ -80,45 +106,35 @@ def sums_of_rows(held: list[BitConvolution], x: np.ndarray, backend: str) -> np.
     held      by group, weights (rows, depth, 1, 1)
     x         (groups, columns, depth), levels of their ``x_code``
     returns   int64 (groups, rows, columns)
+
+    Raises ValueError on another level.
     """
     groups, columns, depth = x.shape
     rows = held[0].product.levels.shape[0] if held else 0
     sums = np.zeros((groups, rows, columns), np.int64)
     if sums.size == 0 or depth == 0:
         return sums
-    windows = Windows((columns, 1), (1, 1))
-    for group, levels in enumerate(x):
-        image = levels.T.reshape(1, depth, columns, 1)
-        sums[group] = held[group].sums(image, windows, backend)[0, :, :, 0]
+    code, windows = held[0].product.x_code, Windows((columns, 1), (1, 1))
+    codes, bits = _codes_and_bits(x, code)
+    words = np.stack([pack_bits(codes[:, axis] >> bit & 1) for axis, bit in bits], axis=1)
+    for group, planes in enumerate(words[:, None, :, :, None]):
+        sums[group] = held[group].sums(planes, windows, backend)[0]
+        if held[group].product.code_factor:
+            totals = codes[group, 0].sum(axis=1, dtype=np.int64)
+            sums[group] += held[group].product.code_factor * totals
     return sums
 
 
-def image_planes(
-    x: np.ndarray, code: AffineCode | None, padding: tuple[int, int, int, int]
-) -> np.ndarray:
-    """The planes of levels, with rows and columns of zeros around them.
-
-    x         integers (images, channels, height, width), levels of ``code``, or -1, 0 and +1 where
-              it is None, as a plane of signs and a mask
-    padding   rows and columns at top, left, bottom, right
-    returns   uint32 (images, planes, padded height, padded width, words of a pixel)
-    """
+def _codes_and_bits(
+    x: np.ndarray, code: AffineCode | None
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Integers (images, kinds, ...) of levels (images, ...) and the planes they make: which kind,
+    and which of its bits. Signs are taken as they are, other levels checked."""
     if code is None:
-        bits = [x > 0, x != 0]
-    elif code == AffineCode(1, 2, -1):
-        code.encode(x)
-        bits = [x > 0]
-    else:
-        codes = code.encode(x)
-        bits = [(codes & (1 << j)) != 0 for j in range(code.bits)]
-    images, channels, height, width = x.shape
-    top, left, bottom, right = padding
-    shape = (images, len(bits), top + height + bottom, left + width + right, words_of(channels))
-    planes = aligned(np.zeros(shape, np.uint32)).reshape(shape)
-    for j, plane in enumerate(bits):
-        packed = pack_bits(plane.transpose(0, 2, 3, 1))
-        planes[:, j, top : top + height, left : left + width] = packed
-    return planes
+        return np.stack([x > 0, x != 0], axis=1).view(np.int8), [(0, 0), (1, 0)]
+    if code == SIGNS:
+        return (x > 0).view(np.int8)[:, None], [(0, 0)]
+    return code.encode(x)[:, None], [(0, bit) for bit in range(code.bits)]
 
 
 def _window_sums(values: np.ndarray, windows: Windows) -> np.ndarray:

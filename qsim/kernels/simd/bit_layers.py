@@ -1,6 +1,5 @@
 """Products of bit planes for all positions and channels of a layer: sums, or levels in bits."""
 
-import numpy as np
 from numba import njit
 
 from qsim.kernels.simd.bit_tiles import count_tile, level_tile
@@ -11,22 +10,23 @@ def sums_of_bits(tile, op, reads, panels, bases, base_rows, factor, sums, counts
     """Write ``bases + factor * counts`` of every position and channel.
 
     tile, op    literal strings, as ``count_tile`` takes them
-    bases       int64 (patterns, channels); ``base_rows`` int64 (positions,) is each one's pattern
-    sums        int32 or int64 (positions, channels), overwritten
+    bases       (patterns, channels) of the type of ``sums``
+    base_rows   int64 (positions,), the pattern of each
+    sums        int32 or int64 (positions, channels), overwritten; modulo 2**32 or 2**64
     counts      int32 (tile rows, tile channels), for its use
     """
     positions, channels = sums.shape
     rows, width = counts.shape
+    number = sums.dtype.type
     for panel in range(-(-channels // width)):
-        first_channel = panel * width
-        last = min(channels - first_channel, width)
+        start, stop = panel * width, min((panel + 1) * width, channels)
         for first in range(0, positions, rows):
             count_tile(tile, op, reads, first, panels, panel, counts)
             for i in range(min(rows, positions - first)):
-                pattern = base_rows[first + i]
-                for n in range(last):
-                    total = bases[pattern, first_channel + n] + factor * np.int64(counts[i, n])
-                    sums[first + i, first_channel + n] = total
+                base = bases[base_rows[first + i], start:stop]
+                total, count = sums[first + i, start:stop], counts[i]
+                for n in range(stop - start):
+                    total[n] = number(base[n] + number(factor) * number(count[n]))
 
 
 @njit(cache=True, nogil=True)

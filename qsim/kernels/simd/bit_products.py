@@ -69,6 +69,11 @@ class BitProduct:
         return np.stack([(codes >> i) & 1 == 1 for i in range(self.code.bits)])
 
     @property
+    def x_planes(self) -> int:
+        """The planes of the inputs, a mask among them."""
+        return 2 if self.x_code is None else self.x_code.bits
+
+    @property
     def x_bits(self) -> int:
         """The planes of the inputs that are multiplied, a mask not among them."""
         return 1 if self.x_code is None else self.x_code.bits
@@ -112,18 +117,27 @@ class BitProduct:
         taps      bool (patterns, kernel_h, kernel_w)
         returns   int64 (patterns, out_channels)
         """
-        w = self.levels.astype(np.int64)
         if self.op == "ternary":
-            return np.full((len(taps), len(w)), WORD_BITS * self.words, np.int64)
+            return np.full((len(taps), len(self.levels)), WORD_BITS * self.words, np.int64)
+        inside = np.einsum("nij,pij->pn", self._tap_sums, taps.astype(np.int64))
+        return self.x_code.step * self._constants + self.x_code.offset * inside
+
+    @cached_property
+    def _tap_sums(self) -> np.ndarray:
+        """The sums of the weights over the channels, int64 (out_channels, kernel_h, kernel_w)."""
+        return self.levels.sum(axis=1, dtype=np.int64)
+
+    @cached_property
+    def _constants(self) -> np.ndarray:
+        """What a sum of products of weights and codes is more than its counts, int64
+        (out_channels,)."""
         ones = 2**self.x_bits - 1
         if self.op == "masked_xor":
-            constant = ones * (w > 0).sum(axis=(1, 2, 3))
-        elif self.op == "xor":
-            constant = self.code.step // 2 * ones * self.code.encode(w).sum((1, 2, 3), np.int64)
-        else:
-            constant = np.zeros(len(w), np.int64)
-        inside = np.einsum("nij,pij->pn", w.sum(axis=1), taps.astype(np.int64))
-        return self.x_code.step * constant + self.x_code.offset * inside
+            return ones * (self.levels > 0).sum(axis=(1, 2, 3), dtype=np.int64)
+        if self.op == "xor":
+            codes = self.code.encode(self.levels).sum(axis=(1, 2, 3), dtype=np.int64)
+            return self.code.step // 2 * ones * codes
+        return np.zeros(len(self.levels), np.int64)
 
     def pairs(self, x_plane: int, w_plane: int) -> np.ndarray:
         """The table of pairs of planes, as ``BitReads`` has it, for planes that far apart."""
@@ -140,22 +154,3 @@ class BitProduct:
 def _span(code: AffineCode | None) -> int:
     """No part of a level of a code is larger."""
     return 1 if code is None else code.step * (2**code.bits - 1) + abs(code.offset)
-
-
-def limits_of(
-    thresholds: np.ndarray, falling: np.ndarray, bases: np.ndarray, factor: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The counts up to which thresholds of sums ``bases + factor * count`` are reached.
-
-    thresholds   (channels, thresholds) integers, none less than the one before it
-    falling      (channels,) bool, where a threshold is reached by sums that are no larger
-    bases        int64 (patterns, channels)
-    returns      int32 (patterns, thresholds, channels); bool (channels,), where it is the counts
-                 beyond them that reach it
-    """
-    room = np.clip(thresholds.astype(np.int64), -(2**40), 2**40).T[None] - bases[:, None]
-    flips = falling ^ (factor > 0)
-    # count * |factor| <= room, or where it is turned around count * |factor| >= room
-    room = room if factor > 0 else -room
-    limits = np.where(flips, -(-room // abs(factor)) - 1, room // abs(factor))
-    return np.clip(limits, -(2**31), 2**31 - 1).astype(np.int32), flips

@@ -7,9 +7,10 @@ time grows with their number. As ``apply_thresholds`` with no channel falling.
 import numpy as np
 from numba import njit
 
-from qsim.kernels.simd.separate import arrays_are_separate
+from qsim.kernels.simd.intrinsics import arrays_are_separate
 
 TOGETHER = 4  # thresholds that are compared while a sum is in a register
+BLOCK = 32  # lanes; a constant, so that thresholds stay in registers from row to row
 
 
 def pack_thresholds(
@@ -55,18 +56,32 @@ def count_thresholds(sums, count, exceeded, n, steps, first_step, start, channel
     channel     of the tile's first lane, in ``exceeded`` and ``start``
     """
     arrays_are_separate()
+    lanes = sums.shape[1]
+    whole = lanes - lanes % BLOCK
     for i in range(count):
-        for lane in range(sums.shape[1]):
+        for lane in range(lanes):
             levels[i, lane] = start[np.uint64(channel + lane)]
-        for t in range(0, n, 4):
-            at_step = first_step + t
-            step_0, step_1 = steps[at_step], steps[at_step + 1]
-            step_2, step_3 = steps[at_step + 2], steps[at_step + 3]
-            for lane in range(sums.shape[1]):
-                at, total, zero = np.uint64(channel + lane), sums[i, lane], np.int32(0)
-                level = levels[i, lane]
-                level = np.int32(level + (step_0 if total > exceeded[t, at] else zero))
-                level = np.int32(level + (step_1 if total > exceeded[t + 1, at] else zero))
-                level = np.int32(level + (step_2 if total > exceeded[t + 2, at] else zero))
-                level = np.int32(level + (step_3 if total > exceeded[t + 3, at] else zero))
-                levels[i, lane] = level
+    for block in range(0, whole, BLOCK):
+        for t in range(0, n, TOGETHER):
+            at = first_step + t
+            _add_steps(sums, count, exceeded, steps, at, t, channel, block, BLOCK, levels)
+    for t in range(0, n, TOGETHER):
+        at = first_step + t
+        _add_steps(sums, count, exceeded, steps, at, t, channel, whole, lanes - whole, levels)
+
+
+@njit(inline="always")
+def _add_steps(sums, count, exceeded, steps, at_step, t, channel, block, lanes, levels):
+    """Add to each level the steps of those of four thresholds that its sum reaches."""
+    step_0, step_1 = steps[at_step], steps[at_step + 1]
+    step_2, step_3 = steps[at_step + 2], steps[at_step + 3]
+    zero = np.int32(0)
+    for i in range(count):
+        for lane in range(lanes):
+            here, at = np.uint64(block + lane), np.uint64(channel + block + lane)
+            total, level = sums[i, here], levels[i, here]
+            level = np.int32(level + (step_0 if total > exceeded[t, at] else zero))
+            level = np.int32(level + (step_1 if total > exceeded[t + 1, at] else zero))
+            level = np.int32(level + (step_2 if total > exceeded[t + 2, at] else zero))
+            level = np.int32(level + (step_3 if total > exceeded[t + 3, at] else zero))
+            levels[i, here] = level

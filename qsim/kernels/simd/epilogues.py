@@ -14,9 +14,7 @@ unsigned, which spares the question whether it counts from the end, and with it 
 import numpy as np
 from numba import njit
 
-from qsim.kernels.simd.separate import arrays_are_separate
-
-INT32_MAX = 2**31 - 1
+from qsim.kernels.simd.intrinsics import arrays_are_separate
 
 
 @njit(cache=True, nogil=True)
@@ -106,34 +104,6 @@ def round_once(sums, count, multiplier, shift, channel, low, high, levels):
             product = np.int64(np.int32(sums[i, lane])) * np.int64(multiplier[at])
             nearest = (product + half) >> right  # a half up
             levels[i, lane] = np.int32(min(max(nearest, low), high))
-
-
-@njit(cache=True, nogil=True)
-def round_twice(sums, count, multiplier, shift, away, channel, low, high, levels):
-    """As ``requantize_fixed`` with the rounding "tflite-reference", or if not ``away``
-    "tflite-builtin". Sums, shifted to the left by a positive shift, lie within int32.
-
-    multiplier, shift   as of ``round_once``
-    """
-    arrays_are_separate()
-    lowest, highest = np.int32(low), np.int32(high)
-    negative = np.int32(-1) if away else np.int32(0)
-    for i in range(count):
-        for lane in range(sums.shape[1]):  # in lanes of 64 bits
-            at = np.uint64(channel + lane)
-            left = np.int64(max(shift[at], np.int32(0)) & np.int32(31))
-            product = np.int64(np.int32(np.int64(sums[i, lane]) << left)) * np.int64(multiplier[at])
-            product = product + (np.int64(1) << np.int64(30))
-            levels[i, lane] = np.int32(product >> np.int64(31))  # a half up
-        for lane in range(sums.shape[1]):  # in lanes of 32 bits
-            right = np.int64(max(-shift[np.uint64(channel + lane)], 0) & 31)
-            product = levels[i, lane]
-            mask = np.int32(np.int32(INT32_MAX) >> (np.int64(31) - right))
-            below_half = np.int32(np.int32(INT32_MAX >> 1) >> (np.int64(31) - right))
-            below_half = np.int32(below_half - np.int32(np.int32(product >> 31) & negative))
-            above = np.int32(np.int32(product & mask) > below_half)
-            nearest = np.int32(np.int32(product >> right) + above)
-            levels[i, lane] = np.int32(min(max(nearest, lowest), highest))
 
 
 @njit(cache=True, nogil=True)

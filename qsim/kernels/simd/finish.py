@@ -3,57 +3,88 @@
 import numpy as np
 from numba import njit
 
-from qsim.kernels.simd import epilogues
 from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.additions import add_float, add_tflite
 from qsim.kernels.simd.counted_thresholds import count_thresholds
-from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_float, store_sums
+from qsim.kernels.simd.epilogues import (
+    add_bias,
+    round_double,
+    round_float,
+    round_float_sum,
+    round_once,
+    round_shift_sum,
+)
+from qsim.kernels.simd.float_stores import store_float
+from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_sums
+from qsim.kernels.simd.twice_rounded import round_twice, store_twice_rounded
 
-add_bias, round_float_sum, round_double = (
-    epilogues.add_bias, epilogues.round_float_sum, epilogues.round_double,
-)  # fmt: skip
-round_once, round_twice = epilogues.round_once, epilogues.round_twice
-round_shift, round_shift_sum = epilogues.round_shift, epilogues.round_shift_sum
 
-
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def finish(step, constants, memory, row, channel, count):
     """Store what becomes of the first ``count`` rows of the tile of sums, whose first is position
     ``row`` of the output and whose lanes are the channels from ``channel`` on."""
-    tables, columns = constants.tables, constants.columns
-    at = step["parameters"] + channel
-    out = step["out_rows"] + row
-    mode = step["mode"]
-    if mode == codes.FLOAT and step["addition"] == codes.NO_ADDITION and step["passes"] == 1:
-        store_float(
-            memory.tile, count, columns.bias, columns.factor, columns.offset, at, step["low"],
-            step["high"], step["out_offset"], memory.data, tables, out, channel, step["channels"],
-        )  # fmt: skip
+    if step["passes"] == 1 and _finish_at_once(step, constants, memory, row, channel, count):
         return
-    if mode in (codes.FLOAT_SUM, codes.SHIFT_SUM) or step["addition"] != codes.NO_ADDITION:
+    columns, at = constants.columns, step["parameters"] + channel
+    mode = step["mode"]
+    if step["other"] != codes.NOTHING or mode == codes.SHIFT_SUM or step["passes"] == 2:
         _load_others(step, constants, memory, row, channel, count)
-    if step["passes"] == 1:
+    out = step["out_rows"] + row
+    if step["passes"] == 2:
+        add_bias(memory.wide, count, columns.wide_bias, at)
+        _round_wide(step, constants, memory, at, count)
+    elif mode in (codes.ROUND_TWICE, codes.ROUND_TWICE_AWAY):
+        round_twice(
+            memory.tile, count, columns.bias, columns.multiplier, columns.shift,
+            mode == codes.ROUND_TWICE_AWAY, at, step["low"], step["high"], memory.levels,
+        )  # fmt: skip
+    else:
         add_bias(memory.tile, count, columns.bias, at)
         if mode == codes.KEEP_SUMS:
-            store_sums(memory.tile, count, memory.words, tables, out, channel, step["channels"])
+            store_sums(
+                memory.tile, count, memory.words, constants.tables, out, channel, step["channels"]
+            )
             return
-        _round(step, constants, memory.tile, memory, at, count)
-    else:
-        add_bias(memory.wide, count, columns.wide_bias, at)
-        _round(step, constants, memory.wide, memory, at, count)
+        _round(step, constants, memory, at, count)
     _add(step, constants, memory, count)
     store_bytes(
-        memory.levels, count, step["out_offset"], memory.data, tables, out, channel,
+        memory.levels, count, step["out_offset"], memory.data, constants.tables, out, channel,
         step["channels"],
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
+def _finish_at_once(step, constants, memory, row, channel, count):
+    """The commonest epilogues in one pass; whether it is one of them."""
+    tables, columns, data = constants.tables, constants.columns, memory.data
+    at, low, high = step["parameters"] + channel, step["low"], step["high"]
+    out, mode, zero = step["out_rows"] + row, step["mode"], step["out_offset"]
+    added = step["addition"] != codes.NO_ADDITION
+    if mode == codes.FLOAT and not added:
+        store_float(
+            memory.tile, count, columns.bias, columns.factor, columns.offset, at, channel, low,
+            high, zero, data, tables, out, step["channels"],
+        )  # fmt: skip
+        return True
+    if mode == codes.ROUND_TWICE_AWAY and not added:
+        store_twice_rounded(
+            memory.tile, count, columns.bias, columns.multiplier, columns.shift, True, at, channel,
+            low, high, zero, data, tables, out, step["channels"],
+        )  # fmt: skip
+        return True
+    return False
+
+
+@njit(inline="always")
 def _load_others(step, constants, memory, row, channel, count):
-    """The levels, or sums, of the other tensor at the places of the tile."""
+    """The levels, or sums, of the other tensor at the places of the tile; 0 where there is none."""
     tables, others = constants.tables, memory.others
     first = step["other_rows"] + row
-    if step["other_is_sums"]:
+    if step["other"] == codes.NOTHING:
+        for m in range(count):
+            for n in range(others.shape[1]):
+                others[m, n] = 0
+    elif step["other"] == codes.SUMS:
         lanes = min(others.shape[1], step["channels"] - channel)
         for m in range(count):
             begin = np.uint64(tables[first + m] + channel)
@@ -66,59 +97,71 @@ def _load_others(step, constants, memory, row, channel, count):
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
-def _round(step, constants, sums, memory, at, count):
-    """The levels of a tile of sums."""
-    columns, levels, others = constants.columns, memory.levels, memory.others
+@njit(inline="always")
+def _round(step, constants, memory, at, count):
+    """The levels of a tile of sums of 32 bits."""
+    columns, levels, sums = constants.columns, memory.levels, memory.tile
     mode, low, high = step["mode"], step["low"], step["high"]
     if mode == codes.AS_LEVELS:
         for m in range(count):
             for n in range(sums.shape[1]):
-                levels[m, n] = np.int32(sums[m, n])
+                levels[m, n] = sums[m, n]
     elif mode == codes.FLOAT:
-        epilogues.round_float(sums, count, columns.factor, columns.offset, at, low, high, levels)
+        round_float(sums, count, columns.factor, columns.offset, at, low, high, levels)
     elif mode == codes.FLOAT_SUM:
         round_float_sum(
-            sums, others, count, columns.factor, columns.other_factor, columns.offset, at, low,
-            high, levels,
+            sums, memory.others, count, columns.factor, columns.other_factor, columns.offset, at,
+            low, high, levels,
         )  # fmt: skip
     elif mode == codes.DOUBLE:
         round_double(sums, count, columns.double, at, low, high, levels)
     elif mode == codes.ROUND_ONCE:
         round_once(sums, count, columns.multiplier, columns.shift, at, low, high, levels)
-    elif mode == codes.ROUND_TWICE:
-        round_twice(sums, count, columns.multiplier, columns.shift, False, at, low, high, levels)
-    elif mode == codes.ROUND_TWICE_AWAY:
-        round_twice(sums, count, columns.multiplier, columns.shift, True, at, low, high, levels)
-    elif mode == codes.SHIFT:
-        round_shift(sums, count, columns.shift, at, low, high, levels)
     elif mode == codes.SHIFT_SUM:
         round_shift_sum(
-            sums, others, count, columns.up, columns.other_up, columns.shift, at, low, high, levels
-        )
-    else:
+            sums, memory.others, count, columns.up, columns.other_up, columns.shift, at, low, high,
+            levels,
+        )  # fmt: skip
+    elif mode == codes.THRESHOLDS:
         count_thresholds(
             sums, count, constants.exceeded, step["n_thresholds"], constants.threshold_steps,
             step["threshold_steps"], columns.start, at, levels,
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
+def _round_wide(step, constants, memory, at, count):
+    """The levels of a tile of sums of 64 bits."""
+    columns, sums = constants.columns, memory.wide
+    if step["mode"] == codes.FLOAT:
+        round_float_sum(
+            sums, memory.others, count, columns.factor, columns.other_factor, columns.offset, at,
+            step["low"], step["high"], memory.levels,
+        )  # fmt: skip
+    else:
+        round_shift_sum(
+            sums, memory.others, count, columns.up, columns.other_up, columns.shift, at,
+            step["low"], step["high"], memory.levels,
+        )  # fmt: skip
+
+
+@njit(inline="always")
 def _add(step, constants, memory, count):
     """The levels of the other tensor added to those of the tile."""
-    levels, others = memory.levels, memory.others
     number, low, high = step["added"], step["added_low"], step["added_high"]
+    levels, others = memory.levels.reshape(-1), memory.others.reshape(-1)
+    many = count * memory.levels.shape[1]
     if step["addition"] == codes.ADD_FLOAT:
         ratios, zeros = constants.ratios, constants.zeros
         add_float(
-            levels, others, count, zeros[number, 3] != 0,
+            levels, others, many, zeros[number, 3] != 0,
             (ratios[number, 0], ratios[number, 1], ratios[number, 2]),
             (zeros[number, 0], zeros[number, 1], zeros[number, 2]), low, high,
         )  # fmt: skip
     elif step["addition"] == codes.ADD_TFLITE:
         fixed = constants.fixed
         add_tflite(
-            levels, others, count, (fixed[number, 0], fixed[number, 1], fixed[number, 2]),
-            (fixed[number, 3], fixed[number, 4], fixed[number, 5]), fixed[number, 6] != 0,
-            fixed[number, 7] != 0, low, high,
+            levels, others, many, fixed[number, 0] != 0, (fixed[number, 1], fixed[number, 2]),
+            (fixed[number, 3], fixed[number, 4]), fixed[number, 5] != 0, fixed[number, 6] != 0,
+            low, high,
         )  # fmt: skip

@@ -53,7 +53,7 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
     end(backend)
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _make_tiles(backend, step, constants, memory, team):
     """A step whose tensor is made tile by tile, all positions of a panel before the next."""
     height, width = memory.tile.shape
@@ -72,7 +72,7 @@ def _make_tiles(backend, step, constants, memory, team):
         finish(step, constants, memory, row, panel * width, count)
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _multiply(backend, step, constants, memory, row, panel, count):
     """Sums of products; of weights in two passes, 256 times those of the second more."""
     tables, tile, wide = constants.tables, memory.tile, memory.wide
@@ -114,7 +114,7 @@ def _channelwise(step, constants, memory, row, panel, count):
                 tile[m, n] += np.int32(data[x + n]) * np.int32(weights[w + n])
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def _load_sums(step, constants, memory, row, panel, count):
     """Sums that were made before."""
     words, tile, tables = memory.words, memory.tile, constants.tables

@@ -17,10 +17,12 @@ PRODUCT, CHANNELWISE, LOAD_SUMS, MAX_POOL, QUANTIZE, COPY_LEVELS = range(6)
     ROUND_ONCE,
     ROUND_TWICE,
     ROUND_TWICE_AWAY,
-    SHIFT,
     SHIFT_SUM,
     THRESHOLDS,
-) = range(11)
+) = range(10)
+
+# What of another tensor is added to the sums, or to the levels.
+NOTHING, LEVELS, SUMS = range(3)
 
 # How the levels of another tensor are added to them.
 NO_ADDITION, ADD_FLOAT, ADD_TFLITE = range(3)
@@ -49,8 +51,8 @@ FIELDS = (
     "high",
     "n_thresholds",
     "threshold_steps",  # where in ``threshold_steps`` those of this step begin
+    "other",
     "other_rows",  # where in the tables the offsets of the other tensor begin
-    "other_is_sums",
     "other_offset",  # the byte of its level 0
     "addition",
     "added",  # which row of the additions' parameters
@@ -115,8 +117,10 @@ class Constants(NamedTuple):
     columns           parameters by channel
     exceeded          int32 (most thresholds of a step, channels), as ``pack_thresholds`` says
     threshold_steps   int32, of every step with thresholds
-    ratios            float32 (additions, 3), zeros int64 (additions, 3): of ``add_float``
-    fixed             int64 (additions, 8): of ``add_tflite``, multipliers, shifts and the two flags
+    ratios            float32 (additions, 3), zeros int64 (additions, 4): of ``add_float``, the
+                      last whether the tile's levels are its first operand
+    fixed             int64 (additions, 7): of ``add_tflite``, which is larger, two multipliers, two
+                      shifts and two flags
     """
 
     tables: np.ndarray

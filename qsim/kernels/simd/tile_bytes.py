@@ -9,7 +9,7 @@ nowhere, at a negative offset.
 import numpy as np
 from numba import njit
 
-from qsim.kernels.simd.separate import arrays_are_separate
+from qsim.kernels.simd.intrinsics import arrays_are_separate
 
 
 @njit(cache=True, nogil=True)
@@ -53,28 +53,3 @@ def store_sums(sums, count, stored, rows, first_row, channel, channels):
         start += channel
         for lane in range(lanes):
             stored[np.uint64(start + lane)] = sums[i, lane]
-
-
-@njit(cache=True, nogil=True)
-def store_float(
-    sums, count, bias, factor, offset, at, low, high, zero, stored, rows, first_row, channel,
-    channels,
-):  # fmt: skip
-    """``add_bias``, ``round_float`` and ``store_bytes`` at once, of int32 sums.
-
-    at     where the parameters of the tile's first channel are
-    zero   the byte of level 0
-    """
-    arrays_are_separate()
-    shift, lanes = np.int32(zero), min(sums.shape[1], channels - channel)
-    lowest, highest = np.float32(low), np.float32(high)
-    for i in range(count):
-        start = rows[np.uint64(first_row + i)]
-        if start < 0:
-            continue
-        start += channel
-        for lane in range(lanes):
-            c = np.uint64(at + lane)
-            total = np.float32(np.int32(sums[i, lane] + bias[c])) * factor[c] + offset[c]
-            level = np.int32(np.rint(min(max(total, lowest), highest)))
-            stored[np.uint64(start + lane)] = np.uint8(np.int32(level + shift))

@@ -1,6 +1,7 @@
 """Where the windows of a convolution lie in an image stored channels last, with a border."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -107,6 +108,25 @@ def out_size(padded: int, kernel: int, stride: int, dilation: int = 1) -> int:
     if span > padded:
         raise ValueError(f"a window of {span} does not fit a padded side of {padded}")
     return (padded - span) // stride + 1
+
+
+@lru_cache(maxsize=64)
+def patterns_of(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """``windows.patterns()``, not to be changed."""
+    return windows.patterns()
+
+
+@lru_cache(maxsize=64)
+def rows_of(windows: Windows, pixel: int, tile_rows: int) -> np.ndarray:
+    """``windows.rows(pixel)`` in whole tiles, not to be changed."""
+    return in_whole_tiles(windows.rows(pixel).reshape(-1), tile_rows)
+
+
+def pixels_of(image: tuple[int, int], padding: tuple[int, int, int, int], pixel: int) -> np.ndarray:
+    """Where the pixels (height, width) of an image lie with ``padding`` (top, left, bottom, right)
+    around it, int64, for pixels ``pixel`` apart."""
+    y, x = (np.arange(image[i]) + padding[i] for i in (0, 1))
+    return (pixel * (y[:, None] * with_border(image, padding)[1] + x)).reshape(-1)
 
 
 def in_whole_tiles(table: np.ndarray, rows: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from strategies import mixed
 
 from qsim.kernels.simd.counted_thresholds import count_thresholds, pack_thresholds
 from qsim.kernels.thresholds import apply_thresholds
@@ -21,18 +21,22 @@ def test_the_level_is_that_of_the_thresholds_that_are_reached(dtype, data):
         data.draw(st.integers(1, 32)),
         data.draw(st.sampled_from([0, 1, 3, 7, 15, 17, 255])),
     )
-    thresholds = np.sort(data.draw(arrays(np.int64, (channels, many), elements=AT)), axis=1)
-    steps = data.draw(arrays(np.int32, many, elements=st.integers(1, 5)))
+    thresholds = np.sort(data.draw(mixed(np.int64, (channels, many), elements=AT)), axis=1)
+    steps = data.draw(mixed(np.int32, many, elements=st.integers(1, 5)))
     grid = np.concatenate([[data.draw(st.integers(-128, 0))], steps]).cumsum()
     limits = np.iinfo(dtype)
-    sums = data.draw(arrays(np.int64, (3, LANES), elements=AT)).clip(limits.min, limits.max)
+    sums = data.draw(mixed(np.int64, (3, LANES), elements=AT)).clip(limits.min, limits.max)
     count, channel = (
         data.draw(st.integers(0, 3)),
         data.draw(st.sampled_from(range(0, channels, LANES))),
     )
-    packed = pack_thresholds(thresholds, grid, LANES, dtype)
+    exceeded, steps, start = pack_thresholds(thresholds, grid, LANES, dtype)
+    others = data.draw(st.integers(0, 3))  # steps of other thresholds before these
+    steps = np.concatenate([np.full(others, 77, np.int32), steps])
     levels = np.full(sums.shape, -777, np.int32)
-    count_thresholds(sums.astype(dtype), count, *packed, channel, levels)
+    count_thresholds(
+        sums.astype(dtype), count, exceeded, len(exceeded), steps, others, start, channel, levels
+    )
     real = min(LANES, channels - channel)
     reached = apply_thresholds(
         sums[:count, :real], thresholds[channel : channel + real], np.zeros(real, bool), 0

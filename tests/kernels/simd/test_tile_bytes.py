@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from strategies import mixed
 
 from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_sums
 
@@ -33,8 +33,8 @@ def each_place(rows, first, count, channel, channels):
 @given(places(), st.data(), st.integers(-10, 255))
 def test_levels_are_stored_as_bytes_at_their_channels_alone(places, data, offset):
     rows, first, count, channel, channels = places
-    stored = data.draw(arrays(np.uint8, 400))
-    levels = data.draw(arrays(np.int32, (3, LANES), elements=st.integers(-offset, 255 - offset)))
+    stored = data.draw(mixed(np.uint8, 400))
+    levels = data.draw(mixed(np.int32, (3, LANES), elements=st.integers(-offset, 255 - offset)))
     expected = stored.copy()
     for i, lane, at in each_place(*places):
         expected[at] = int(levels[i, lane]) + offset
@@ -45,8 +45,8 @@ def test_levels_are_stored_as_bytes_at_their_channels_alone(places, data, offset
 @given(places(), st.data(), st.integers(-10, 255))
 def test_bytes_are_loaded_as_levels_into_their_lanes_alone(places, data, offset):
     rows, first, count, channel, channels = places
-    stored = data.draw(arrays(np.uint8, 400))
-    levels = data.draw(arrays(np.int32, (3, LANES)))
+    stored = data.draw(mixed(np.uint8, 400))
+    levels = data.draw(mixed(np.int32, (3, LANES)))
     expected = levels.copy()
     for i, lane, at in each_place(*places):
         expected[i, lane] = int(stored[at]) - offset
@@ -59,7 +59,7 @@ def test_bytes_are_loaded_as_levels_into_their_lanes_alone(places, data, offset)
 def test_sums_are_stored_at_their_channels_alone(dtype, places, data):
     rows, first, count, channel, channels = places
     stored = np.arange(400).astype(dtype)
-    sums = data.draw(arrays(dtype, (3, LANES)))
+    sums = data.draw(mixed(dtype, (3, LANES)))
     expected = stored.copy()
     for i, lane, at in each_place(*places):
         expected[at] = sums[i, lane]
