@@ -16,11 +16,11 @@ BINARY = AffineCode(1, 2, -1)
 def datapath(levels, weights: Facts, x: Facts, accumulator: Accumulator) -> Datapath:
     """The kernel for integer ``levels`` (rows, ...) of a layer whose weights and input have these
     formats: XNOR and popcount of signs by signs, AND and popcount of signs by one or two unsigned
-    bits, else the product of levels. Counting bits has no order that could saturate.
+    bits, else the product of levels. Counting bits has no order that could saturate, and is slower
+    where a partial register takes a few products at a time.
     """
-    partial = accumulator.partial
-    saturates = (partial or accumulator).mode == "saturate"
-    if saturates or not isinstance(weights, BinaryFormat):
+    in_order = accumulator.mode == "saturate" or accumulator.partial is not None
+    if in_order or not isinstance(weights, BinaryFormat):
         return LevelWeights(levels)
     if isinstance(x, BinaryFormat):
         return XnorPopcountWeights(levels)

@@ -41,11 +41,11 @@ WIDE = Accumulator()
         (TernaryWeights(), DorefaActivations(2), WIDE, LevelWeights),
         (
             BinaryWeights(), BinaryActivations(),
-            Accumulator(8, "saturate", Partial(4, 8, "wrap")), XnorPopcountWeights,
+            Accumulator(8, "saturate", Partial(4, 8, "wrap")), LevelWeights,
         ),
         (
             BinaryWeights(), BinaryActivations(),
-            Accumulator(8, "wrap", Partial(4, 8, "saturate")), LevelWeights,
+            Accumulator(8, "wrap", Partial(4, 8)), LevelWeights,
         ),
     ],
 )  # fmt: skip

@@ -23,14 +23,14 @@ from qsim.kernels.simd.twice_rounded import round_twice, store_twice_rounded
 def finish(step, constants, memory, row, channel, count):
     """Store what becomes of the first ``count`` rows of the tile of sums, whose first is position
     ``row`` of the output and whose lanes are the channels from ``channel`` on."""
-    if step["passes"] == 1 and _finish_at_once(step, constants, memory, row, channel, count):
+    if not step["is_wide"] and _finish_at_once(step, constants, memory, row, channel, count):
         return
     columns, at = constants.columns, step["parameters"] + channel
     mode = step["mode"]
-    if step["other"] != codes.NOTHING or mode == codes.SHIFT_SUM or step["passes"] == 2:
+    if step["other"] != codes.NOTHING or mode == codes.SHIFT_SUM or step["is_wide"]:
         _load_others(step, constants, memory, row, channel, count)
     out = step["out_rows"] + row
-    if step["passes"] == 2:
+    if step["is_wide"]:
         add_bias(memory.wide, count, columns.wide_bias, at)
         _round_wide(step, constants, memory, at, count)
     elif mode in (codes.ROUND_TWICE, codes.ROUND_TWICE_AWAY):
@@ -133,14 +133,14 @@ def _round(step, constants, memory, at, count):
 def _round_wide(step, constants, memory, at, count):
     """The levels of a tile of sums of 64 bits."""
     columns, sums = constants.columns, memory.wide
-    if step["mode"] == codes.FLOAT:
-        round_float_sum(
-            sums, memory.others, count, columns.factor, columns.other_factor, columns.offset, at,
+    if step["mode"] == codes.SHIFT_SUM:
+        round_shift_sum(
+            sums, memory.others, count, columns.up, columns.other_up, columns.shift, at,
             step["low"], step["high"], memory.levels,
         )  # fmt: skip
     else:
-        round_shift_sum(
-            sums, memory.others, count, columns.up, columns.other_up, columns.shift, at,
+        round_float_sum(
+            sums, memory.others, count, columns.factor, columns.other_factor, columns.offset, at,
             step["low"], step["high"], memory.levels,
         )  # fmt: skip
 

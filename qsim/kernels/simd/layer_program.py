@@ -75,26 +75,27 @@ def _make_tiles(backend, step, constants, memory, team):
 @njit(inline="always")
 def _multiply(backend, step, constants, memory, row, panel, count):
     """Sums of products; of weights in two passes, 256 times those of the second more."""
-    tables, tile, wide = constants.tables, memory.tile, memory.wide
-    if step["passes"] == 2:
-        weight = step["weights"] + step["pass_size"]
-        weight += panel * (step["panel_size"] // step["n_runs"] * step["pass_n_runs"])
-        multiply_tile(
-            backend, memory.data, tables, step["rows"] + row, step["pitch"], tables,
-            step["pass_runs"], step["pass_n_runs"], step["steps"], constants.weights, weight, tile,
-        )  # fmt: skip
-        for m in range(count):
-            for n in range(tile.shape[1]):
-                wide[m, n] = np.int64(tile[m, n]) << 8
+    tables, tile, others, wide = constants.tables, memory.tile, memory.others, memory.wide
     weight = step["weights"] + panel * step["panel_size"]
     multiply_tile(
         backend, memory.data, tables, step["rows"] + row, step["pitch"], tables, step["runs"],
         step["n_runs"], step["steps"], constants.weights, weight, tile,
     )  # fmt: skip
-    if step["passes"] == 2:
-        for m in range(count):
-            for n in range(tile.shape[1]):
-                wide[m, n] += np.int64(tile[m, n])
+    if step["passes"] == 1:
+        return
+    weight = step["second_weights"]
+    weight += panel * (step["panel_size"] // step["n_runs"] * step["second_n_runs"])
+    multiply_tile(
+        backend, memory.data, tables, step["rows"] + row, step["pitch"], tables,
+        step["second_runs"], step["second_n_runs"], step["steps"], constants.weights, weight,
+        others,
+    )  # fmt: skip
+    for m in range(count):
+        for n in range(tile.shape[1]):
+            if step["is_wide"]:
+                wide[m, n] = np.int64(tile[m, n]) + (np.int64(others[m, n]) << 8)
+            else:  # what is lost beyond 32 bits is lost of the total too
+                tile[m, n] = np.int32(np.int64(tile[m, n]) + (np.int64(others[m, n]) << 8))
 
 
 @njit(cache=True, nogil=True)
