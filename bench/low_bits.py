@@ -109,10 +109,8 @@ def prepared(precision: dict, requantize: str, image: np.ndarray, arguments) -> 
     from qsim.engine import Engine
 
     program = program_of(precision, requantize)
-    threads = arguments.threads
     try:
-        at = cores(threads)
-        engine = Engine(program, backend=arguments.backend, threads=threads, affinity=at)
+        engine = Engine(program, arguments.backend, **peers.on(cores(arguments.threads)))
     except QsimError as reason:
         raise peers.Absent(str(reason)) from None
     steps = execute(program, image)

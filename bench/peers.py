@@ -45,6 +45,11 @@ def version_of(distribution: str) -> str:
     return version(distribution)
 
 
+def on(at: tuple[int, ...]) -> dict:
+    """What holds qsim's engine to some cores; with one thread it is where its caller is."""
+    return {"threads": len(at), "affinity": at} if len(at) > 1 else {}
+
+
 def onnxruntime_session(model: Path | bytes, at: tuple[int, ...]):
     """An ONNX Runtime session on some cores. Raises Absent."""
     need("onnxruntime")

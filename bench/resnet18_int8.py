@@ -45,7 +45,7 @@ def part(arguments) -> dict:
     [threads] = arguments.threads
     at, models = cores(threads), int8_models()
     hold(at)
-    engines, held, absent = _engines(models["qdq"], arguments.backend, threads, at)
+    engines, held, absent = _engines(models["qdq"], arguments.backend, at)
     found = {"threads": threads, "absent": absent, "batches": {}}
     if engines:
         found["compared"] = _compared(engines, held, models["qdq"])
@@ -59,7 +59,7 @@ def part(arguments) -> dict:
     return found | {"others_cores": neighbours.cores}
 
 
-def _engines(path, backends, threads, at):
+def _engines(path, backends, at):
     """Our engines by back end, the model as it was read, and why what is absent is."""
     peers.use_tests()
     import onnx
@@ -70,8 +70,7 @@ def _engines(path, backends, threads, at):
     held, engines, absent = read(onnx.load(path)), {}, {}
     for backend in backends:
         try:
-            engine = Engine(held.program, backend=backend, threads=threads, affinity=at)
-            engines[ours(backend)] = engine
+            engines[ours(backend)] = Engine(held.program, backend, **peers.on(at))
         except QsimError as reason:
             absent[ours(backend)] = str(reason)
     return engines, held, absent
