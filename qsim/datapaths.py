@@ -50,8 +50,8 @@ def datapath(
 ) -> Datapath:
     """The kernel for integer ``levels`` (rows, ...) of a layer whose weights and input have these
     formats: counting bits where there are as few pairs of planes as ``MOST_PAIRS`` of the back end
-    has them, else the product of levels. Counting bits has no order that could saturate, and is slower
-    where a partial register takes a few products at a time.
+    has them, else the product of levels. Counting bits has no order that could saturate, and is
+    slower where a partial register takes a few products at a time.
 
     A linear layer, of weights (rows, features), is taken to read one row at a time.
 
