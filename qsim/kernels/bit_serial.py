@@ -4,7 +4,6 @@ Source: DoReFa-Net (arXiv 1606.06160v3) Eq. 3, and Eq. 1, its case of one bit ea
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -12,73 +11,100 @@ from numba import njit
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.kernels.affine_code import AffineCode, unsigned_code
 from qsim.kernels.bit_planes import pack_planes, popcount, refuse_saturation
-from qsim.kernels.datapath import HeldLevels
+from qsim.kernels.counted_levels import CountedLevels
+from qsim.kernels.simd.bit_convolution import sums_of_images, sums_of_rows
+from qsim.kernels.simd.bit_products import SIGNS
+from qsim.kernels.simd.host import choose
+from qsim.kernels.simd.windows import Windows
 
 
 @dataclass(frozen=True)
-class BitSerialWeights(HeldLevels):
+class BitSerialWeights(CountedLevels):
     """Weights and inputs whose levels have affine codes, multiplied bit plane by bit plane.
 
     levels   an integer array (rows, ...), levels of ``code``
+    code     None: -1, 0 and +1, as a plane of signs and a mask
     x_code   the code of the inputs; None: unsigned, with as many bits as an input needs
 
     Raises ValueError on a weight that is no level of its code.
     """
 
-    code: AffineCode
+    code: AffineCode | None
     x_code: AffineCode | None = None
 
     def __post_init__(self):
-        self.code.encode(self.levels)
-
-    @cached_property
-    def _planes(self) -> np.ndarray:
-        rows = self.levels.reshape(1, self.shape[0], int(np.prod(self.shape[1:])))
-        return pack_planes(self.code.encode(rows), self.code.bits)
-
-    @cached_property
-    def _code_sums(self) -> np.ndarray:
-        rows = self.levels.reshape(self.shape[0], int(np.prod(self.shape[1:])))
-        return self.code.encode(rows).sum(axis=1, dtype=np.int64)
+        if self.code is not None:
+            self.code.encode(self.levels)
+        elif self.max_magnitude > 1:
+            raise ValueError(f"ternary weights are -1, 0 and +1, not {self.max_magnitude}")
 
     def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
         """As ``Datapath.dot``, of ``x`` levels of its code, and 0 where it is padding.
 
-        A weight s * p + o (step, code, offset) times an input t * q + u makes four sums, of which
-        two are one sum of levels: s * t * sum(p * q) + u * s * sum(p) + o * sum(x). Padding that
-        has no code is left out of the first two, as q = 0 and by a plane that masks p.
+        Padding that has no code is 0 in every plane, so its product with what is above the lowest
+        level is 0; the lowest level is multiplied by a plane of what is not padding.
 
         Raises ValueError on another level and on a register that saturates, OverflowError
         where ``register.check`` does.
         """
         refuse_saturation(register)
         groups, _, depth = x.shape
-        w = self.levels.reshape(groups, self.shape[0] // groups, depth)
+        self.levels.reshape(groups, self.shape[0] // groups, depth)
         register.check(depth, magnitude(x), self.max_magnitude)
         code = self.x_code or unsigned_code(x)
         padding = 0 not in code and not x.all()
+        with np.errstate(over="ignore"):  # a part may wrap around 64 bits: the total fits
+            if not padding:
+                return register.add_bias(self._sums(x, code), None)
+            above = code.encode(np.where(x == 0, code.low, x))
+            sums = self._sums(above, AffineCode(code.bits)) * code.step
+            sums += self._sums((x != 0).view(np.int8), AffineCode(1)) * code.offset
+            return register.add_bias(sums, None)
 
-        # A partial result may wrap around 64 bits, which does not harm: the total fits.
-        x_codes = code.encode(np.where(x == 0, code.low, x) if padding else x)
-        out = self._sums_of_products(x_codes, code.bits)
-        out *= code.step
-        if padding:
-            out += code.offset * self._sums_of_products((x != 0).view(np.int8), 1)
-        else:
-            out += code.offset * self._code_sums.reshape(*w.shape[:2], 1)
-        out *= self.code.step
-        out += self.code.offset * x.sum(axis=2, dtype=np.int64)[:, None, :]
-        return register.add_bias(out, None)
+    def sum_windows(self, x: np.ndarray, windows: Windows) -> np.ndarray | None:
+        """As ``CountedLevels.sum_windows``; None where a count could need more than 32 bits, and
+        where inputs are 0 without a code of it."""
+        code = self.x_code or unsigned_code(x)
+        held = self.convolution(self.code, code)
+        if not held.product.is_countable or (0 not in code and not x.all()):
+            return None
+        _check_signs(x, code)
+        return sums_of_images(held, x, windows, choose().name)
 
-    def _sums_of_products(self, x_codes: np.ndarray, bits: int) -> np.ndarray:
-        """Of the codes of the weights and unsigned codes (groups, columns, depth) of inputs."""
-        x_planes = pack_planes(x_codes, bits)
-        _, groups, columns, words = x_planes.shape
-        rows = self.shape[0] // groups
-        out = np.zeros((groups, rows, columns), np.int64)
-        with np.errstate(over="ignore"):  # the product in popcount wraps around, interpreted too
-            _dot(self._planes.reshape(self.code.bits, groups, rows, words), x_planes, out)
-        return out
+    def _sums(self, x: np.ndarray, code: AffineCode) -> np.ndarray:
+        """The sums of products of levels of ``code``, modulo 2**64."""
+        held = self.products(self.code, code, x.shape[0], x.shape[2])
+        if all(each.product.is_countable for each in held):
+            _check_signs(x, code)
+            return sums_of_rows(held, x, choose().name)
+        return self._wide_sums(x, code)
+
+    def _wide_sums(self, x: np.ndarray, code: AffineCode) -> np.ndarray:
+        """As ``_sums``, counted in 64 bits.
+
+        A weight s * p + o (step, code, offset) times an input t * q + u makes four sums, of which
+        two are one sum of levels: s * t * sum(p * q) + u * s * sum(p) + o * sum(x).
+        """
+        groups, _, depth = x.shape
+        w_code = self.code or AffineCode(2, 1, -1)
+        w_codes = w_code.encode(self.levels.reshape(groups, self.shape[0] // groups, depth))
+        out = _sums_of_products(w_codes, w_code.bits, code.encode(x), code.bits) * code.step
+        out += code.offset * w_codes.sum(axis=2, dtype=np.int64)[:, :, None]
+        out *= w_code.step
+        return out + w_code.offset * x.sum(axis=2, dtype=np.int64)[:, None, :]
+
+
+def _check_signs(x: np.ndarray, code: AffineCode) -> None:
+    """Raises ValueError where signs, which are packed as they are, are none."""
+    if code == SIGNS:
+        code.encode(x)
+
+
+def _sums_of_products(w: np.ndarray, w_bits: int, x: np.ndarray, x_bits: int) -> np.ndarray:
+    """Of unsigned codes (groups, rows, depth) and (groups, columns, depth)."""
+    out = np.zeros((len(w), w.shape[1], x.shape[1]), np.int64)
+    _dot(pack_planes(w, w_bits), pack_planes(x, x_bits), out)
+    return out
 
 
 @njit(cache=True, nogil=True)

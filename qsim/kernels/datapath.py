@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from qsim.kernels.accumulator import Accumulator, magnitude
+from qsim.kernels.simd.windows import Windows
 
 
 class Datapath:
@@ -40,6 +41,19 @@ class Datapath:
             sums = held.sum_products(x[:, :, start:stop], partial.register)
             total = accumulator.add_bias(total, sums)
         return total
+
+    def convolve(
+        self, x: np.ndarray, windows: Windows, groups: int, accumulator: Accumulator
+    ) -> np.ndarray | None:
+        """The sums of a convolution without gathering patches, where there is a way.
+
+        x        (images, channels, height, width), integers within 32 bits signed, not empty
+        returns  int64 (images, rows, out height, out width) as ``accumulator`` holds them, or None
+                 where patches are to be gathered for ``dot``
+
+        Raises as ``dot`` does.
+        """
+        return None
 
     def columns(self, start: int, stop: int) -> Self:
         """The weights (rows, stop - start) at these places of the depth."""

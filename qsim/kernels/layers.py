@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
+from qsim.kernels.simd.windows import Windows
 
 INT16_MAX = 2**15 - 1
 
@@ -39,22 +40,34 @@ def conv2d(
     _check_conv(x, weights.shape, bias, groups)
     if min(*stride, *dilation, *weights.shape[2:]) < 1 or min(padding) < 0:
         raise ValueError(f"stride {stride}, dilation {dilation} or padding {padding} is impossible")
-    images, channels = x.shape[:2]
-    rows, _, kernel_h, kernel_w = weights.shape
-    out_h = out_size(x.shape[2] + padding[0] + padding[2], kernel_h, stride[0], dilation[0])
-    out_w = out_size(x.shape[3] + padding[1] + padding[3], kernel_w, stride[1], dilation[1])
-    depth = channels // groups * kernel_h * kernel_w
+    windows = Windows(x.shape[2:], weights.shape[2:], stride, padding, dilation)
+    depth, sides = int(np.prod(weights.shape[1:])), windows.out
     accumulator.check(depth, magnitude(x), weights.max_magnitude, _largest(bias))
-    out = np.empty((images, rows, out_h, out_w), np.int64)
-    x = as_integers(x, np.int16 if magnitude(x) <= INT16_MAX else np.int32)
-    patches = np.empty((groups, out_h * out_w, depth), x.dtype)
-    geometry = (kernel_h, kernel_w, *stride, *padding[:2], *dilation, out_h, out_w)
-    for image in range(images):
-        gather_patches(x[image], patches, geometry)
-        out[image] = weights.dot(patches, accumulator).reshape(rows, out_h, out_w)
+    out = np.zeros((len(x), weights.shape[0], *sides), np.int64)
+    if x.size and out.size:
+        out = weights.convolve(x, windows, groups, accumulator)
+    if out is None:
+        out = _from_patches(x, weights, windows, groups, accumulator)
     return accumulator.add_bias(
         out, None if bias is None else as_integers(bias[:, None, None], np.int64)
     )
+
+
+def _from_patches(
+    x: np.ndarray, weights, windows: Windows, groups: int, accumulator: Accumulator
+) -> np.ndarray:
+    """The sums of a convolution, image after image, of a row of levels for each window."""
+    out = np.empty((len(x), weights.shape[0], *windows.out), np.int64)
+    x = as_integers(x, np.int16 if magnitude(x) <= INT16_MAX else np.int32)
+    depth = int(np.prod(weights.shape[1:]))
+    patches = np.empty((groups, int(np.prod(windows.out)), depth), x.dtype)
+    geometry = (
+        *windows.kernel, *windows.stride, *windows.padding[:2], *windows.dilation, *windows.out
+    )  # fmt: skip
+    for image, levels in enumerate(x):
+        gather_patches(levels, patches, geometry)
+        out[image] = weights.dot(patches, accumulator).reshape(out.shape[1:])
+    return out
 
 
 def linear(
@@ -75,14 +88,6 @@ def linear(
     accumulator.check(x.shape[1], magnitude(x), weights.max_magnitude, _largest(bias))
     sums = weights.dot(x[None], accumulator)[0].T
     return accumulator.add_bias(sums, None if bias is None else as_integers(bias, np.int64))
-
-
-def out_size(padded: int, kernel: int, stride: int, dilation: int = 1) -> int:
-    """Positions of a window along a padded side; raises ValueError when the window is larger."""
-    span = dilation * (kernel - 1) + 1
-    if span > padded:
-        raise ValueError(f"a window of {span} does not fit a padded side of {padded}")
-    return (padded - span) // stride + 1
 
 
 def _check_conv(
@@ -109,17 +114,33 @@ def gather_patches(x, patches, geometry):
     """
     kernel_h, kernel_w, stride_h, stride_w, top, left, step_h, step_w, out_h, out_w = geometry
     groups, _, depth = patches.shape
-    _, height, width = x.shape
-    group_channels = depth // (kernel_h * kernel_w) if depth else 0
+    channels = depth // (kernel_h * kernel_w) if depth else 0
+    height = (out_h - 1) * stride_h + (kernel_h - 1) * step_h + 1
+    width = (out_w - 1) * stride_w + (kernel_w - 1) * step_w + 1
+    read = _padded(x, top, left, height, width, patches).reshape(-1)
+    taps = np.empty(depth, np.int64)
+    k = 0
+    for c in range(channels):
+        for ky in range(kernel_h):
+            for kx in range(kernel_w):
+                taps[k] = (c * height + ky * step_h) * width + kx * step_w
+                k += 1
     for g in range(groups):
         for oy in range(out_h):
             for ox in range(out_w):
-                k = 0
-                for c in range(g * group_channels, (g + 1) * group_channels):
-                    for ky in range(kernel_h):
-                        y = oy * stride_h - top + ky * step_h
-                        for kx in range(kernel_w):
-                            z = ox * stride_w - left + kx * step_w
-                            inside = 0 <= y < height and 0 <= z < width
-                            patches[g, oy * out_w + ox, k] = x[c, y, z] if inside else 0
-                            k += 1
+                first = (g * channels * height + oy * stride_h) * width + ox * stride_w
+                window = read[first:]
+                row = patches[g, oy * out_w + ox]
+                for k in range(depth):
+                    row[k] = window[taps[k]]
+
+
+@njit(cache=True, nogil=True)
+def _padded(x, top, left, height, width, patches):
+    """What the windows read of ``x``, rows and columns of 0 around it, as ``patches`` hold it."""
+    read = np.zeros((x.shape[0], height, width), patches.dtype)
+    for c in range(x.shape[0]):
+        for y in range(top, min(top + x.shape[1], height)):
+            for z in range(left, min(left + x.shape[2], width)):
+                read[c, y, z] = x[c, y - top, z - left]
+    return read

@@ -48,8 +48,13 @@ def pack_thresholds(
 
 
 @njit(cache=True, nogil=True)
-def count_thresholds(sums, count, exceeded, steps, start, channel, levels):
-    """The levels of a tile of sums, by what ``pack_thresholds`` made for the type of ``sums``."""
+def count_thresholds(sums, count, exceeded, n, steps, first_step, start, channel, levels):
+    """The levels of a tile of sums, by what ``pack_thresholds`` made for the type of ``sums``.
+
+    exceeded    the first ``n`` rows count, a multiple of 4
+    steps       those of the thresholds begin at ``steps[first_step]``
+    channel     of the tile's first lane, in ``exceeded`` and ``start``
+    """
     arrays_are_separate()
     lanes = sums.shape[1]
     whole = lanes - lanes % BLOCK
@@ -57,16 +62,19 @@ def count_thresholds(sums, count, exceeded, steps, start, channel, levels):
         for lane in range(lanes):
             levels[i, lane] = start[np.uint64(channel + lane)]
     for block in range(0, whole, BLOCK):
-        for t in range(0, exceeded.shape[0], TOGETHER):
-            _add_steps(sums, count, exceeded, steps, t, channel, block, BLOCK, levels)
-    for t in range(0, exceeded.shape[0], TOGETHER):
-        _add_steps(sums, count, exceeded, steps, t, channel, whole, lanes - whole, levels)
+        for t in range(0, n, TOGETHER):
+            at = first_step + t
+            _add_steps(sums, count, exceeded, steps, at, t, channel, block, BLOCK, levels)
+    for t in range(0, n, TOGETHER):
+        at = first_step + t
+        _add_steps(sums, count, exceeded, steps, at, t, channel, whole, lanes - whole, levels)
 
 
 @njit(inline="always")
-def _add_steps(sums, count, exceeded, steps, t, channel, block, lanes, levels):
+def _add_steps(sums, count, exceeded, steps, at_step, t, channel, block, lanes, levels):
     """Add to each level the steps of those of four thresholds that its sum reaches."""
-    step_0, step_1, step_2, step_3 = steps[t], steps[t + 1], steps[t + 2], steps[t + 3]
+    step_0, step_1 = steps[at_step], steps[at_step + 1]
+    step_2, step_3 = steps[at_step + 2], steps[at_step + 3]
     zero = np.int32(0)
     for i in range(count):
         for lane in range(lanes):

@@ -1,7 +1,8 @@
 """From sums to bytes in one pass, for the commonest layers: those that are rescaled in float32.
 
 What ``epilogues``, ``additions`` and ``tile_bytes`` do one after another, with nothing written
-between them; tiles, parameters and places are as there. ``sums`` are int32 and are not changed.
+between them; tiles, parameters and places are as there, but that the parameters of the tile's
+first channel are at ``parameter``. ``sums`` are int32 and are not changed.
 Another tensor that is added lies in the same array ``stored``, at ``other_rows``; the places that
 are read must not be those that are written, but for a row that is its own place in both.
 """
@@ -14,7 +15,7 @@ from qsim.kernels.simd.intrinsics import arrays_are_separate, fused_multiply_add
 
 @njit(cache=True, nogil=True)
 def store_float(
-    sums, count, bias, multiplier, offset, channel, low, high,
+    sums, count, bias, multiplier, offset, parameter, channel, low, high,
     byte_offset, stored, rows, first_row, channels,
 ):  # fmt: skip
     """``add_bias``, ``round_float`` and ``store_bytes``."""
@@ -22,9 +23,12 @@ def store_float(
     lowest, highest, to_byte = np.float32(low), np.float32(high), np.int32(byte_offset)
     lanes = min(sums.shape[1], channels - channel)
     for i in range(count):
-        start = rows[np.uint64(first_row + i)] + channel
+        start = rows[np.uint64(first_row + i)]
+        if start < 0:
+            continue
+        start += channel
         for lane in range(lanes):
-            at = np.uint64(channel + lane)
+            at = np.uint64(parameter + lane)
             total = np.int32(np.int64(sums[i, lane]) + np.int64(bias[at]))
             scaled = np.float32(total) * multiplier[at] + offset[at]
             level = np.int32(np.rint(min(max(scaled, lowest), highest)))
@@ -33,7 +37,7 @@ def store_float(
 
 @njit(cache=True, nogil=True)
 def store_float_sum(
-    sums, count, bias, multiplier, offset, channel, low, high,
+    sums, count, bias, multiplier, offset, parameter, channel, low, high,
     other_multiplier, other_byte_offset, other_rows,
     byte_offset, stored, rows, first_row, channels,
 ):  # fmt: skip
@@ -46,10 +50,13 @@ def store_float_sum(
     lowest, highest, to_byte = np.float32(low), np.float32(high), np.int32(byte_offset)
     from_byte, lanes = np.int32(other_byte_offset), min(sums.shape[1], channels - channel)
     for i in range(count):
-        start = rows[np.uint64(first_row + i)] + channel
+        start = rows[np.uint64(first_row + i)]
+        if start < 0:
+            continue
+        start += channel
         other_start = other_rows[np.uint64(first_row + i)] + channel
         for lane in range(lanes):
-            at = np.uint64(channel + lane)
+            at = np.uint64(parameter + lane)
             total = np.int32(np.int64(sums[i, lane]) + np.int64(bias[at]))
             other = np.int32(np.int32(stored[np.uint64(other_start + lane)]) - from_byte)
             scaled = np.float32(total) * multiplier[at]
@@ -61,7 +68,7 @@ def store_float_sum(
 
 @njit(cache=True, nogil=True)
 def store_float_added(
-    sums, count, bias, multiplier, channel, low, high,
+    sums, count, bias, multiplier, parameter, channel, low, high,
     levels_first, factors, zeros, sum_low, sum_high, other_byte_offset, other_rows,
     byte_offset, stored, rows, first_row, channels,
 ):  # fmt: skip
@@ -80,10 +87,13 @@ def store_float_added(
     to_code, to_byte = np.int32(zeros[1] - other_byte_offset), np.int32(byte_offset - zeros[2])
     lanes = min(sums.shape[1], channels - channel)
     for i in range(count):
-        start = rows[np.uint64(first_row + i)] + channel
+        start = rows[np.uint64(first_row + i)]
+        if start < 0:
+            continue
+        start += channel
         other_start = other_rows[np.uint64(first_row + i)] + channel
         for lane in range(lanes):
-            at = np.uint64(channel + lane)
+            at = np.uint64(parameter + lane)
             total = np.int32(np.int64(sums[i, lane]) + np.int64(bias[at]))
             scaled = np.float32(total) * multiplier[at]
             code = np.rint(min(max(scaled, lowest), highest)) + zero  # both within 24 bits: exact

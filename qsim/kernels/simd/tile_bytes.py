@@ -2,7 +2,8 @@
 
 A tile is as in ``epilogues``. Row i of it belongs at ``rows[first_row + i]`` of an array of bytes
 (or of int32 sums), its lanes from there on after ``channel`` of the ``channels`` that there are;
-lanes beyond the last one are neither read nor written.
+lanes beyond the last one are neither read nor written, nor is anything of a row that belongs
+nowhere, at a negative offset.
 """
 
 import numpy as np
@@ -18,7 +19,10 @@ def load_levels(levels, count, offset, stored, rows, first_row, channel, channel
     arrays_are_separate()
     shift, lanes = np.int32(offset), min(levels.shape[1], channels - channel)
     for i in range(count):
-        start = rows[np.uint64(first_row + i)] + channel
+        start = rows[np.uint64(first_row + i)]
+        if start < 0:
+            continue
+        start += channel
         for lane in range(lanes):
             levels[i, lane] = np.int32(np.int32(stored[np.uint64(start + lane)]) - shift)
 
@@ -29,7 +33,10 @@ def store_bytes(levels, count, offset, stored, rows, first_row, channel, channel
     arrays_are_separate()
     shift, lanes = np.int32(offset), min(levels.shape[1], channels - channel)
     for i in range(count):
-        start = rows[np.uint64(first_row + i)] + channel
+        start = rows[np.uint64(first_row + i)]
+        if start < 0:
+            continue
+        start += channel
         for lane in range(lanes):
             stored[np.uint64(start + lane)] = np.uint8(np.int32(levels[i, lane] + shift))
 
@@ -40,6 +47,9 @@ def store_sums(sums, count, stored, rows, first_row, channel, channels):
     arrays_are_separate()
     lanes = min(sums.shape[1], channels - channel)
     for i in range(count):
-        start = rows[np.uint64(first_row + i)] + channel
+        start = rows[np.uint64(first_row + i)]
+        if start < 0:
+            continue
+        start += channel
         for lane in range(lanes):
             stored[np.uint64(start + lane)] = sums[i, lane]

@@ -26,9 +26,13 @@ def test_the_level_is_that_of_the_thresholds_that_are_reached(dtype, data):
     sums = data.draw(mixed(np.int64, (3, lanes), elements=AT)).clip(limits.min, limits.max)
     count = data.draw(st.integers(0, 3))
     channel = data.draw(st.sampled_from(range(0, channels, lanes)))
-    packed = pack_thresholds(thresholds, grid, lanes, dtype)
+    exceeded, steps, start = pack_thresholds(thresholds, grid, lanes, dtype)
+    others = data.draw(st.integers(0, 3))  # steps of other thresholds before these
+    steps = np.concatenate([np.full(others, 77, np.int32), steps])
     levels = np.full(sums.shape, -777, np.int32)
-    count_thresholds(sums.astype(dtype), count, *packed, channel, levels)
+    count_thresholds(
+        sums.astype(dtype), count, exceeded, len(exceeded), steps, others, start, channel, levels
+    )
     real = min(lanes, channels - channel)
     reached = apply_thresholds(
         sums[:count, :real], thresholds[channel : channel + real], np.zeros(real, bool), 0

@@ -75,7 +75,7 @@ def test_bytes_are_those_of_requantize_float(data):
     tile = Tile(data)
     offset = np.zeros(2 * LANES, np.float32)
     levels = requantize_float([tile.term()], *tile.limits)
-    tile.check(store_float, (offset, tile.channel, *tile.limits), levels)
+    tile.check(store_float, (offset, tile.channel, tile.channel, *tile.limits), levels)
 
 
 @given(st.data())
@@ -84,7 +84,7 @@ def test_an_offset_is_added_before_the_total_is_rounded(data):
     offset = data.draw(mixed(np.float32, 2 * LANES, elements=OFFSETS))
     total = total_float([tile.term()]) + offset[tile.here]
     levels = np.rint(np.clip(total, *map(np.float32, tile.limits)))
-    tile.check(store_float, (offset, tile.channel, *tile.limits), levels)
+    tile.check(store_float, (offset, tile.channel, tile.channel, *tile.limits), levels)
 
 
 @given(st.data(), st.integers(0, 255))
@@ -95,7 +95,15 @@ def test_the_bytes_of_another_tensor_are_a_second_term(data, byte_offset):
     terms = [tile.term(), (tile.others(byte_offset), other[tile.here])]
     total = total_float(terms) + offset[tile.here]
     levels = np.rint(np.clip(total, *map(np.float32, tile.limits)))
-    arguments = offset, tile.channel, *tile.limits, other, byte_offset, tile.other_rows
+    arguments = (
+        offset,
+        tile.channel,
+        tile.channel,
+        *tile.limits,
+        other,
+        byte_offset,
+        tile.other_rows,
+    )
     tile.check(store_float_sum, arguments, levels)
 
 
@@ -117,7 +125,7 @@ def test_the_bytes_of_another_tensor_are_added_as_codes(
     code_limits = [limit + zeros[2] for limit in sum_limits]
     levels = add_tensors(*terms, codes, *code_limits) - zeros[2]
     arguments = (
-        tile.channel, *tile.limits, levels_first, (ratio, other_ratio, rest), zeros, *sum_limits,
+        tile.channel, tile.channel, *tile.limits, levels_first, (ratio, other_ratio, rest), zeros, *sum_limits,
         byte_offset, tile.other_rows,
     )  # fmt: skip
     tile.check(store_float_added, arguments, levels, sum_limits)

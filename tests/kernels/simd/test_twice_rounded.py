@@ -58,7 +58,7 @@ def test_bytes_are_those_of_the_levels_at_their_channels_alone(
         expected[at + channel : at + channels] = levels[i, : channels - channel] - limits[0]
     away = rounding == "tflite-reference"
     store_twice_rounded(
-        sums, count, bias, multiplier, shift.astype(np.int32), away, channel, *limits,
+        sums, count, bias, multiplier, shift.astype(np.int32), away, channel, channel, *limits,
         -limits[0], stored, rows, 1, channels,
     )  # fmt: skip
     assert np.array_equal(stored, expected)
