@@ -126,6 +126,6 @@ def test_the_bytes_of_another_tensor_are_added_as_codes(
     levels = add_tensors(*terms, codes, *code_limits) - zeros[2]
     arguments = (
         tile.channel, tile.channel, *tile.limits, levels_first, (ratio, other_ratio, rest), zeros, *sum_limits,
-        byte_offset, tile.other_rows,
+        byte_offset, tile.other_rows, 1,
     )  # fmt: skip
     tile.check(store_float_added, arguments, levels, sum_limits)
