@@ -19,6 +19,7 @@ examples:
   qsim list workloads                          what comes with qsim
   qsim show format "sp2(bits=4)"               the levels and codes of a number format
   qsim show network "mobilenet-v2(width=1.4)"  the layers of a network
+  qsim doctor                                  which kernels this machine runs, and why
   qsim show device t4                          what a device has, and what a design on it may say
 """
 DATA = "an .npz or .npy file, a folder of .npy files, or a shipped dataset"
@@ -40,13 +41,27 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"qsim {__version__}")
+    parser.add_argument(
+        "--version", action=_Version, help="show qsim's version and the kernels in use, and exit"
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
     for add in (_add_evaluate, _add_run, _add_import, _add_export, _add_reproduce):
         add(commands)
     show = commands.add_parser("show", help="show one thing in full: a format, a network, a device")
     _add_shown(show.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser))
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="what this installation is and can do: versions, processor, kernels, cache, extras",
+    )
+    doctor.add_argument(
+        "--format",
+        choices=("table", "json"),
+        default="table",
+        help="what to print: a table (default) or one JSON document",
+    )
+    doctor.set_defaults(command="doctor")
 
     listing = commands.add_parser("list", help="show what comes with qsim")
     listing.add_argument("what", choices=("networks", "formats", "devices", "workloads"))
@@ -194,6 +209,20 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
         "--set", dest="parameters", action=_Parameters, metavar="KEY=VALUE",
         help="a parameter of the network or of how an ONNX file is read",
     )  # fmt: skip
+
+
+class _Version(argparse.Action):
+    """Prints the version, and which back end the kernels have and why."""
+
+    def __init__(self, option_strings, dest, **options):
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        from qsim.doctor import back_end
+        from qsim.report.doctor import back_end_line
+
+        print(f"qsim {__version__}\n{back_end_line(*back_end())}")
+        parser.exit()
 
 
 class _Parameters(argparse.Action):

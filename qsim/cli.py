@@ -31,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def run() -> None:
     """`qsim` as a program."""
+    # numba would import scipy, a tenth of a second, for linear algebra that no kernel has
+    sys.modules.setdefault("scipy", None)
     if sys.stdout is None:  # started with its output closed
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process)
     sys.stdout.reconfigure(errors="replace")  # a terminal of few characters shows what it can
@@ -56,6 +58,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     workload = requested(args.workload, _options(args))
     if args.explain is not None:
         return _explain(workload, args.explain)
+    if workload.document.execute is not None:
+        _check_back_end()
     if args.out is not None:
         files.prepare_folder(args.out)
     with _progress(args.quiet) as progress:
@@ -90,6 +94,7 @@ def _run(args: argparse.Namespace) -> int:
     from qsim.results import Results, check_writable, write_arrays
 
     check_writable(args.output)
+    _check_back_end()
     workload = requested(args.model, _options(args))
     results = Results(tensors=args.tensors)
     with _progress(args.quiet) as progress:
@@ -113,6 +118,7 @@ def _export(args: argparse.Namespace) -> int:
     from qsim.exchange import export_program, exported
     from qsim.request import requested
 
+    _check_back_end()
     asked = requested(args.workload, _options(args))
     workload = exported(asked, args.to)
     with _progress(args.quiet) as progress:
@@ -128,6 +134,7 @@ def _reproduce(args: argparse.Namespace) -> int:
     from qsim.report.files import prepare_folder
     from qsim.reproduce import reproduce
 
+    _check_back_end()
     rows = reproduce(args.papers)
     if args.out is not None:
         prepare_folder(args.out)
@@ -167,6 +174,31 @@ def _verdict(evaluation) -> int:
         print(f"qsim: not bit-exact, a fault of qsim: {execution.differences[0]}", file=sys.stderr)
         return 1
     return 2 if evaluation.problems else 0
+
+
+def _check_back_end() -> None:
+    """Raise QsimError where the environment asks for kernels that cannot be had."""
+    from qsim.doctor import back_end
+    from qsim.errors import QsimError
+
+    name, why = back_end()
+    if name is None:
+        raise QsimError(why)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from qsim.doctor import diagnose
+    from qsim.report.doctor import diagnosis_table, to_json
+
+    found = diagnose()
+    if args.format == "json":
+        print(to_json(found))
+    else:
+        _print(diagnosis_table(found))
+    if found.back_end is None:
+        print(f"qsim: {found.why}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -230,11 +262,22 @@ def _progress(quiet: bool):
     from rich.console import Console
     from rich.progress import Progress
 
+    from qsim.kernels.compiling import watch_compiling
+
+    under_way = "starting"
+
+    def show(what: str, done: int, steps: int) -> None:
+        nonlocal under_way
+        under_way = what
+        bar.update(task, description=what, completed=done, total=steps)
+
+    def show_kernel(name: str, count: int) -> None:
+        bar.update(task, description=f"compiling kernels (first run only): {count}, {name}")
+
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda what, done, steps: bar.update(
-            task, description=what, completed=done, total=steps
-        )
+        task = bar.add_task(under_way, total=None)
+        with watch_compiling(show_kernel, lambda: bar.update(task, description=under_way)):
+            yield show
 
 
 def _one_line(error: Exception) -> str:
@@ -247,6 +290,7 @@ COMMANDS = {
     "import": _import,
     "export": _export,
     "reproduce": _reproduce,
+    "doctor": _doctor,
     "show device": _show_device,
     "show format": _show_format,
     "show network": _show_network,

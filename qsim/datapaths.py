@@ -50,15 +50,16 @@ def datapath(
 ) -> Datapath:
     """The kernel for integer ``levels`` (rows, ...) of a layer whose weights and input have these
     formats: counting bits where there are as few pairs of planes as ``MOST_PAIRS`` of the back end
-    has them, else the product of levels. Counting bits has no order that could saturate.
+    has them, else the product of levels. Counting bits has no order that could saturate, and is
+    slower where a partial register takes a few products at a time.
 
     A linear layer, of weights (rows, features), is taken to read one row at a time.
 
     backend   None: the one that ``choose`` finds, which raises ValueError if it cannot
     """
-    partial = accumulator.partial
-    codes = _codes(levels, weights, x)
-    if codes is None or (partial or accumulator).mode == "saturate":
+    in_order = accumulator.mode == "saturate" or accumulator.partial is not None
+    codes = None if in_order else _codes(levels, weights, x)
+    if codes is None:
         return LevelWeights(levels)
     most = MOST_PAIRS_OF_ONE_ROW if levels.ndim == 2 else MOST_PAIRS
     if _pairs(*codes) > most[backend or choose().name]:

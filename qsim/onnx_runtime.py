@@ -34,7 +34,7 @@ def runtime_levels(sums: Sums, number: Format, scale: np.ndarray) -> np.ndarray:
         )
     if sums.offset is not None:
         raise ValueError("it adds biases to sums as integers, and this one is a real number")
-    low, high = _limits(sums, number, scale)
+    low, high = limits(sums, number, scale)
     code = ScaledCode(np.float32(scale), zero_point_of(number))
     match sums.source:
         case "add":
@@ -63,7 +63,7 @@ def zero_point_of(number: Format) -> int:
     return number.zero_point - (2 ** (number.bits - 1) if number.signed_codes else 0)
 
 
-def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
+def limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
     """The levels that the bounds of ``sums`` leave: a bound is quantized as any value."""
 
     def level(bound: float, unbounded: int) -> int:

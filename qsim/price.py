@@ -127,7 +127,7 @@ def _published_table(name: str, where: str) -> PublishedTable:
     if name not in known:
         raise WorkloadError(f"{where}.published: unknown table {name!r}; {nearest(name, known)}")
     path = folder / f"{name}.yaml"
-    data = read_yaml(path)
+    data = read_yaml(path, shipped=True)
     if "designs" not in data:
         raise WorkloadError(
             f"{where}.published: table {name!r} has no designs to be priced beside; see qsim"

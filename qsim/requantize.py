@@ -84,7 +84,7 @@ class Onnx(Requantizer):
             terms = [(levels, multipliers(by_term, per_step)) for levels, by_term in sums.terms]
         per_channel = all(by_term.ndim == 1 for _, by_term in terms)
         if number.rounds_half_even and per_channel and sums.offset is None:
-            return requantize_float(terms, *_limits(sums, number, scale))
+            return requantize_float(terms, *limits(sums, number, scale))
         total = total_float([(levels, by_channel(by_term, levels)) for levels, by_term in terms])
         if sums.offset is not None:
             with np.errstate(over="ignore"):
@@ -105,7 +105,7 @@ class Shift(Requantizer):
         terms = [(levels, shifts(by_term, scale)) for levels, by_term in _per_channel(sums)]
         total, shift = add_aligned(terms)
         if number.rounds_half_even:
-            return requantize_shift(total, shift, *_limits(sums, number, scale))
+            return requantize_shift(total, shift, *limits(sums, number, scale))
         exact = _quarters(total, by_channel(shift, total), number.wraps)
         return number.nearest(_bounded(exact, sums, scale))
 
@@ -131,7 +131,7 @@ class Tflite(Requantizer):
             raise ValueError(
                 "it gives the nearest of consecutive levels, and the tensor's format has others"
             )
-        low, high = _limits(sums, number, scale)
+        low, high = limits(sums, number, scale)
         if sums.source == "add":
             return self._sum(sums, scale, low, high)
         if not sums.uniform:
@@ -177,7 +177,7 @@ class Thresholds(Requantizer):
         offset = np.zeros(levels.shape[1]) if sums.offset is None else sums.offset
         if offset.shape != by_channel_scale.shape:
             raise ValueError("an offset and a scale must be per channel")
-        low, high = _limits(sums, number, scale)
+        low, high = limits(sums, number, scale)
         values = channel_thresholds(
             number,
             float(scale) * sums.divisor,
@@ -278,7 +278,7 @@ def _least_sums(
     return [min(max(each, -FARTHEST), FARTHEST) for each in least]
 
 
-def _limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
+def limits(sums: Sums, number: Format, scale: np.ndarray) -> tuple[int, int]:
     """The lowest and the highest level that the bounds of ``sums`` leave: those of the bounds."""
 
     def level(bound: float, unbounded: int) -> int:

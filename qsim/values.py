@@ -152,7 +152,9 @@ def element(value: Value, at: tuple[int, ...]) -> Element | None:
             bias = 0.0
             if offset is not None:
                 bias = float(offset[channel] if offset.ndim == 1 else offset[at])
-            divisor = np.broadcast_to(value.divisor, terms[0][0].shape)[at].item()
+            divisor = value.divisor
+            if isinstance(divisor, np.ndarray):
+                divisor = np.broadcast_to(divisor, terms[0][0].shape)[at].item()
             return Element(pairs, bias, low, high, value.source, divisor, value.zero_points)
     return None
 

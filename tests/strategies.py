@@ -231,6 +231,27 @@ def int32_sums(draw, multiplier):
 
 
 @st.composite
+def mixed(draw, dtype, shape, elements=None):
+    """An array of a few values in any order: of ``elements``, or any of an integer type."""
+    limits = None if elements is not None else np.iinfo(dtype)
+    elements = elements if limits is None else st.integers(limits.min, limits.max)
+    few = draw(st.lists(elements, min_size=1, max_size=8))
+    order = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return np.array(few, dtype)[order.integers(0, len(few), shape)]
+
+
+@st.composite
+def fixed_tiles(draw, dtype, lanes=16):
+    """A tile of sums that the multipliers of its channels leave within int32: sums (2, lanes), how
+    many rows are real, the tile's first channel, and the real multipliers of all the channels."""
+    few, channel = draw(real_multipliers((3,))), draw(st.sampled_from([0, lanes]))
+    of_each = [[draw(int32_sums(real)) for _ in range(4)] for real in few]
+    which = draw(mixed(np.int64, 2 * lanes, st.integers(0, len(few) - 1)))
+    sums = [[of_each[which[channel + k]][(i + k) % 4] for k in range(lanes)] for i in (0, 1)]
+    return np.array(sums, dtype), draw(st.integers(1, 2)), channel, few[which]
+
+
+@st.composite
 def thresholds(draw, max_levels=6):
     """Rising thresholds per channel, which channels fall, and sums that hit them or lie beside."""
     images, channels, inner, count = (draw(st.integers(0, n)) for n in (2, 3, 3, max_levels))

@@ -15,6 +15,7 @@ import yaml
 
 from qsim import __version__, catalogue, cli, shipped
 from qsim.formats import FORMATS
+from qsim.kernels.simd import host
 from qsim.network.reference import run_float
 from qsim.network.weights import read_weights
 from qsim.workload import load_workload
@@ -212,7 +213,12 @@ def test_lists_name_everything_that_comes_with_qsim(capsys, what):
 
 
 def test_version_and_help_are_printed(capsys):
-    assert qsim(capsys, "--version")[:2] == (0, f"qsim {__version__}\n")
+    status, out, _ = qsim(capsys, "--version")
+    assert status == 0
+    assert out.splitlines() == [
+        f"qsim {__version__}",
+        f"back end {host.choose().name}: {host.choose().why}",
+    ]
     status, out, _ = qsim(capsys, "--help")
     assert status == 0
     assert "examples:" in out

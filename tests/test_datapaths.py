@@ -82,7 +82,8 @@ def test_formats_whose_products_are_not_counts_alone_are_multiplied(weights, x):
         (TernaryWeights(), Fixed(2), WIDE, XNOR),
         (BinaryWeights(), BinaryActivations(), Accumulator(8, "wrap"), XNOR),
         (TernaryWeights(), DorefaActivations(2), WIDE, SERIAL),
-        (BinaryWeights(), BinaryActivations(), Accumulator(8, "saturate", Partial(4, 8)), XNOR),
+        (BinaryWeights(), BinaryActivations(), Accumulator(8, "saturate", Partial(4, 8)), LEVELS),
+        (BinaryWeights(), BinaryActivations(), Accumulator(8, "saturate"), LEVELS),
         (BinaryWeights(), BinaryActivations(), Accumulator(8, "wrap", PARTIAL), LEVELS),
     ],
 )

@@ -21,6 +21,7 @@ ALLOWED = {
         "qsim.arrays",
         "qsim.kernels.error_function",
         "qsim.kernels.float_product",
+        "qsim.kernels.uniform_sum",
     },
     "qsim.calibrate": {
         "hwmodels.documents",
@@ -117,3 +118,25 @@ def test_the_check_shares_no_kernel_with_the_run():
     for path in (ROOT / "qsim" / "verify").glob("*.py"):
         shared = {name for name in imports(path) if name.startswith(computes)}
         assert shared <= {"qsim.kernels.accumulator"}, path
+
+
+def test_an_evaluation_imports_no_more_than_it_needs():
+    """Nor does numba, which would look for scipy."""
+    code = (
+        "import sys; sys.argv = ['qsim', 'evaluate', 'digits-msq', '--quiet', '--format', 'json']\n"
+        "from qsim import cli\n"
+        "try:\n    cli.run()\n"
+        "except SystemExit as ended:\n    assert ended.code == 0\n"
+        "heavy = [n for n in ('scipy', 'pandas', 'matplotlib', 'onnx') if sys.modules.get(n)]\n"
+        "print(heavy, file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stderr.strip() == "[]"
+
+
+def test_no_kernel_needs_the_linear_algebra_that_numba_takes_from_scipy():
+    for path in (ROOT / "qsim" / "kernels").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)), path
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "np":
+                assert node.attr not in ("dot", "vdot", "linalg"), path

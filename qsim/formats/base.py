@@ -5,7 +5,7 @@ that hardware stores for a level; several codes may stand for one level.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,6 +14,9 @@ from typing import Literal
 
 import numpy as np
 
+BLOCK_VALUES = 2**15
+FEW_MIDPOINTS = 16  # so few are found sooner by comparing with each than by a search
+MOST_PLACES = 2**17  # of a table of all integers from the lowest to the highest level
 INVALID = np.iinfo(np.int64).min  # entry of a code table that no level uses
 
 CalibratedBy = Literal["threshold", "interval", "mean_magnitude", "nothing"]
@@ -206,12 +209,18 @@ class Format(Facts, ABC):
 
         A tie goes to the level of smaller magnitude; what is out of range to the outermost level.
         """
-        magnitudes = self._levels[self._levels >= 0]
-        midpoints = (magnitudes[:-1] + magnitudes[1:]) / 2
-        # side="left": a value on the midpoint takes the lower magnitude
-        index = np.searchsorted(midpoints, np.abs(x), side="left")
-        levels = np.where(np.signbit(x), -magnitudes[index], magnitudes[index])
-        return levels.astype(np.int32)
+        magnitudes = self._levels[self._levels >= 0].astype(np.int32)
+        midpoints = (magnitudes[:-1].astype(np.int64) + magnitudes[1:]) / 2
+        if len(midpoints) > FEW_MIDPOINTS:
+            # side="left": a value on the midpoint takes the lower magnitude
+            nearest = magnitudes[np.searchsorted(midpoints, np.abs(x), side="left")]
+        else:
+            kind = np.uint8 if magnitudes[-1] < 256 else np.int32
+            nearest, distance = np.full(np.shape(x), magnitudes[0], kind), np.abs(x)
+            for midpoint, step in zip(midpoints, np.diff(magnitudes).astype(kind), strict=True):
+                nearest += np.multiply(distance > midpoint, step, dtype=kind)
+        negative = np.signbit(x).astype(np.int32)
+        return (nearest ^ -negative) + negative  # ~nearest + 1 is -nearest
 
     def quantize(
         self,
@@ -242,7 +251,15 @@ class Format(Facts, ABC):
     def at_scale(self, real: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The levels, int32, of finite ``real`` at a float32 ``scale`` that broadcasts to it."""
         # both as float64: numpy 1 divides float32 by a float64 without axes in float32
-        return self.nearest(real.astype(np.float64) / scale.astype(np.float64))
+        scale = scale.astype(np.float64)
+        if real.size <= BLOCK_VALUES or np.ndim(scale) > real.ndim:
+            return self.nearest(real.astype(np.float64) / scale)
+        levels = np.empty(np.broadcast_shapes(real.shape, scale.shape), np.int32)
+        by_row = scale.ndim == real.ndim and len(scale) > 1
+        for rows in row_blocks(real):
+            exact = real[rows].astype(np.float64) / (scale[rows] if by_row else scale)
+            levels[rows] = self.nearest(exact)
+        return levels
 
     def bind(
         self, found: Found, adjust: "Adjustment" = lambda scale: scale
@@ -272,11 +289,25 @@ class Format(Facts, ABC):
     def encode(self, levels: np.ndarray) -> np.ndarray:
         """The code of each level; of several, the smallest. Raises ValueError on no level."""
         levels = np.asarray(levels)
-        index = np.searchsorted(self._levels, levels).clip(max=self._levels.size - 1)
-        wrong = self._levels[index] != levels
+        low, count = self.min_level, self.max_level - self.min_level + 1
+        if count <= MOST_PLACES and levels.dtype.kind in "iu":
+            places = levels.astype(np.int64) - low
+            wrong = (places < 0) | (places >= count)
+            index = self._index_of_place[places.clip(0, count - 1)]
+            wrong |= index < 0
+        else:
+            index = np.searchsorted(self._levels, levels).clip(max=self._levels.size - 1)
+            wrong = self._levels[index] != levels
         if wrong.any():
             raise ValueError(f"{int(levels[wrong].flat[0])} is not a level of {self}")
         return self._first_code[index]
+
+    @cached_property
+    def _index_of_place(self) -> np.ndarray:
+        """The number of each level by its distance from the lowest, -1 where there is none."""
+        index = np.full(self.max_level - self.min_level + 1, -1, np.int64)
+        index[self._levels - self.min_level] = np.arange(self._levels.size)
+        return index
 
     @cached_property
     def _first_code(self) -> np.ndarray:
@@ -361,8 +392,10 @@ def alpha_of(real: np.ndarray, axis: int | None) -> np.ndarray:
     """The largest magnitude of ``real``, float64; with an ``axis``, of each of its indices, shaped
     to broadcast."""
     others = None if axis is None else tuple(i for i in range(real.ndim) if i != axis % real.ndim)
-    alpha = np.max(np.abs(real), axis=others, keepdims=axis is not None, initial=0.0)
-    return np.asarray(alpha, np.float64)
+    kept = axis is not None
+    highest = np.max(real, axis=others, keepdims=kept, initial=0.0)
+    lowest = np.min(real, axis=others, keepdims=kept, initial=0.0)
+    return np.maximum(highest, -lowest, dtype=np.float64)
 
 
 def mean_magnitude(real: np.ndarray, axis: int | None) -> np.ndarray:
@@ -406,6 +439,13 @@ def rows_of(real: np.ndarray, axis: int | None) -> tuple[np.ndarray, tuple[int, 
     return np.ascontiguousarray(rows), tuple(shape)
 
 
+def row_blocks(real: np.ndarray) -> Iterator[slice]:
+    """Slices of rows (axis 0) of about BLOCK_VALUES values: what is computed of so few on the way
+    stays in a processor's cache."""
+    size = max(1, BLOCK_VALUES * len(real) // max(real.size, 1))
+    return (slice(start, start + size) for start in range(0, len(real), size))
+
+
 def as_float32(scale: np.ndarray) -> np.ndarray:
     """``scale`` rounded to float32; what is too large becomes infinity, which ``positive``
     refuses."""
@@ -430,9 +470,9 @@ def finite(real: np.ndarray) -> np.ndarray:
         raise ValueError(f"values to quantize are real numbers, not {real.dtype}")
     if real.dtype.kind != "f":
         real = real.astype(np.float64)
-    bad = ~np.isfinite(real)
-    if bad.any():
-        raise ValueError(f"{int(bad.sum())} of {real.size} values are NaN or infinite")
+    good = np.isfinite(real)
+    if not good.all():
+        raise ValueError(f"{int((~good).sum())} of {real.size} values are NaN or infinite")
     return real
 
 

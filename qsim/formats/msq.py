@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from qsim.formats.base import Facts, Format, Quantized, finite, largest_magnitude
+from qsim.formats.base import Facts, Format, Quantized, finite, largest_magnitude, row_blocks
 from qsim.formats.fixed import Fixed
 from qsim.formats.sp2 import Sp2
 
@@ -93,7 +93,9 @@ class Msq(Facts):
     def assign(self, real: np.ndarray) -> np.ndarray:
         """Which rows of ``real`` become SP2, a mask over axis 0."""
         rows = real.shape[0]
-        variance = real.astype(np.float64).var(axis=tuple(range(1, real.ndim)))
+        within = tuple(range(1, real.ndim))
+        parts = [real[part].astype(np.float64).var(axis=within) for part in row_blocks(real)]
+        variance = np.concatenate([np.zeros(0), *parts])
         lowest_first = np.argsort(variance, kind="stable")  # stable: equal ones keep their order
         is_sp2 = np.zeros(rows, bool)
         is_sp2[lowest_first[: self.sp2_rows(rows)]] = True

@@ -24,6 +24,11 @@ from qsim.kernels.channels import check_limits
 from qsim.kernels.fixed_multiplier import scale_fixed
 
 ADDITIONS = ("tflite-reference", "tflite-builtin", "tflite", "xnnpack")
+TFLITE_ROUNDINGS = {  # of each level, and of the sum
+    "tflite-reference": ("tflite-reference", "tflite-reference"),
+    "tflite-builtin": ("tflite", "tflite-reference"),
+    "tflite": ("tflite", "tflite"),
+}
 LARGEST_LEVEL = 2**9 - 1
 LEFT_SHIFT = 20
 XNNPACK_BITS = 20
@@ -67,18 +72,28 @@ def add_fixed(
 
 
 def _tflite(levels, scales, addition: str) -> np.ndarray:
+    inner, outer = TFLITE_ROUNDINGS[addition]
+    of_a, of_b, of_sum = tflite_multipliers(scales)
+    a, b = (
+        _scaled(level << LEFT_SHIFT, multiplier, inner)
+        for level, multiplier in zip(levels, (of_a, of_b), strict=True)
+    )
+    return _scaled(a + b, of_sum, outer)
+
+
+def tflite_multipliers(
+    scales: tuple[np.float32, np.float32, np.float32],
+) -> tuple[float, float, float]:
+    """By what a level times 2**20 of a and of b, and their sum, are scaled in LiteRT's additions.
+
+    Raises ValueError on scales that the runtime refuses.
+    """
     scale_a, scale_b, scale_y = map(float, scales)
     twice_larger = 2 * max(scale_a, scale_b)
-    if twice_larger / (2.0**LEFT_SHIFT * scale_y) >= 1:
+    of_sum = twice_larger / (2.0**LEFT_SHIFT * scale_y)
+    if of_sum >= 1:
         raise ValueError("the scale of a sum is too small beside those of what is added")
-    inner = "tflite-reference" if addition == "tflite-reference" else "tflite"
-    outer = "tflite" if addition == "tflite" else "tflite-reference"
-    terms = [
-        _scaled(level << LEFT_SHIFT, scale / twice_larger, inner)
-        for level, scale in zip(levels, (scale_a, scale_b), strict=True)
-    ]
-    total = terms[0] + terms[1]
-    return _scaled(total, twice_larger / (2.0**LEFT_SHIFT * scale_y), outer)
+    return scale_a / twice_larger, scale_b / twice_larger, of_sum
 
 
 def _scaled(values: np.ndarray, real_multiplier: float, rounding: str) -> np.ndarray:
@@ -87,6 +102,15 @@ def _scaled(values: np.ndarray, real_multiplier: float, rounding: str) -> np.nda
 
 
 def _xnnpack(levels, scales) -> np.ndarray:
+    a, b, shift = xnnpack_factors(scales)
+    return (levels[0] * a + levels[1] * b + (1 << (shift - 1))) >> shift  # a half up
+
+
+def xnnpack_factors(scales: tuple[np.float32, np.float32, np.float32]) -> tuple[int, int, int]:
+    """The integers that levels of a and of b are multiplied by, and the shift of their sum.
+
+    Raises ValueError on scales that XNNPACK refuses.
+    """
     scale_y = scales[2]
     lowest, highest = XNNPACK_RATIOS
     if not all(lowest <= float(s) / float(scale_y) < highest for s in scales[:2]):
@@ -96,4 +120,4 @@ def _xnnpack(levels, scales) -> np.ndarray:
     ratios = [float(scale / scale_y) for scale in scales[:2]]
     shift = XNNPACK_BITS - (math.frexp(max(ratios))[1] - 1)
     a, b = (round(ratio * 2.0**shift) for ratio in ratios)  # a half goes to the even integer
-    return (levels[0] * a + levels[1] * b + (1 << (shift - 1))) >> shift  # a half up
+    return a, b, shift

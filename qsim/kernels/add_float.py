@@ -59,9 +59,23 @@ def add_float(
     shape = np.broadcast_shapes(a.shape, b.shape)
     if max(magnitude(a), magnitude(b)) >= 2**16:
         raise ValueError("codes have up to 16 bits")
-    code_a, code_b, code_y = codes
     if _is_spread(a.shape, b.shape):
+        code_a, code_b, code_y = codes
         return add_float(b, a, (code_b, code_a, code_y), low, high)
+    ratio_a, ratio_b, rest = ratios_and_rest(codes)
+    total = multiply_add(np.broadcast_to(b, shape).astype(np.float32), ratio_b, rest)
+    total = multiply_add(a.astype(np.float32), ratio_a, total)
+    return np.rint(np.clip(total, low, high)).astype(np.int32)  # a half to the even integer
+
+
+def ratios_and_rest(
+    codes: tuple[ScaledCode, ScaledCode, ScaledCode],
+) -> tuple[np.float32, np.float32, np.float32]:
+    """``ra``, ``rb`` and ``rest`` of ``add_float``, of a, b and the result.
+
+    Raises OverflowError where a sum could lie beyond 2**31.
+    """
+    code_a, code_b, code_y = codes
     with np.errstate(over="ignore"):  # an overflow to infinity is refused below
         ratio_a, ratio_b = code_a.scale / code_y.scale, code_b.scale / code_y.scale
         worst = 2.0**17 * (float(ratio_a) + float(ratio_b)) + 2.0**16
@@ -70,10 +84,7 @@ def add_float(
     zeros = multiply_add(
         np.float32(code_a.zero_point), ratio_a, ratio_b * np.float32(code_b.zero_point)
     )
-    rest = np.float32(code_y.zero_point) - zeros
-    total = multiply_add(np.broadcast_to(b, shape).astype(np.float32), ratio_b, rest)
-    total = multiply_add(a.astype(np.float32), ratio_a, total)
-    return np.rint(np.clip(total, low, high)).astype(np.int32)  # a half to the even integer
+    return ratio_a, ratio_b, np.float32(code_y.zero_point) - np.float32(zeros)
 
 
 def _is_spread(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:

@@ -7,10 +7,10 @@ import numpy as np
 from qsim.kernels.accumulator import magnitude
 from qsim.kernels.add_float import LARGEST_SUM, ScaledCode
 from qsim.kernels.channels import check_limits
-from qsim.kernels.layers import out_size
 from qsim.kernels.multipliers import onnx_average_multiplier
 from qsim.kernels.pool import sum_pool
 from qsim.kernels.requantize import requantize_float
+from qsim.kernels.simd.windows import out_size
 
 LARGEST_RATIO = 256.0  # of scales; the runtime refuses it, and smaller ones than SMALLEST_RATIO
 SMALLEST_RATIO = 2.0**-32

@@ -22,11 +22,11 @@ class CountedLevels(HeldLevels):
     """Weights held as levels: an integer array (rows, ...), not to be changed afterwards."""
 
     def convolve(
-        self, x: np.ndarray, windows: Windows, accumulator: Accumulator
+        self, x: np.ndarray, windows: Windows, groups: int, accumulator: Accumulator
     ) -> np.ndarray | None:
-        """As ``Datapath.convolve``; None for a partial register, whose groups of products are
-        gathered."""
-        if accumulator.partial is not None or x.size == 0 or self.levels.size == 0:
+        """As ``Datapath.convolve``; None for several groups, and for a partial register, whose
+        groups of products are gathered."""
+        if groups > 1 or accumulator.partial is not None:
             return None
         refuse_saturation(accumulator)
         accumulator.check(int(np.prod(self.shape[1:])), magnitude(x), self.max_magnitude)

@@ -43,11 +43,11 @@ class Datapath:
         return total
 
     def convolve(
-        self, x: np.ndarray, windows: Windows, accumulator: Accumulator
+        self, x: np.ndarray, windows: Windows, groups: int, accumulator: Accumulator
     ) -> np.ndarray | None:
-        """The sums of a convolution in one group without gathering patches, where there is a way.
+        """The sums of a convolution without gathering patches, where there is a way.
 
-        x        (images, channels, height, width), integers within 32 bits signed
+        x        (images, channels, height, width), integers within 32 bits signed, not empty
         returns  int64 (images, rows, out height, out width) as ``accumulator`` holds them, or None
                  where patches are to be gathered for ``dot``
 

@@ -15,8 +15,9 @@ from math import gcd
 import numpy as np
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
-from qsim.kernels.layers import gather_patches, linear, out_size
+from qsim.kernels.layers import gather_patches, linear
 from qsim.kernels.level_product import LevelWeights
+from qsim.kernels.simd.windows import out_size
 
 INT16_MAX = 2**15 - 1
 WIDE = Accumulator(64)  # for partial sums of a total that was checked

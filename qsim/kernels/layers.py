@@ -40,13 +40,12 @@ def conv2d(
     _check_conv(x, weights.shape, bias, groups)
     if min(*stride, *dilation, *weights.shape[2:]) < 1 or min(padding) < 0:
         raise ValueError(f"stride {stride}, dilation {dilation} or padding {padding} is impossible")
-    for axis in (0, 1):
-        padded = x.shape[2 + axis] + padding[axis] + padding[axis + 2]
-        out_size(padded, weights.shape[2 + axis], stride[axis], dilation[axis])
-    depth = int(np.prod(weights.shape[1:]))
-    accumulator.check(depth, magnitude(x), weights.max_magnitude, _largest(bias))
     windows = Windows(x.shape[2:], weights.shape[2:], stride, padding, dilation)
-    out = weights.convolve(x, windows, accumulator) if groups == 1 else None
+    depth, sides = int(np.prod(weights.shape[1:])), windows.out
+    accumulator.check(depth, magnitude(x), weights.max_magnitude, _largest(bias))
+    out = np.zeros((len(x), weights.shape[0], *sides), np.int64)
+    if x.size and out.size:
+        out = weights.convolve(x, windows, groups, accumulator)
     if out is None:
         out = _from_patches(x, weights, windows, groups, accumulator)
     return accumulator.add_bias(
@@ -91,14 +90,6 @@ def linear(
     return accumulator.add_bias(sums, None if bias is None else as_integers(bias, np.int64))
 
 
-def out_size(padded: int, kernel: int, stride: int, dilation: int = 1) -> int:
-    """Positions of a window along a padded side; raises ValueError when the window is larger."""
-    span = dilation * (kernel - 1) + 1
-    if span > padded:
-        raise ValueError(f"a window of {span} does not fit a padded side of {padded}")
-    return (padded - span) // stride + 1
-
-
 def _check_conv(
     x: np.ndarray, shape: tuple[int, ...], bias: np.ndarray | None, groups: int
 ) -> None:
@@ -123,17 +114,33 @@ def gather_patches(x, patches, geometry):
     """
     kernel_h, kernel_w, stride_h, stride_w, top, left, step_h, step_w, out_h, out_w = geometry
     groups, _, depth = patches.shape
-    _, height, width = x.shape
-    group_channels = depth // (kernel_h * kernel_w) if depth else 0
+    channels = depth // (kernel_h * kernel_w) if depth else 0
+    height = (out_h - 1) * stride_h + (kernel_h - 1) * step_h + 1
+    width = (out_w - 1) * stride_w + (kernel_w - 1) * step_w + 1
+    read = _padded(x, top, left, height, width, patches).reshape(-1)
+    taps = np.empty(depth, np.int64)
+    k = 0
+    for c in range(channels):
+        for ky in range(kernel_h):
+            for kx in range(kernel_w):
+                taps[k] = (c * height + ky * step_h) * width + kx * step_w
+                k += 1
     for g in range(groups):
         for oy in range(out_h):
             for ox in range(out_w):
-                k = 0
-                for c in range(g * group_channels, (g + 1) * group_channels):
-                    for ky in range(kernel_h):
-                        y = oy * stride_h - top + ky * step_h
-                        for kx in range(kernel_w):
-                            z = ox * stride_w - left + kx * step_w
-                            inside = 0 <= y < height and 0 <= z < width
-                            patches[g, oy * out_w + ox, k] = x[c, y, z] if inside else 0
-                            k += 1
+                first = (g * channels * height + oy * stride_h) * width + ox * stride_w
+                window = read[first:]
+                row = patches[g, oy * out_w + ox]
+                for k in range(depth):
+                    row[k] = window[taps[k]]
+
+
+@njit(cache=True, nogil=True)
+def _padded(x, top, left, height, width, patches):
+    """What the windows read of ``x``, rows and columns of 0 around it, as ``patches`` hold it."""
+    read = np.zeros((x.shape[0], height, width), patches.dtype)
+    for c in range(x.shape[0]):
+        for y in range(top, min(top + x.shape[1], height)):
+            for z in range(left, min(left + x.shape[2], width)):
+                read[c, y, z] = x[c, y - top, z - left]
+    return read

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from qsim.kernels.accumulator import as_integers, magnitude
-from qsim.kernels.layers import out_size
+from qsim.kernels.simd.windows import out_size
 
 
 def max_pool(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qsim.kernels.layers import out_size
+from qsim.kernels.simd.windows import out_size
 
 
 def scale_map(

@@ -113,10 +113,9 @@ def _folded(before: str, norm: Node, weights: Weights) -> Weights:
         factor = _factor(norm, weights)
         bias = _offset(norm, weights, weights.get(f"{before}.bias", 0.0), factor)
         by_row = factor.reshape(-1, *(1,) * (weight.ndim - 1))
-        folded = {
-            f"{before}.weight": (weight * by_row).astype(np.float32),
-            f"{before}.bias": bias.astype(np.float32),
-        }
+        scaled = np.empty(weight.shape, np.float32)  # each product rounded once, from float64
+        np.multiply(weight, by_row, out=scaled, dtype=np.float64, casting="same_kind")
+        folded = {f"{before}.weight": scaled, f"{before}.bias": bias.astype(np.float32)}
     if not all(np.isfinite(array).all() for array in folded.values()):
         raise WeightsError(
             f"batch_norm {norm.name!r}: folded into {before!r} it makes weights that are no finite"

@@ -8,6 +8,7 @@ import numpy as np
 from hwmodels.documents import nearest
 from qsim.arrays import read_arrays
 from qsim.errors import WeightsError
+from qsim.kernels.uniform_sum import uniform_sum
 from qsim.network.graph import Network
 from qsim.network.layers import BatchNorm
 
@@ -43,12 +44,14 @@ def seeded_weights(network: Network, seed: int) -> Weights:
 
 def _seeded(rng: np.random.Generator, name: str, shape: tuple[int, ...], layer) -> np.ndarray:
     # a sum of four uniform numbers: near normal, unit variance, the same bits on every machine
-    uniform = (rng.random(shape, np.float32) for _ in range(4))
-    bell = (sum(uniform) - np.float32(2)) * np.float32(np.sqrt(3))
+    bell = uniform_sum(rng, shape)
+    bell -= np.float32(2)
+    bell *= np.float32(np.sqrt(3))
     if name == "running_var" or (name == "weight" and isinstance(layer, BatchNorm)):
         return 1 + np.float32(0.1) * bell
     if name.startswith("weight"):
-        return bell * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        bell *= np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        return bell
     return np.float32(0.1) * bell
 
 

@@ -1,6 +1,6 @@
 """Sums of products computed again one at a time, from the stored words of the weights."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -26,8 +26,9 @@ def tensor_product(program: Program, node: Node, inputs, at: tuple[int, ...]) ->
     held = y.levels[tuple(before)]
     others = held[column] if node.layer.transposed else held[:, column]
     register = Register(program.arithmetic.accumulator)
-    for a, b in zip(x.levels[(*before, row)], others, strict=True):
-        register.add(int(a) * int(b))
+    a = x.levels[(*before, row)]
+    kind = _exact_kind(a, _largest(others))
+    register.add_all(a.astype(kind) * others.astype(kind))
     scale = float(np.float64(x.scale) * np.float64(y.scale))
     return Element(((register.total(), scale),), source="matmul")
 
@@ -46,14 +47,9 @@ def layer_product(
         for scale in _row_scales(weights, row)
     ]
     registers = [Register(accumulator) for _ in scales]
-    codes, products_of = _codes_of_row(weights, row), _products_of_row(weights, row)
-    for key, level in _operands(node, read.value.levels[image], row, at):
-        multiply, term = products_of(key[0])
-        code = int(codes[key])
-        if isinstance(weights, QuantizedTtq):  # each term meets every weight, not its own as 0
-            term = code >> 1  # the sign
-            registers[1 - term].add(0)
-        registers[term].add(multiply(code, level))
+    levels = _levels_met(node, read.value.levels[image], row, at)
+    for register, products in zip(registers, _products(weights, row, levels), strict=True):
+        register.add_all(products)
     sign = int(np.sign(factor))
     totals = [sign * register.total() for register in registers]
     bias = program.real.get(f"{node.name}.bias")
@@ -94,15 +90,22 @@ def _codes_of_row(weights: Quantized, row: int) -> np.ndarray:
     return weights.row_format(row).encode(weights.levels[row])
 
 
-def _products_of_row(weights: Quantized, row: int) -> Callable[[int], tuple[Callable, int]]:
-    """What multiplies by a weight of a row, by its in-channel, and the term that it belongs to."""
+def _products(weights: Quantized, row: int, levels: np.ndarray) -> list[np.ndarray]:
+    """The products of a row's weights by the levels that they meet, in order, of each term."""
+    codes = _codes_of_row(weights, row)
     if isinstance(weights, QuantizedGroups):
         size = weights.levels.shape[1] // weights.scale.shape[1]
-        return cache(
-            lambda channel: (_multiplier(weights.group_format(row, channel)), channel // size)
-        )
-    only = (_multiplier(weights.row_format(row)), 0)
-    return lambda channel: only
+        parts = [slice(start, start + size) for start in range(0, len(codes), size)]
+        numbers = [weights.group_format(row, part.start) for part in parts]
+        return [
+            _multiplied(number, codes[part], levels[part])
+            for number, part in zip(numbers, parts, strict=True)
+        ]
+    products = _multiplied(weights.row_format(row), codes, levels)
+    if isinstance(weights, QuantizedTtq):  # each term meets every weight, not its own as 0
+        is_negative = codes.ravel() >> 1 == 1
+        return [np.where(is_negative, 0, products), np.where(is_negative, products, 0)]
+    return [products]
 
 
 def _image_before_rounding(
@@ -134,8 +137,8 @@ def _map_again(node: Node, image: np.ndarray, position: tuple[int, ...]) -> np.f
     kernel, places = (1, 1), [()]
     if isinstance(node.layer, Conv):
         kernel = pair(node.layer.kernel)
-        window = [(i, j) for i in range(kernel[0]) for j in range(kernel[1])]
-        places = [_place(node, position, tap) for tap in window]
+        rows, columns = (_places_read(node.layer, position, axis).tolist() for axis in (0, 1))
+        places = [(y, z) for y in rows for z in columns]
     total = np.float32(0)
     for place in places:
         inside = all(0 <= a < side for a, side in zip(place, image.shape[1:], strict=True))
@@ -146,45 +149,69 @@ def _map_again(node: Node, image: np.ndarray, position: tuple[int, ...]) -> np.f
     return total / np.float32(kernel[0] * kernel[1])
 
 
-def _place(node: Node, position: tuple[int, ...], tap: tuple[int, int]) -> tuple[int, int]:
-    """Where in its input a tap of a convolution reads for an output position."""
-    layer = node.layer
-    edges, stride, dilation = border(layer.padding), pair(layer.stride), pair(layer.dilation)
-    return tuple(position[i] * stride[i] - edges[i] + tap[i] * dilation[i] for i in (0, 1))
+def _places_read(layer: Conv, position: tuple[int, ...], axis: int) -> np.ndarray:
+    """Where along an axis of its input the taps of a convolution read for an output position."""
+    edge, stride = border(layer.padding)[axis], pair(layer.stride)[axis]
+    taps = np.arange(pair(layer.kernel)[axis]) * pair(layer.dilation)[axis]
+    return position[axis] * stride - edge + taps
 
 
-def _operands(node: Node, levels: np.ndarray, row: int, at: tuple[int, ...]):
-    """Pairs of a weight's index in its row and the level it meets, in the order of the products."""
+def _levels_met(node: Node, levels: np.ndarray, row: int, at: tuple[int, ...]) -> np.ndarray:
+    """The level that each weight of a row meets, in the order of the products, 0 in the padding."""
     if isinstance(node.layer, Linear):
-        yield from (((k,), level) for k, level in enumerate(levels[at[1:-1]].tolist()))
-        return
+        return levels[at[1:-1]]
     layer, position = node.layer, at[2:]
-    _, channels, kernel_h, kernel_w = node.parameters["weight"]
+    channels = node.parameters["weight"][1]
     first = row // (layer.out_channels // layer.groups) * channels
     _, height, width = levels.shape
-    taps = [(i, j) for i in range(kernel_h) for j in range(kernel_w)]
-    places = [(*tap, *_place(node, position, tap)) for tap in taps]
-    for c in range(channels):
-        for i, j, y, z in places:
-            inside = 0 <= y < height and 0 <= z < width
-            yield (c, i, j), int(levels[first + c, y, z]) if inside else 0
+    y, z = (_places_read(layer, position, axis) for axis in (0, 1))
+    y = y[:, None]
+    inside = (y >= 0) & (y < height) & (z >= 0) & (z < width)
+    window = levels[first : first + channels, y % height, z % width]
+    return window if inside.all() else np.where(inside, window, 0)
+
+
+def _multiplied(number: Format, codes: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Each level times the weight that a code stands for, by the format's datapath, in order."""
+    codes, weights = codes.ravel(), _weights(number)
+    kind = _exact_kind(levels, weights.largest)
+    levels = levels.ravel().astype(kind)
+    if weights.shifts is None:
+        return weights.levels[codes].astype(kind) * levels
+    sign, *shifts = (part[codes] for part in weights.shifts)
+    terms = [np.where(shift >= 0, levels << shift.clip(0).astype(kind), 0) for shift in shifts]
+    return sign.astype(kind) * sum(terms)
+
+
+def _exact_kind(levels: np.ndarray, largest: int) -> type:
+    """What holds sums of products of all ``levels`` by no more than ``largest``: int64, or Python's
+    integers, which have no end."""
+    return np.int64 if _largest(levels) * largest * levels.size < 2**62 else object
+
+
+def _largest(levels: np.ndarray) -> int:
+    return max(int(levels.max(initial=0)), -int(levels.min(initial=0)))
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What the codes of a format stand for: levels, or sign and shifts of powers of two by code;
+    and a magnitude that none exceeds."""
+
+    levels: np.ndarray | None
+    shifts: tuple[np.ndarray, ...] | None
+    largest: int
 
 
 @cache
-def _multiplier(number: Format) -> Callable[[int, int], int]:
-    """What multiplies a level by the weight that a code stands for, by the format's datapath."""
+def _weights(number: Format) -> _Weights:
     codes = range(2**number.bits)
     if number.datapath == "shift_add":
-        terms = [_terms(number, code) for code in codes]
-        return lambda code, level: sum(sign * (level << shift) for sign, shift in terms[code])
-    weights = [_weight(number, code) for code in codes]
-    return lambda code, level: weights[code] * level
-
-
-def _terms(number: Format, code: int) -> list[tuple[int, int]]:
-    """The sign and the shift of each power of two that a code is the sum of."""
-    sign, *shifts = (int(part) for part in number.shifts(np.array(code)))
-    return [(sign, shift) for shift in shifts if shift >= 0]
+        shifts = number.shifts(np.array(codes))
+        shifts = tuple(part.astype(np.int64) for part in shifts)
+        return _Weights(None, shifts, sum(2 ** max(int(each.max()), 0) for each in shifts[1:]))
+    levels = np.array([_weight(number, code) for code in codes], np.int64)
+    return _Weights(levels, None, _largest(levels))
 
 
 def _weight(number: Format, code: int) -> int:
@@ -217,6 +244,14 @@ class Register:
         self._count += 1
         if self._count == self._partial.products:
             self._pass_on()
+
+    def add_all(self, products: np.ndarray) -> None:
+        """Add products, integers that int64 or Python's can sum, one after another."""
+        if self._partial is None and self._wide.mode != "saturate":  # of any order the same
+            self._sum = _hold(self._wide, self._sum + int(products.sum()))
+            return
+        for product in products.tolist():
+            self.add(product)
 
     def total(self) -> int:
         """The sum of all products so far."""

@@ -1,4 +1,4 @@
-"""Single int8 layers as .tflite files, and their outputs by LiteRT's three families of kernels."""
+"""Int8 layers and networks as .tflite files, and their outputs by LiteRT's three families of kernels."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ FAMILIES = {
 }
 VERSION = 3  # of the file format
 ALIGNMENT = 16  # bytes, of a buffer
+VALID, RELU = 1, 1  # in the schema's Padding and ActivationFunctionType
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,19 @@ class Layer:
     values: dict[str, int]
 
 
-def convolution(stride, dilation):
+@dataclass(frozen=True)
+class Operator:
+    """A layer in a network: the places of the tensors that it reads, and of the one it writes."""
+
+    layer: Layer
+    reads: tuple[int, ...]
+    writes: int
+
+
+def convolution(stride, dilation, relu=False):
     """A convolution without padding; sides are (height, width)."""
-    return Layer("CONV_2D", 3, "Conv2DOptions", _window(stride, dilation))
+    values = _window(stride, dilation) | _activation(relu)
+    return Layer("CONV_2D", 3, "Conv2DOptions", values)
 
 
 def depthwise(stride, dilation, multiplier):
@@ -54,55 +65,74 @@ def dense(per_channel):
     return Layer("FULLY_CONNECTED", 12 if per_channel else 4, "FullyConnectedOptions", {})
 
 
-def addition():
+def addition(relu=False):
     """The sum of two tensors of one shape."""
-    return Layer("ADD", 2, "AddOptions", {})
+    return Layer("ADD", 2, "AddOptions", _activation(relu))
+
+
+def padding():
+    """A border of zeros; its second input is an int32 (axes, 2), how wide it is before and after."""
+    return Layer("PAD", 2, "PadOptions", {})
+
+
+def max_pool(kernel, stride):
+    """The largest of each window, without padding; sides are (height, width)."""
+    values = {"Padding": VALID, "StrideH": stride[0], "StrideW": stride[1]}
+    values |= {"FilterHeight": kernel[0], "FilterWidth": kernel[1]}
+    return Layer("MAX_POOL_2D", 2, "Pool2DOptions", values)
 
 
 def run(layer, inputs, output, family, *fed):
     """The int8 result of a layer whose inputs without data are ``fed``, by one of FAMILIES."""
-    interpreter_module = load(LITERT, ".interpreter")
-    interpreter = interpreter_module.Interpreter(
-        model_content=model(layer, inputs, output),
-        experimental_op_resolver_type=interpreter_module.OpResolverType[FAMILIES[family]],
+    loaded = interpreter(model(layer, inputs, output), family)
+    for details, array in zip(loaded.get_input_details(), fed, strict=True):
+        loaded.set_tensor(details["index"], array)
+    loaded.invoke()
+    return loaded.get_tensor(loaded.get_output_details()[0]["index"])
+
+
+def interpreter(content, family):
+    """LiteRT's interpreter of a file, on one thread, by one of FAMILIES."""
+    module = load(LITERT, ".interpreter")
+    loaded = module.Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=module.OpResolverType[FAMILIES[family]],
         num_threads=1,
     )
-    interpreter.allocate_tensors()
-    for details, array in zip(interpreter.get_input_details(), fed, strict=True):
-        interpreter.set_tensor(details["index"], array)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    loaded.allocate_tensors()
+    return loaded
 
 
 def model(layer, inputs, output):
     """The bytes of a file with one layer, which reads ``inputs`` and writes ``output``."""
+    operator = Operator(layer, tuple(range(len(inputs))), len(inputs))
+    return network([*inputs, output], [operator], [len(inputs)])
+
+
+def network(tensors, operators, results):
+    """The bytes of a file: tensors that are neither constant nor made by an operator are fed, and
+    ``results`` are given, all by their places in ``tensors``."""
     schema = load(TFLITE)
     builder = load(FLATBUFFERS).Builder(1024)
-    tensors = [*inputs, output]
+    made = {operator.writes for operator in operators}
+    fed = [i for i, tensor in enumerate(tensors) if tensor.data is None and i not in made]
+    kinds = list(dict.fromkeys((each.layer.operator, each.layer.version) for each in operators))
     buffers = [_buffer(schema, builder, None)]  # the first one is empty by convention
     buffers += [_buffer(schema, builder, tensor.data) for tensor in tensors]
     built = [_tensor(schema, builder, tensor, i + 1) for i, tensor in enumerate(tensors)]
-    operator = _operator(schema, builder, layer, len(inputs))
-    fed = [i for i, tensor in enumerate(inputs) if tensor.data is None]
     graph = _table(
         schema,
         builder,
         "SubGraph",
         Tensors=_offsets(builder, built),
-        Operators=_offsets(builder, [operator]),
+        Operators=_offsets(
+            builder, [_operator(schema, builder, each, kinds) for each in operators]
+        ),
         Inputs=_integers(builder, fed),
-        Outputs=_integers(builder, [len(inputs)]),
+        Outputs=_integers(builder, results),
     )
-    kind = getattr(schema.BuiltinOperator, layer.operator)
-    code = _table(
-        schema,
-        builder,
-        "OperatorCode",
-        DeprecatedBuiltinCode=kind,
-        BuiltinCode=kind,
-        Version=layer.version,
-    )
-    codes, graphs, held = (_offsets(builder, [*them]) for them in ([code], [graph], buffers))
+    codes = [_code(schema, builder, *kind) for kind in kinds]
+    codes, graphs, held = (_offsets(builder, [*them]) for them in (codes, [graph], buffers))
     root = _table(
         schema,
         builder,
@@ -116,9 +146,19 @@ def model(layer, inputs, output):
     return bytes(builder.Output())
 
 
+def _code(schema, builder, operator, version):
+    kind = getattr(schema.BuiltinOperator, operator)
+    codes = {"DeprecatedBuiltinCode": kind, "BuiltinCode": kind}
+    return _table(schema, builder, "OperatorCode", **codes, Version=version)
+
+
+def _activation(relu):
+    return {"FusedActivationFunction": RELU} if relu else {}
+
+
 def _window(stride, dilation):
     return {
-        "Padding": 1,  # VALID
+        "Padding": VALID,
         "StrideH": stride[0],
         "StrideW": stride[1],
         "DilationHFactor": dilation[0],
@@ -126,14 +166,15 @@ def _window(stride, dilation):
     }
 
 
-def _operator(schema, builder, layer, inputs):
+def _operator(schema, builder, operator, kinds):
+    layer = operator.layer
     options = _table(schema, builder, layer.options, **layer.values)
-    reads, writes = _integers(builder, range(inputs)), _integers(builder, [inputs])
+    reads, writes = _integers(builder, operator.reads), _integers(builder, [operator.writes])
     return _table(
         schema,
         builder,
         "Operator",
-        OpcodeIndex=0,
+        OpcodeIndex=kinds.index((layer.operator, layer.version)),
         Inputs=reads,
         Outputs=writes,
         BuiltinOptionsType=getattr(schema.BuiltinOptions, layer.options),

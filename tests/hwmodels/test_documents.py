@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwmodels import strict_yaml
 from hwmodels.documents import convert, nearest, read_document, read_yaml
 from hwmodels.errors import InputError
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True):
@@ -142,3 +145,24 @@ def test_the_start_of_one_name_suggests_it():
     known = ["xnor_activations", "wrpn_weights", "wrpn_activations"]
     assert nearest("xnor", known) == "did you mean 'xnor_activations'?"
     assert nearest("w", known).startswith("known are: ")
+
+
+@pytest.mark.parametrize("folder", ["hwmodels", "workloads"])
+def test_what_is_shipped_reads_the_same_by_the_faster_loader(folder):
+    paths = sorted((ROOT / folder).rglob("*.yaml"))
+    assert paths
+    for path in paths:
+        text = path.read_text()
+        values = [
+            strict_yaml.read_value(text, where=str(path), loader=loader)
+            for loader in (strict_yaml._StrictLoader, strict_yaml._FastLoader)
+        ]
+        assert repr(values[0]) == repr(values[1]), path
+        assert repr(read_yaml(path, shipped=True)) == repr(values[0])
+
+
+def test_the_faster_loader_refuses_keys_written_twice(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: a\nname: b\n")
+    with pytest.raises(InputError, match="line 2, column 1: key 'name' is written twice"):
+        read_yaml(path, shipped=True)

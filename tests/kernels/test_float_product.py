@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qsim.kernels.float_product import matmul_in_order
+from qsim.kernels.simd.host import available
 
 
 @st.composite
@@ -16,10 +17,10 @@ def matrices(draw):
     )
 
 
-@given(matrices())
-def test_products_are_added_in_order_and_rounded_at_every_step(operands):
+@given(matrices(), st.sampled_from(available()))
+def test_products_are_added_in_order_and_rounded_at_every_step(operands, backend):
     w, x = operands
-    got = matmul_in_order(w, x)
+    got = matmul_in_order(w, x, backend)
     np.testing.assert_array_equal(got, np.array(naive.float_matmul(w, x)).reshape(got.shape))
 
 
@@ -34,6 +35,23 @@ def test_wide_rows_are_added_as_narrow_ones():
     w, x = rng.standard_normal((3, 50), np.float32), rng.standard_normal((50, 70), np.float32)
     alone = [matmul_in_order(w, x[:, [m]])[:, 0] for m in range(70)]
     np.testing.assert_array_equal(matmul_in_order(w, x), np.array(alone).T)
+
+
+@pytest.mark.parametrize("backend", available())
+@given(
+    rows=st.integers(1, 14),
+    depth=st.integers(1, 40),
+    columns=st.integers(1, 140),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_back_end_has_the_bits_of_a_sum_in_order(backend, rows, depth, columns, seed):
+    rng = np.random.default_rng(seed)
+    w = rng.standard_normal((rows, depth), np.float32)
+    x = np.ldexp(rng.standard_normal((depth, columns), np.float32), rng.integers(-140, 70))
+    expected = np.zeros((rows, columns), np.float32)
+    for k in range(depth):
+        expected = expected + w[:, k : k + 1] * x[k]
+    assert matmul_in_order(w, x, backend).tobytes() == expected.tobytes()
 
 
 def test_shapes_that_do_not_fit_are_refused():

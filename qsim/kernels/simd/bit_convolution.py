@@ -144,5 +144,5 @@ def _window_sums(values: np.ndarray, windows: Windows) -> np.ndarray:
     padded = np.pad(values, ((0, 0), (top, bottom), (left, right)))
     images = len(values)
     taps, pixels = windows.runs(1)
-    at = windows.rows(1)[:, None, None] + taps[:, None] + np.arange(pixels)
+    at = windows.rows(1).reshape(-1, 1, 1) + taps[:, None] + np.arange(pixels)
     return padded.reshape(images, -1)[:, at].sum(axis=(2, 3))

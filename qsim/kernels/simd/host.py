@@ -25,7 +25,10 @@ _NEEDS = {
     "vnni512": {"avx512f", "avx512bw", "avx512vl", "avx512vnni"},
     "pairs16": {"avx512f", "avx512bw"},
 }
-_SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
+# Linux: arch/x86/entry/syscalls/syscall_64.tbl, arch/x86/include/uapi/asm/prctl.h, and the kernel's
+# documentation of x86, "Using XSTATE features in user space applications".
+_SYS_ARCH_PRCTL, _ARCH_GET_XCOMP_PERM, _ARCH_REQ_XCOMP_PERM = 158, 0x1022, 0x1023
+_XFEATURE_XTILEDATA = 18
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def obstacle(name: BackendName) -> str:
         return ""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return f"it needs an x86-64 processor, and this one is {platform.machine()}"
+    if sys.maxsize < 2**32:
+        return "it needs a 64-bit Python"
     missing = sorted(_NEEDS[name] - target_features())
     if missing:
         return f"the processor lacks {', '.join(missing)}"
@@ -106,10 +111,22 @@ def target_features() -> frozenset[str]:
 @cache
 def tiles_permitted() -> bool:
     """Whether Linux lets this process use the tile registers, asked once; it lasts for all its
-    threads. Only to be asked where the processor has them."""
-    if sys.platform != "linux":
+    threads and for children that it forks.
+
+    A kernel that does not know them refuses, as it does where a thread's stack for signals is too
+    small to save them; a sandbox may refuse the call, or say that it was done and do nothing. So
+    the permission counts only when the kernel, asked again, says that it is there.
+    """
+    if sys.platform != "linux" or platform.machine() != "x86_64" or sys.maxsize < 2**32:
+        return False  # elsewhere the numbers below mean other calls
+    try:
+        call = ctypes.CDLL(None).syscall
+    except (OSError, AttributeError):  # a Python without a dynamic C library
         return False
-    call = ctypes.CDLL(None, use_errno=True).syscall
     call.restype = ctypes.c_long
-    arguments = (_SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA)
-    return call(*map(ctypes.c_long, arguments)) == 0
+    number, feature = ctypes.c_long(_SYS_ARCH_PRCTL), ctypes.c_long(_XFEATURE_XTILEDATA)
+    if call(number, ctypes.c_long(_ARCH_REQ_XCOMP_PERM), feature) != 0:
+        return False
+    permitted = ctypes.c_uint64(0)
+    asked = call(number, ctypes.c_long(_ARCH_GET_XCOMP_PERM), ctypes.byref(permitted))
+    return asked == 0 and bool(permitted.value >> _XFEATURE_XTILEDATA & 1)

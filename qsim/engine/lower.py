@@ -1,0 +1,370 @@
+"""From an integer program to the steps of a compiled one; what cannot be compiled is refused."""
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from qsim.engine.epilogue import addition_of, epilogue_of, thresholds_of
+from qsim.engine.steps import (
+    Buffer,
+    Epilogue,
+    MakeTensor,
+    Pending,
+    Plan,
+    PoolLargest,
+    Product,
+    Read,
+    ReadImage,
+    Term,
+    Uncompilable,
+)
+from qsim.errors import QsimError
+from qsim.formats import Float, Format
+from qsim.formats.base import UniformFormat
+from qsim.kernels.pool import divide_half_away, divide_half_even
+from qsim.kernels.simd import step_table as codes
+from qsim.kernels.simd.byte_levels import byte_levels
+from qsim.kernels.simd.windows import Windows
+from qsim.network.graph import INPUT, Node
+from qsim.network.layers import (
+    Add,
+    Clip,
+    Conv,
+    Flatten,
+    HardTanh,
+    Linear,
+    Relu,
+    Relu6,
+    border,
+    pair,
+)
+from qsim.network.pools import AveragePool, MaxPool
+from qsim.program import Program
+from qsim.requantize import OnnxRuntime
+from qsim.values import Sums
+
+DIVIDE = {"half_even": divide_half_even, "half_away": divide_half_away}
+MOST_LEVELS = 256  # that bytes stand for
+INT32_MAX = 2**31 - 1
+OF_WIDE_SUMS = (codes.FLOAT, codes.FLOAT_SUM, codes.SHIFT_SUM)  # sums of 64 bits can be so rounded
+
+
+def lower(program: Program, *, every: bool = False) -> Plan:
+    """The steps of a program, the last of which makes its output.
+
+    every   whether every rounded tensor is made, and none passed over that only an addition reads
+
+    Raises QsimError naming the layer that cannot be compiled.
+    """
+    return _Lowering(program, every).plan()
+
+
+class _Lowering:
+    """The state of one translation: what every tensor is so far."""
+
+    def __init__(self, program: Program, every: bool):
+        self.program, self.network, self.every = program, program.network, every
+        self.made: dict[str, Buffer | Pending] = {}
+        self.steps, self.named = [], {}
+
+    def plan(self) -> Plan:
+        self._try(INPUT, self._read_image)
+        for node in self.network.nodes.values():
+            self._try(node.name, lambda node=node: self._lower(node))
+        result = self._try(self.network.output, self._result)
+        return Plan(self.steps, self.named, result)
+
+    def _try(self, name: str, step):
+        try:
+            return step()
+        except Uncompilable as error:
+            what = "input" if name == INPUT else f"layer {name!r}"
+            raise QsimError(
+                f"network {self.network.name}: {what} cannot be compiled: {error}"
+            ) from None
+
+    def _read_image(self) -> None:
+        number = self.program.formats[INPUT]
+        buffer = self._bytes(INPUT, image_shape(self.network.input_shape), number)
+        exact = None
+        plain = type(number).nearest is UniformFormat.nearest
+        if plain and type(number).at_scale is Format.at_scale:
+            exact = not isinstance(self.program.arithmetic.requantizer, OnnxRuntime)
+        self.steps.append(ReadImage(buffer, number.min_level, number.max_level, exact))
+        self._keep(INPUT, buffer, self.network.input_shape)
+
+    def _bytes(self, name: str | None, shape: tuple[int, int, int], number: Format) -> Buffer:
+        if isinstance(number, Float):
+            raise Uncompilable("its tensor is float")
+        if number.max_level - number.min_level >= MOST_LEVELS:
+            raise Uncompilable("its levels are more than a byte holds")
+        return Buffer(shape, -min(number.min_level, 0), name)
+
+    def _keep(self, name: str, buffer: Buffer, shape: tuple[int, ...]) -> None:
+        self.made[name] = buffer
+        self.named[name] = (buffer, tuple(shape))
+
+    def _lower(self, node: Node) -> None:
+        value = self._value(node)
+        name = node.name
+        if isinstance(value, Pending) and self.program.rounds(name):
+            value = self._rounded(name, value)
+        if isinstance(value, Buffer):
+            if value.name is None:
+                value.name = name
+            self._keep(name, value, node.output_shape)
+        self.made[name] = value
+
+    def _value(self, node: Node) -> Buffer | Pending:
+        """What a layer makes, before it is rounded."""
+        program = self.program
+        if program.in_float(node):
+            raise Uncompilable("it is computed in floating point")
+        x = self.made[node.inputs[0]]
+        match node.layer:
+            case Conv() | Linear():
+                return self._product(node, x)
+            case Relu():
+                return self._clipped(node, x, 0.0, np.inf)
+            case Clip() | Relu6() | HardTanh():
+                return self._clipped(node, x, *node.layer.bounds)
+            case Add():
+                return self._added(node)
+            case MaxPool():
+                return self._max_pool(node, x)
+            case AveragePool():
+                return self._average(node, x)
+            case Flatten():
+                return x
+        raise Uncompilable(f"there is no step for a {node.layer.__struct_config__.tag}")
+
+    def _product(self, node: Node, source: Buffer | Pending) -> Pending:
+        program, layer = self.program, node.layer
+        if not isinstance(source, Buffer):
+            raise Uncompilable("it reads a tensor that is not rounded")
+        if program.maps(node):
+            raise Uncompilable("its sums are scaled by a map of its input")
+        accumulator = program.arithmetic.accumulator
+        if accumulator.mode == "saturate" or accumulator.partial is not None:
+            raise Uncompilable("its accumulator is not exact")
+        terms = program.terms[node.name]
+        if len(terms) != 1 or terms[0].inputs is not None:
+            raise Uncompilable("its weights are several integer products")
+        number = program.formats[node.inputs[0]]
+        levels = terms[0].levels.astype(np.int64)
+        groups, image = 1, source.shape[1:]
+        if isinstance(layer, Conv):
+            groups = layer.groups
+            windows = Windows(
+                image,
+                pair(layer.kernel),
+                pair(layer.stride),
+                border(layer.padding),
+                pair(layer.dilation),
+            )
+        else:
+            if len(node.input_shapes[0]) > 1:
+                raise Uncompilable("it reads several tokens")
+            levels = levels.reshape(len(levels), *source.shape)  # of a flattened image, all of it
+            windows = Windows(image, kernel=image)
+        source.widen(windows.padding)
+        bias = program.biases[node.name]
+        if node.name in program.factors:
+            sign = np.sign(program.factors[node.name]).astype(np.int64)
+            levels = levels * sign.reshape(-1, 1, 1, 1)
+        largest = _largest(levels, number, bias)
+        limit = min(accumulator.high, INT32_MAX)
+        if largest > limit and (accumulator.mode != "exact" or len(_passes(levels)) == 1):
+            raise Uncompilable(f"its sums may have more than {min(accumulator.bits, 32)} bits")
+        shape = image_shape(node.output_shape)
+        product = Product(source, windows, _passes(levels), bias, groups, shape, largest)
+        count = program.weights[node.name].scale.size
+        [scale] = program.accumulator_scales(node)
+        scale = np.broadcast_to(scale, (shape[0],))
+        kind = "linear"
+        if isinstance(layer, Conv):
+            kind = "depthwise" if groups == node.input_shapes[0][0] > 1 else "conv"
+        sums = _without_integers((scale,), program.offset(node), source=kind, scales=count)
+        return Pending((Term(product, scale),), sums, shape)
+
+    def _clipped(self, node: Node, x: Buffer | Pending, low: float, high: float) -> Pending:
+        pending = self._pending(node.inputs[0], x)
+        return replace(pending, sums=pending.sums.clipped(low, high))
+
+    def _pending(self, name: str, value: Buffer | Pending) -> Pending:
+        """A value as one that is not rounded: of a rounded tensor, its levels."""
+        if isinstance(value, Pending):
+            return value
+        number = self.program.formats[name]
+        scale = np.full(value.shape[0], self.program.scales[name], np.float64)
+        term = Term(Read(value, number.max_magnitude), scale)
+        return Pending((term,), _without_integers((scale,), None), value.shape)
+
+    def _added(self, node: Node) -> Pending:
+        parts = [self._pending(name, self.made[name]) for name in node.inputs]
+        if any(p.pools or p.mean or p.sums.is_bounded or p.sums.divisor != 1 for p in parts):
+            raise Uncompilable("it adds what was pooled or bounded")
+        offsets = [part.sums.offset for part in parts if part.sums.offset is not None]
+        terms = tuple(term for part in parts for term in part.terms)
+        sums = _without_integers(
+            tuple(term.scale for term in terms),
+            sum(offsets[1:], start=offsets[0]) if offsets else None,
+            source="add",
+        )
+        return Pending(
+            terms, replace(sums, zero_points=self.program.zero_points(node)), parts[0].shape
+        )
+
+    def _max_pool(self, node: Node, x: Buffer | Pending) -> Buffer | Pending:
+        shape = image_shape(node.output_shape)
+        if isinstance(x, Pending):
+            return replace(x, pools=(*x.pools, node.layer), shape=shape)
+        out = Buffer(shape, x.zero)
+        self.steps.append(PoolLargest(out, x, node.layer))
+        return out
+
+    def _average(self, node: Node, x: Buffer | Pending) -> Pending:
+        program, layer, shape = self.program, node.layer, node.input_shapes[0]
+        divisors, mean = layer.divisors(shape), program.arithmetic.requantizer.mean
+        window = layer.window(shape)
+        whole = window == tuple(shape[1:]) and not layer.is_padded
+        if divisors.ndim:
+            raise Uncompilable("its windows are divided by different numbers")
+        if mean == "float32" and not whole:
+            raise Uncompilable("the values under its windows are added in float32")
+        name = node.inputs[0]
+        number, area = program.formats[name], prod(window)
+        where = Windows(x.shape[1:], window, pair(layer.stride or window), border(layer.padding))
+        x.widen(where.padding)
+        ones = np.ones((shape[0], 1, *window), np.int64)
+        bias = np.zeros(shape[0], np.int64)
+        out = image_shape(node.output_shape)
+        largest = area * number.max_magnitude
+        product = Product(x, where, _passes(ones), bias, shape[0], out, largest)
+        scale = np.full(shape[0], program.scales[name], np.float64)
+        kind = "global_average" if mean == "float32" else ""
+        sums = _without_integers((scale,), None, source=kind)
+        pending = Pending((Term(product, scale),), sums, out)
+        if mean in DIVIDE:
+            return replace(pending, mean=lambda total: DIVIDE[mean](total, divisors))
+        return replace(pending, sums=replace(sums, divisor=int(divisors)))
+
+    def _rounded(self, name: str, pending: Pending) -> Buffer:
+        number, scale = self.program.formats[name], self.program.scales[name]
+        out = self._tensor(pending, number, scale)
+        for layer in pending.pools:
+            shape = (out.shape[0], *layer.output_shape(out.shape)[1:])
+            pooled = Buffer(shape, out.zero)
+            self.steps.append(PoolLargest(pooled, out, layer))
+            out = pooled
+        out.name = name
+        return out
+
+    def _tensor(self, pending: Pending, number: Format, scale: np.ndarray) -> Buffer:
+        """The levels of a sum, by one step; terms other than one product are made before it."""
+        out = self._bytes(None, pending.terms[0].source.shape, number)
+        requantizer = self.program.arithmetic.requantizer
+        if pending.sums.source == "add" and requantizer.at_once:
+            return self._sum_of_levels(pending, number, scale, out)
+        terms, sums = pending.terms, pending.sums
+        if len(terms) > 2:
+            raise Uncompilable("it adds more than two tensors")
+        first = max(i for i in range(len(terms)) if not i or isinstance(terms[i].source, Product))
+        order = [first, *(i for i in range(len(terms)) if i != first)]
+        terms = [terms[first], *(self._settled(terms[i]) for i in order[1:])]
+        sums = replace(sums, terms=tuple(sums.terms[i] for i in order))
+        largest = [term.source.largest for term in terms]
+        if pending.mean is not None:
+            epilogue = thresholds_of(requantizer, sums, number, scale, largest[0], pending.mean)
+        else:
+            epilogue = epilogue_of(requantizer, sums, number, scale, largest)
+        other = terms[1].source.source if len(terms) == 2 else None
+        self._make(MakeTensor(out, terms[0].source, epilogue, other))
+        return out
+
+    def _make(self, step: MakeTensor) -> None:
+        wide = isinstance(step.source, Product) and step.source.is_wide
+        if wide and (step.epilogue is None or step.epilogue.mode not in OF_WIDE_SUMS):
+            raise Uncompilable("its sums may have more than 32 bits, and none are rounded so")
+        self.steps.append(step)
+
+    def _sum_of_levels(
+        self, pending: Pending, number: Format, scale: np.ndarray, out: Buffer
+    ) -> Buffer:
+        """The sum of two rounded tensors: by the step that makes one of them, where nothing else
+        reads it, else by a step of its own."""
+        addition = addition_of(self.program.arithmetic.requantizer, pending.sums, number, scale)
+        tensors = [term.source.source for term in pending.terms]
+        for this, other in ((1, 0), (0, 1)):
+            made = self._only_read_here(tensors[this])
+            if made is not None and tensors[this] is not tensors[other]:
+                self.steps.remove(made)
+                self.named.pop(tensors[this].name)
+                self.steps.append(
+                    replace(
+                        made, out=out, other=tensors[other], addition=addition, swapped=this == 1
+                    )
+                )
+                return out
+        levels = Epilogue(codes.AS_LEVELS, 0, 0)
+        source = pending.terms[0].source
+        self.steps.append(MakeTensor(out, source, levels, tensors[1], addition))
+        return out
+
+    def _only_read_here(self, tensor: Buffer) -> MakeTensor | None:
+        """The step that makes a tensor of products that one addition reads; None if there is none,
+        or if every rounded tensor is wanted."""
+        made = next((step for step in self.steps if step.out is tensor), None)
+        alone = tensor.name in self.named and len(self.network.readers[tensor.name]) == 1
+        if self.every or not alone or not isinstance(made, MakeTensor):
+            return None
+        return made if isinstance(made.source, Product) and made.other is None else None
+
+    def _settled(self, term: Term) -> Term:
+        """A term whose sums are a tensor in memory."""
+        if isinstance(term.source, Read):
+            return term
+        out = Buffer(term.source.shape, None)
+        self._make(MakeTensor(out, term.source, None))
+        return Term(Read(out, term.source.largest), term.scale)
+
+    def _result(self) -> Pending:
+        """The network's output as tensors in memory."""
+        name = self.network.output
+        pending = self._pending(name, self.made[name])
+        if pending.pools or pending.mean is not None:
+            raise Uncompilable("it makes sums that are not rounded")
+        return replace(pending, terms=tuple(self._settled(term) for term in pending.terms))
+
+
+def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """A tensor's shape as that of an image: features are its channels."""
+    if len(shape) == 3:
+        return tuple(shape)
+    if len(shape) == 1:
+        return (shape[0], 1, 1)
+    raise Uncompilable("it is a sequence")
+
+
+def _without_integers(by_term, offset, **known) -> Sums:
+    nothing = np.zeros((0, len(by_term[0])), np.int64)
+    return Sums(tuple((nothing, scale) for scale in by_term), offset, **known)
+
+
+def _passes(levels: np.ndarray) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Weights as signed bytes, see ``byte_levels``."""
+    try:
+        return byte_levels(levels, max_x=MOST_LEVELS - 1).passes
+    except OverflowError as error:
+        raise Uncompilable(str(error)) from None
+
+
+def _largest(levels: np.ndarray, number: Format, bias: np.ndarray) -> int:
+    """The largest magnitude of a sum: each weight meets the level that is worst for it."""
+    rows = levels.reshape(len(levels), -1)
+    above, below = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
+    low, high = min(number.min_level, 0), max(number.max_level, 0)
+    highest = above * high + below * low + bias
+    lowest = above * low + below * high + bias
+    return int(max(np.abs(highest).max(initial=0), np.abs(lowest).max(initial=0)))

@@ -1,0 +1,57 @@
+"""Where tensors lie in memory: one takes the place of another that is read no more."""
+
+from qsim.engine.steps import Buffer, Plan, reads
+
+ALIGNED = 64  # bytes, a line of the cache
+
+
+def places(plan: Plan, *, keep: bool) -> tuple[dict[Buffer, int], int, int]:
+    """The offset of every tensor, in bytes or in sums, and how many bytes and sums there are.
+
+    Each tensor is placed at the lowest offset at which no tensor lies that is still needed, in the
+    order in which they are made.
+
+    keep   whether no tensor takes the place of another, so that all can be read afterwards
+    """
+    spans = lifetimes(plan)
+    placed: dict[Buffer, int] = {}
+    for buffer in spans:
+        others = [
+            other
+            for other in placed
+            if other.is_bytes == buffer.is_bytes and (keep or _overlap(spans[other], spans[buffer]))
+        ]
+        placed[buffer] = _lowest(buffer, [(placed[other], other.size) for other in others])
+
+    def end(is_bytes: bool) -> int:
+        ends = (placed[b] + b.size for b in placed if b.is_bytes == is_bytes)
+        return max(ends, default=0)
+
+    return placed, end(True), end(False)
+
+
+def lifetimes(plan: Plan) -> dict[Buffer, tuple[int, int]]:
+    """The step that makes each tensor, and the last one that reads it; those of the result are read
+    after all."""
+    spans = {}
+    for number, step in enumerate(plan.steps):
+        spans[step.out] = (number, number)
+        for buffer in reads(step):
+            spans[buffer] = (spans[buffer][0], number)
+    for term in plan.result.terms:
+        spans[term.source.source] = (spans[term.source.source][0], len(plan.steps))
+    return spans
+
+
+def _overlap(span: tuple[int, int], other: tuple[int, int]) -> bool:
+    return span[0] <= other[1] and other[0] <= span[1]
+
+
+def _lowest(buffer: Buffer, taken: list[tuple[int, int]]) -> int:
+    """The lowest aligned offset where the buffer fits between those that are taken."""
+    at = 0
+    for start, size in sorted(taken):
+        if at + buffer.size <= start:
+            break
+        at = max(at, -(-(start + size) // ALIGNED) * ALIGNED)
+    return at

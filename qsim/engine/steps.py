@@ -1,0 +1,222 @@
+"""The steps of a compiled program, before they are tables: what each reads, makes and how.
+
+A tensor is a ``Buffer`` of (channels, height, width); a vector of features is an image of one
+pixel, or of the shape that it was flattened from.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from qsim.kernels.simd.windows import Windows, with_border
+from qsim.network.layers import Shape
+from qsim.network.pools import MaxPool
+from qsim.values import Sums
+
+INT32_MAX = 2**31 - 1
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A tensor in memory: bytes that stand for levels, or sums of 32 bits.
+
+    name      of the rounded tensor it is; None: of none
+    zero      the byte of level 0; None: it holds sums
+    border    rows and columns of level 0 at top, left, bottom and right
+    """
+
+    shape: tuple[int, int, int]
+    zero: int | None
+    name: str | None = None
+    border: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def widen(self, padding: tuple[int, int, int, int]) -> None:
+        """Give it a border that a reader with this padding needs."""
+        self.border = tuple(max(sides) for sides in zip(self.border, padding, strict=True))
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width with the border."""
+        return with_border(self.shape[1:], self.border)
+
+    @property
+    def size(self) -> int:
+        """Bytes, or sums, that it takes."""
+        return self.shape[0] * self.padded[0] * self.padded[1]
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether it holds levels."""
+        return self.zero is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """Sums of the products of a window of ``source`` with weights.
+
+    passes    int8 arrays (out_channels, in_channels // groups, kernel_h, kernel_w), see
+              ``ByteLevels``
+    bias      int64 (out_channels,), the offset of the bytes not yet taken off
+    largest   the largest magnitude that a sum, its bias included, can have
+    """
+
+    source: Buffer
+    windows: Windows
+    passes: tuple[tuple[np.ndarray, ...], ...]
+    bias: np.ndarray
+    groups: int
+    shape: tuple[int, int, int]
+    largest: int
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a sum may need more than 32 bits."""
+        return self.largest > INT32_MAX
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """The levels, or sums, of a tensor as they are."""
+
+    source: Buffer
+    largest: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the tensor."""
+        return self.source.shape
+
+
+Source = Product | Read
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """Sums and their scale, float64 (channels,)."""
+
+    source: Source
+    scale: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Epilogue:
+    """How sums become levels.
+
+    mode         how they are rounded, of ``step_table``
+    low, high    the lowest and the highest level
+    columns      its parameters by channel, by their name in ``step_table.Columns``
+    thresholds   int64 (channels, levels - 1), rising, and the levels
+    """
+
+    mode: int
+    low: int
+    high: int
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    thresholds: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Addition:
+    """How levels of one tensor are added to those of another.
+
+    kind        of ``step_table``
+    low, high   the lowest and the highest level of the result
+    ratios, zeros, fixed   its parameters, of the two and the result: see ``additions``
+    """
+
+    kind: int
+    low: int
+    high: int
+    ratios: tuple = (0, 0, 0)
+    zeros: tuple = (0, 0, 0)
+    fixed: tuple = (True, (0, 0), (0, 0), False, False)
+
+
+@dataclass(frozen=True, eq=False)
+class ReadImage:
+    """The image's levels, found from its values or given.
+
+    exact   whether a value over the scale is float64 and not float32; None: levels are given
+    """
+
+    out: Buffer
+    low: int
+    high: int
+    exact: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class MakeTensor:
+    """The levels of ``source`` by an epilogue, or, without one, its sums.
+
+    other      a tensor whose sums or levels the epilogue, or the addition, adds
+    addition   how; None: the epilogue does it
+    swapped    whether ``other`` is the first of the two that are added
+    channel    the first of the channels of ``out`` that are made
+    """
+
+    out: Buffer
+    source: Source
+    epilogue: Epilogue | None
+    other: Buffer | None = None
+    addition: Addition | None = None
+    swapped: bool = False
+    channel: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PoolLargest:
+    """The largest level under each window."""
+
+    out: Buffer
+    source: Buffer
+    layer: MaxPool
+
+
+Step = ReadImage | MakeTensor | PoolLargest
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A tensor that is not rounded yet.
+
+    terms    what is added
+    sums     the same without its integers: scales, offset and bounds, as ``Sums`` has them
+    shape    (channels, height, width)
+    pools    max pools that follow when it is rounded, which come to the same
+    mean     what becomes of the only term's integers first, where they are divided and rounded
+    """
+
+    terms: tuple[Term, ...]
+    sums: Sums
+    shape: tuple[int, int, int]
+    pools: tuple[MaxPool, ...] = ()
+    mean: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All steps in order.
+
+    named    the rounded tensors: where they are, and the shape of one image's
+    result   the network's output, its terms being tensors
+    """
+
+    steps: list[Step]
+    named: dict[str, tuple[Buffer, Shape]]
+    result: Pending
+
+
+class Uncompilable(Exception):
+    """Why something has no step."""
+
+
+def reads(step: Step) -> list[Buffer]:
+    """The tensors that a step reads."""
+    match step:
+        case MakeTensor(source=source, other=other):
+            return [source.source] if other is None else [source.source, other]
+        case PoolLargest(source=source):
+            return [source]
+    return []
