@@ -21,6 +21,7 @@ ALLOWED = {
         "qsim.arrays",
         "qsim.kernels.error_function",
         "qsim.kernels.float_product",
+        "qsim.kernels.uniform_sum",
     },
     "qsim.calibrate": {
         "hwmodels.documents",

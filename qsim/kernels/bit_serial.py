@@ -23,16 +23,20 @@ class BitSerialWeights(CountedLevels):
     """Weights and inputs whose levels have affine codes, multiplied bit plane by bit plane.
 
     levels   an integer array (rows, ...), levels of ``code``
+    code     None: -1, 0 and +1, as a plane of signs and a mask
     x_code   the code of the inputs; None: unsigned, with as many bits as an input needs
 
     Raises ValueError on a weight that is no level of its code.
     """
 
-    code: AffineCode
+    code: AffineCode | None
     x_code: AffineCode | None = None
 
     def __post_init__(self):
-        self.code.encode(self.levels)
+        if self.code is not None:
+            self.code.encode(self.levels)
+        elif self.max_magnitude > 1:
+            raise ValueError(f"ternary weights are -1, 0 and +1, not {self.max_magnitude}")
 
     def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
         """As ``Datapath.dot``, of ``x`` levels of its code, and 0 where it is padding.
@@ -82,11 +86,12 @@ class BitSerialWeights(CountedLevels):
         two are one sum of levels: s * t * sum(p * q) + u * s * sum(p) + o * sum(x).
         """
         groups, _, depth = x.shape
-        w_codes = self.code.encode(self.levels.reshape(groups, self.shape[0] // groups, depth))
-        out = _sums_of_products(w_codes, self.code.bits, code.encode(x), code.bits) * code.step
+        w_code = self.code or AffineCode(2, 1, -1)
+        w_codes = w_code.encode(self.levels.reshape(groups, self.shape[0] // groups, depth))
+        out = _sums_of_products(w_codes, w_code.bits, code.encode(x), code.bits) * code.step
         out += code.offset * w_codes.sum(axis=2, dtype=np.int64)[:, :, None]
-        out *= self.code.step
-        return out + self.code.offset * x.sum(axis=2, dtype=np.int64)[:, None, :]
+        out *= w_code.step
+        return out + w_code.offset * x.sum(axis=2, dtype=np.int64)[:, None, :]
 
 
 def _check_signs(x: np.ndarray, code: AffineCode) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from hwmodels.documents import nearest
 from qsim.arrays import read_arrays
 from qsim.errors import WeightsError
+from qsim.kernels.uniform_sum import uniform_sum
 from qsim.network.graph import Network
 from qsim.network.layers import BatchNorm
 
@@ -43,9 +44,7 @@ def seeded_weights(network: Network, seed: int) -> Weights:
 
 def _seeded(rng: np.random.Generator, name: str, shape: tuple[int, ...], layer) -> np.ndarray:
     # a sum of four uniform numbers: near normal, unit variance, the same bits on every machine
-    bell, uniform = rng.random(shape, np.float32), np.empty(shape, np.float32)
-    for _ in range(3):
-        bell += rng.random(out=uniform, dtype=np.float32)
+    bell = uniform_sum(rng, shape)
     bell -= np.float32(2)
     bell *= np.float32(np.sqrt(3))
     if name == "running_var" or (name == "weight" and isinstance(layer, BatchNorm)):

@@ -18,7 +18,7 @@ BLOCK = 32  # lanes; a constant, so that a row of a block is straight-line code
 
 @njit(cache=True, nogil=True)
 def round_twice(sums, count, bias, multiplier, shift, away, channel, low, high, levels):
-    """The levels of ``sums + bias``; int32 ``sums``, overwritten, their totals within int32.
+    """The levels of ``sums + bias``; ``sums`` are overwritten, their totals lie within int32.
 
     bias         (channels,) int32
     multiplier   (channels,) int32 0 .. 2**31 - 1

@@ -58,13 +58,14 @@ class Tile:
         lanes = np.arange(self.channel, self.channels)
         return self.stored[starts[:, None] + lanes].astype(np.int64) - byte_offset
 
-    def check(self, function, arguments, levels):
-        """``function`` stores ``levels``, and nothing elsewhere."""
+    def check(self, function, arguments, levels, limits=None):
+        """``function`` stores ``levels``, which lie within ``limits``, and nothing elsewhere."""
+        to_byte = -(limits or self.limits)[0]
         expected, sums = self.stored.copy(), self.sums.copy()
         for i in range(self.count):
             at = self.rows[1 + i]
-            expected[at + self.channel : at + self.channels] = levels[i] + 128
-        function(*self.first, *arguments, 128, self.stored, self.rows, 1, self.channels)
+            expected[at + self.channel : at + self.channels] = levels[i] + to_byte
+        function(*self.first, *arguments, to_byte, self.stored, self.rows, 1, self.channels)
         assert np.array_equal(self.stored, expected)
         assert np.array_equal(self.sums, sums)
 
@@ -127,4 +128,4 @@ def test_the_bytes_of_another_tensor_are_added_as_codes(
         tile.channel, tile.channel, *tile.limits, levels_first, (ratio, other_ratio, rest), zeros, *sum_limits,
         byte_offset, tile.other_rows,
     )  # fmt: skip
-    tile.check(store_float_added, arguments, levels)
+    tile.check(store_float_added, arguments, levels, sum_limits)
