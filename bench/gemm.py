@@ -6,9 +6,10 @@ there is left out with a word. ``--format json`` prints one JSON document.
 For the shapes of ResNet-18's convolutions, written out as products, and a square one: every back
 end that this machine can run (plain, the reference, where it is asked for), ONNX Runtime's
 MatMulInteger (uint8 x int8) and torch's _int_mm (int8 x int8, so that its left operand is halved).
-All results are compared with ``==`` with float64's, which is exact here; a library whose sums
-saturate, as they do where it has no VNNI, is left out. Then all take turns with the ceilings of the instructions that the back ends rest on (bench/machine.py), in one process for
-each number of threads; rates are medians.
+All results are compared with ``==`` with float64's, which is exact here; a library with wrong sums
+(torch had some where it was held to AVX2) is left out. Then all take turns with the ceilings of the
+instructions that the back ends rest on (bench/machine.py), in one process for each number of
+threads; rates are medians.
 """
 
 import argparse
