@@ -203,7 +203,7 @@ def main(argv=None):
     arguments = _parser().parse_args(argv)
     backends = [name for name in host.available() if name in TILES and name != "plain"]
     if arguments.backend:
-        backends = [host.choose(arguments.backend).name]
+        backends = [arguments.backend]
     if arguments.part:
         json.dump(part(arguments.threads[0], backends, arguments.rounds), sys.stdout)
         return
