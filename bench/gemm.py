@@ -252,9 +252,7 @@ def _numbers(text: str) -> list[int]:
 
 def _parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--backend", choices=host.BACKENDS, help="of qsim; by default all but plain"
-    )
+    parser.add_argument("--backend", type=peers.backend, help="of qsim; by default all but plain")
     parser.add_argument("--threads", type=_numbers, default=[1, 2], metavar="N,...")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each")
     parser.add_argument("--format", choices=["text", "json"], default="text")

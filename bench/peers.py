@@ -112,7 +112,7 @@ def thread_count(text: str) -> int:
     """A number of threads that have a core each, for a command line. Raises ArgumentTypeError."""
     if not text.isdecimal() or int(text) < 1 or len(cores(int(text))) < int(text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of threads of 1 to {len(cores(10**6))}, the cores that there are"
+            f"{text!r} threads; there are cores for 1 to {len(cores(10**6))}"
         )
     return int(text)
 

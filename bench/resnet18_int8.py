@@ -228,7 +228,7 @@ def main(argv=None) -> int:
 
 
 def _backends(asked: list[str] | None) -> tuple[list[str], dict[str, str]]:
-    """The back ends to run, by default all but plain, and what holds peers to their instructions."""
+    """The back ends to run, by default all but plain, and what holds peers to their sets."""
     if asked is None:
         return [name for name in host.available() if name != "plain"] or ["plain"], {}
     return asked, peers.capped(asked[0]) if asked[0] != host.choose().name else {}
