@@ -97,7 +97,9 @@ def _multiply(backend, data, rows, pitch, runs, steps, weights, sums, out, first
         wide = min(width, columns - left)
         for row in range(first, last, height):
             at = panel * panel_bytes
-            multiply_tile(backend, data, rows, row, pitch, runs, 0, 1, steps, weights, at, sums)
+            multiply_tile(
+                backend, data, rows, row, pitch, runs, 0, 1, steps, weights, at, len(sums), sums
+            )
             for i in range(min(height, last - row)):
                 of_row, of_tile = out[row + i, left : left + wide], sums[i]
                 for j in range(wide):

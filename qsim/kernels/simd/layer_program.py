@@ -137,7 +137,7 @@ def _make_quickly(quick, backend, step, constants, memory, team):
         count, channel = min(height, positions - row), panel * width
         multiply_tile(
             backend, data, tables, rows + row, pitch, tables, runs, n_runs, steps, weights,
-            weight + panel * size, tile,
+            weight + panel * size, count, tile,
         )  # fmt: skip
         at = parameter + channel
         if quick == FLOAT:
@@ -170,7 +170,7 @@ def _multiply(backend, step, constants, memory, row, panel, count):
     weight = step["weights"] + panel * step["panel_size"]
     multiply_tile(
         backend, memory.data, tables, step["rows"] + row, step["pitch"], tables, step["runs"],
-        step["n_runs"], step["steps"], constants.weights, weight, tile,
+        step["n_runs"], step["steps"], constants.weights, weight, count, tile,
     )  # fmt: skip
     if step["passes"] == 1:
         return
@@ -179,7 +179,7 @@ def _multiply(backend, step, constants, memory, row, panel, count):
     multiply_tile(
         backend, memory.data, tables, step["rows"] + row, step["pitch"], tables,
         step["second_runs"], step["second_n_runs"], step["steps"], constants.weights, weight,
-        others,
+        count, others,
     )  # fmt: skip
     for m in range(count):
         for n in range(tile.shape[1]):
