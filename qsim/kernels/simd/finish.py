@@ -14,7 +14,6 @@ from qsim.kernels.simd.epilogues import (
     round_once,
     round_shift_sum,
 )
-from qsim.kernels.simd.float_stores import store_float
 from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_sums
 from qsim.kernels.simd.twice_rounded import round_twice
 
