@@ -154,12 +154,15 @@ class Tile:
                 twice_rounded.round_twice, (*twice, self.levels), self.levels, by(rounding),
             )  # fmt: skip
         end = 128, self.stored, self.places, 0, self.lanes
-        arguments = self.sums.copy(), self.rows, self.none, *constants, True, 0, *LIMITS, *end
+        arguments = self.sums.copy(), self.rows, self.none, *constants, True, 0, 0, *LIMITS, *end
         yield Case("store_twice_rounded", twice_rounded.store_twice_rounded, arguments)
 
     def _counted(self, many: int):
         thresholds = self.thresholds[:, :: 255 // many][:, :many]
-        packed = pack_thresholds(thresholds, np.arange(many + 1), self.lanes, np.int32)
+        exceeded, steps, start = pack_thresholds(
+            thresholds, np.arange(many + 1), self.lanes, np.int32
+        )
+        packed = exceeded, len(exceeded), steps, 0, start
 
         def by_search(x):
             return apply_thresholds(x, thresholds, np.zeros(self.lanes, bool), 0)
@@ -205,11 +208,12 @@ class Tile:
         start = self.sums.copy(), self.rows, self.none, self.float
         one = *start, self.no_offset, 0, *LIMITS, 128, self.stored, self.places
         yield Case("chain float, steps", float_chain, (*one, self.levels))
-        yield Case("chain float, store_float", float_stores.store_float, (*one, 0, self.lanes))
+        end = 128, self.stored, self.places, 0, self.lanes
+        arguments = *start, self.no_offset, 0, 0, *LIMITS, *end
+        yield Case("chain float, store_float", float_stores.store_float, arguments)
         other_rows = self.places + self.rows * self.lanes
-        end = self.stored, self.places, 0, self.lanes
-        second = self.float, 128, other_rows, 128, *end
-        arguments = *start, self.no_offset, 0, *LIMITS, *second
+        second = self.float, 128, other_rows, *end
+        arguments = *start, self.no_offset, 0, 0, *LIMITS, *second
         yield Case("chain float + term, store_float_sum", float_stores.store_float_sum, arguments)
         factors = ratios_and_rest(
             tuple(ScaledCode(s, z) for s, z in zip(SCALES, ZEROS, strict=True))
@@ -220,8 +224,8 @@ class Tile:
             self.stored, self.places, self.levels, others, self.levels.ravel(), others.ravel(),
         )  # fmt: skip
         yield Case("chain float + added, steps", added_chain, arguments)
-        added = True, factors, ZEROS, *LIMITS, 128, other_rows, 128, *end
-        arguments = *start, 0, *LIMITS, *added
+        added = True, factors, ZEROS, *LIMITS, 128, other_rows, *end
+        arguments = *start, 0, 0, *LIMITS, *added
         name = "chain float + added, store_float_added"
         yield Case(name, float_stores.store_float_added, arguments)
 

@@ -4,6 +4,7 @@ Exit status: 0 done, 2 a mistake in what was asked, 1 a fault of qsim.
 """
 
 import argparse
+import gc
 import os
 import sys
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from hwmodels.errors import InputError
 from qsim.arguments import make_parser
 
+COLLECT_AFTER = 250_000  # objects: a start makes many, and hardly one of them is rubbish
 PIPE_COLUMNS = 120  # width of tables that do not go to a terminal
 
 
@@ -31,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run() -> None:
     """`qsim` as a program."""
+    gc.set_threshold(COLLECT_AFTER)
     # numba would import scipy, a tenth of a second, for linear algebra that no kernel has
     sys.modules.setdefault("scipy", None)
     if sys.stdout is None:  # started with its output closed
@@ -47,6 +50,7 @@ def run() -> None:
             print(f"qsim: the output cannot be written: {error.strerror}", file=sys.stderr)
     except KeyboardInterrupt:
         status = 130
+    gc.freeze()  # nothing of what is left is looked through again when the interpreter ends
     sys.exit(status)
 
 

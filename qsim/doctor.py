@@ -40,6 +40,7 @@ EXTRAS = {
             "torch",
         ),
     ),
+    "bench": ("the comparisons of speed, with conformance and test", ("openvino",)),
     "lint": ("the style of the sources", ("ruff",)),
 }
 
@@ -128,7 +129,7 @@ def diagnose() -> Diagnosis:
         back_end=name,
         why=why,
         back_ends=[BackEnd(n, n == name, host.obstacle(n)) for n in host.BACKENDS],
-        cache=_cache(),
+        cache=_cache(name or "plain"),
         extras=[
             Extra(extra, purpose, {package: _version(package) for package in packages})
             for extra, (purpose, packages) in EXTRAS.items()
@@ -159,9 +160,9 @@ def _usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _cache() -> Cache:
-    """The cache, after one small kernel was taken from it or put into it."""
-    matmul_in_order(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32))
+def _cache(name: str) -> Cache:
+    """The cache, after a small kernel of the back end was taken from it or put into it."""
+    matmul_in_order(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), name)
     found, compiled = _kernels_of_this_process()
     files = list(CACHE.path.rglob("*.nbc")) if CACHE.path else []
     return Cache(

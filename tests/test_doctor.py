@@ -32,7 +32,7 @@ def run(capsys, *argv):
 def test_the_extras_are_those_of_the_package_with_their_packages():
     declared = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
     names = {
-        extra: sorted({re.split("[<>=]", each)[0] for each in packages})
+        extra: sorted({re.split("[<>=]", p)[0] for p in packages if not p.startswith("qsim[")})
         for extra, packages in declared.items()
     }
     assert names == {extra: sorted(packages) for extra, (_, packages) in EXTRAS.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qsim.kernels import cache_folder
+from qsim.kernels import cache_folder, cache_lock
 from qsim.kernels.cache_folder import STAMP, UNUSED_DAYS, cache_root, fingerprint, remove_unused
 
 ROOT = Path(__file__).parent.parent
@@ -182,3 +182,43 @@ def test_all_compiled_code_is_under_the_fingerprint():
         }
         if names & words:
             assert path.relative_to(ROOT / "qsim").parts[0] in cache_folder.PACKAGES, path
+
+
+WATCHED = """
+import fcntl, qsim.kernels
+from numba.core import caching
+
+def is_locked():
+    with open(qsim.kernels.CACHE.path / "lock", "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+save = caching.IndexDataCacheFile.save
+
+def watched(self, key, data):
+    print(is_locked())
+    save(self, key, data)
+
+caching.IndexDataCacheFile.save = watched
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_a_kernel_is_written_under_a_lock_that_is_given_back(package):
+    got = package(step=10, code=WATCHED + RUN + "print(is_locked())")
+    assert got == ["True", "11", "0", "1", "False"]
+    assert package(step=10, code=RUN) == ["11", "1", "0"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_a_lock_that_is_never_given_back_is_not_waited_for_long(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache_lock, "PATIENCE_S", 0.05)
+    with cache_lock._locked(tmp_path / "lock"), cache_lock._locked(tmp_path / "lock") as second:
+        assert not second.closed
+
+
+def test_without_a_folder_nothing_is_locked(tmp_path):
+    assert cache_lock._locked(tmp_path / "none" / "lock") is None

@@ -218,7 +218,7 @@ class Format(Facts, ABC):
             kind = np.uint8 if magnitudes[-1] < 256 else np.int32
             nearest, distance = np.full(np.shape(x), magnitudes[0], kind), np.abs(x)
             for midpoint, step in zip(midpoints, np.diff(magnitudes).astype(kind), strict=True):
-                nearest += np.multiply(distance > midpoint, step, dtype=kind)
+                nearest += (distance > midpoint).view(np.uint8) * step
         negative = np.signbit(x).astype(np.int32)
         return (nearest ^ -negative) + negative  # ~nearest + 1 is -nearest
 

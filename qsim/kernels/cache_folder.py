@@ -24,6 +24,8 @@ import numpy as np
 from numba import config
 from numba.core.dispatcher import Dispatcher
 
+from qsim.kernels.cache_lock import guard_writes
+
 PACKAGES = ("kernels", "engine")  # of qsim: those with compiled code
 UNUSED_DAYS = 30
 STAMP = "used"  # the file in a folder whose time says when it was last used, to a day
@@ -55,6 +57,7 @@ def use_cache_folder() -> CacheFolder:
         _keep_nothing()
     else:
         config.CACHE_DIR = str(found.path)
+        guard_writes(found.path)
     return found
 
 

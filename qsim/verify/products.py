@@ -40,7 +40,7 @@ def layer_product(
     image, row = at[0], at[-1] if isinstance(node.layer, Linear) else at[1]
     read = steps[node.inputs[0]]
     weights, accumulator = program.weights[node.name], program.arithmetic.accumulator
-    factor = program.factors.get(node.name, np.ones(len(weights.levels), np.float32))[row]
+    factor = program.factors[node.name][row] if node.name in program.factors else np.float32(1)
     in_scale, magnitude = np.float64(program.scales[node.inputs[0]]), np.abs(factor)
     scales = [
         in_scale * np.float64(scale * magnitude if magnitude else scale)
@@ -80,7 +80,8 @@ def _row_scales(weights: Quantized, row: int) -> list[np.float32]:
             return [np.float32(weights.scale), np.float32(weights.negative_scale)]
         case QuantizedGroups():
             return list(weights.scale[row])
-    return [np.broadcast_to(weights.scale.reshape(-1), (len(weights.levels),))[row]]
+    scale = weights.scale.reshape(-1)
+    return [scale[row if scale.size > 1 else 0]]
 
 
 def _codes_of_row(weights: Quantized, row: int) -> np.ndarray:

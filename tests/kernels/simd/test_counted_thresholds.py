@@ -16,20 +16,16 @@ AT = st.one_of(st.integers(-20, 20), st.sampled_from(ENDS), st.integers(-(2**33)
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 @given(st.data())
 def test_the_level_is_that_of_the_thresholds_that_are_reached(dtype, data):
-    lanes = data.draw(st.sampled_from([16, 32, 80]))
-    channels, many = (
-        data.draw(st.integers(1, 2 * lanes)),
-        data.draw(st.sampled_from([0, 1, 3, 7, 15, 17, 255])),
-    )
+    lanes = data.draw(st.sampled_from([16, 32, 48]))
+    channels = data.draw(st.integers(1, 2 * lanes))
+    many = data.draw(st.sampled_from([0, 1, 2, 3, 7, 15, 17, 255]))
     thresholds = np.sort(data.draw(mixed(np.int64, (channels, many), elements=AT)), axis=1)
     steps = data.draw(mixed(np.int32, many, elements=st.integers(1, 5)))
     grid = np.concatenate([[data.draw(st.integers(-128, 0))], steps]).cumsum()
     limits = np.iinfo(dtype)
     sums = data.draw(mixed(np.int64, (3, lanes), elements=AT)).clip(limits.min, limits.max)
-    count, channel = (
-        data.draw(st.integers(0, 3)),
-        data.draw(st.sampled_from(range(0, channels, lanes))),
-    )
+    count = data.draw(st.integers(0, 3))
+    channel = data.draw(st.sampled_from(range(0, channels, lanes)))
     exceeded, steps, start = pack_thresholds(thresholds, grid, lanes, dtype)
     others = data.draw(st.integers(0, 3))  # steps of other thresholds before these
     steps = np.concatenate([np.full(others, 77, np.int32), steps])
