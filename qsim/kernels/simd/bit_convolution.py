@@ -131,10 +131,13 @@ def _codes_and_bits(
     """Integers (images, kinds, ...) of levels (images, ...) and the planes they make: which kind,
     and which of its bits. Signs are taken as they are, other levels checked."""
     if code is None:
-        return np.stack([x > 0, x != 0], axis=1).view(np.int8), [(0, 0), (1, 0)]
+        return np.stack([x > 0, x != 0], axis=1).view(np.uint8), [(0, 0), (1, 0)]
     if code == SIGNS:
-        return (x > 0).view(np.int8)[:, None], [(0, 0)]
-    return code.encode(x)[:, None], [(0, bit) for bit in range(code.bits)]
+        return (x > 0).view(np.uint8)[:, None], [(0, 0)]
+    codes = code.encode(x)
+    if code.bits <= 8:
+        codes = codes.astype(np.uint8)
+    return codes[:, None], [(0, bit) for bit in range(code.bits)]
 
 
 def _window_sums(values: np.ndarray, windows: Windows) -> np.ndarray:
