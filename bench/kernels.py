@@ -12,10 +12,8 @@ convolution, gathering and packing of the input included, and the product of its
 Results are compared with ``==`` before they are timed.
 """
 
-import statistics
-import time
-
 import numpy as np
+from side_by_side import cores, hold, take_turns
 
 from qsim.formats import Sp2
 from qsim.kernels.accumulator import Accumulator
@@ -45,16 +43,12 @@ def patches_of(x, kernel, stride, padding):
 
 def medians(*calls):
     """Median seconds of each call, the calls taking turns."""
-    times = [[] for _ in calls]
-    for _ in range(ROUNDS):
-        for call, taken in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in times]
+    times = take_turns({str(i): call for i, call in enumerate(calls)}, ROUNDS)
+    return [each.median_s for each in times.values()]
 
 
 def main():
+    hold(cores(1))
     print_resnet18()
     print_few_bits()
 

@@ -37,6 +37,7 @@ from hwmodels.documents import convert
 from qsim.errors import QsimError
 from qsim.evaluate import make_program
 from qsim.execute import execute
+from qsim.kernels.simd.host import choose
 from qsim.network.graph import INPUT
 from qsim.program import Program
 from qsim.values import Step, Value, real
@@ -109,10 +110,8 @@ def prepared(precision: dict, requantize: str, image: np.ndarray, arguments) -> 
     from qsim.engine import Engine
 
     program = program_of(precision, requantize)
-    threads = arguments.threads
     try:
-        at = cores(threads)
-        engine = Engine(program, backend=arguments.backend, threads=threads, affinity=at)
+        engine = Engine(program, arguments.backend, **peers.on(cores(arguments.threads)))
     except QsimError as reason:
         raise peers.Absent(str(reason)) from None
     steps = execute(program, image)
@@ -242,19 +241,13 @@ def measure(arguments) -> dict:
     document = {
         "network": f"{NETWORK}, 224 x 224, seeded weights, 1 image",
         "processor": processor(), "instruction_set": instruction_set(),
-        "backend": _backend(arguments.backend), "threads": arguments.threads,
+        "backend": choose(arguments.backend).name, "threads": arguments.threads,
         "formats": formats["found"], "absent": formats["absent"], "peers": beside,
         "others_cores": neighbours.cores,
     }  # fmt: skip
     return document | {
         f"times_faster_{key}": found.get("times_faster") for key, found in beside.items()
     }
-
-
-def _backend(asked: str | None) -> str:
-    from qsim.kernels.simd.host import choose
-
-    return choose(asked).name
 
 
 def main(argv=None) -> int:
@@ -295,8 +288,8 @@ def _print_tables(document: dict) -> None:
 
 def _parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--backend", help="of qsim; by default the fastest")
-    parser.add_argument("--threads", type=int, default=1, help="of qsim's engine")
+    parser.add_argument("--backend", type=peers.backend, help="of qsim; by default the fastest")
+    parser.add_argument("--threads", type=peers.thread_count, default=1, help="of qsim's engine")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each")
     parser.add_argument("--format", choices=["text", "json"], default="text")
     return parser

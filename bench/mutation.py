@@ -129,7 +129,7 @@ def _chosen(name: str, arguments) -> list[Mutant]:
 
 def _tests(name: str) -> list[str]:
     """Where the tests of a module are: its own first, then everything beside them."""
-    folder, module = name.split("/")
+    folder, _, module = name.rpartition("/")
     own = f"tests/{folder}/test_{module}.py"
     return [own, f"tests/{folder}"] if (ROOT / own).exists() else [f"tests/{folder}"]
 

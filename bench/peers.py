@@ -3,6 +3,7 @@
 All are held to the same cores: the calling thread to the first, further threads to the others.
 """
 
+import argparse
 import importlib.util
 import json
 import os
@@ -13,6 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from side_by_side import cores
+
+from qsim.kernels.simd import host
 
 Run = Callable[[], object]
 TESTS = Path(__file__).resolve().parent.parent / "tests"
@@ -43,6 +47,11 @@ def need(*modules: str) -> None:
 def version_of(distribution: str) -> str:
     """The version that is installed."""
     return version(distribution)
+
+
+def on(at: tuple[int, ...]) -> dict:
+    """What holds qsim's engine to some cores; with one thread it is where its caller is."""
+    return {"threads": len(at), "affinity": at} if len(at) > 1 else {}
 
 
 def onnxruntime_session(model: Path | bytes, at: tuple[int, ...]):
@@ -88,6 +97,24 @@ def capped(backend: str | None) -> dict[str, str]:
     """The environment in which oneDNN, and with it OpenVINO and torch, uses no newer instructions
     than a back end of ours that was asked for."""
     return {"ONEDNN_MAX_CPU_ISA": ONEDNN_CAPS[backend]} if backend in ONEDNN_CAPS else {}
+
+
+def backend(text: str) -> str:
+    """A back end of ours by its name, for a command line. Raises ArgumentTypeError where it cannot
+    run here."""
+    try:
+        return host.choose(text).name
+    except ValueError as reason:
+        raise argparse.ArgumentTypeError(str(reason)) from None
+
+
+def thread_count(text: str) -> int:
+    """A number of threads that have a core each, for a command line. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) < 1 or len(cores(int(text))) < int(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} threads; there are cores for 1 to {len(cores(10**6))}"
+        )
+    return int(text)
 
 
 def part(script: str, arguments: list[str], environment: dict[str, str]) -> dict:

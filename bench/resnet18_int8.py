@@ -45,7 +45,7 @@ def part(arguments) -> dict:
     [threads] = arguments.threads
     at, models = cores(threads), int8_models()
     hold(at)
-    engines, held, absent = _engines(models["qdq"], arguments.backend, threads, at)
+    engines, held, absent = _engines(models["qdq"], arguments.backend, at)
     found = {"threads": threads, "absent": absent, "batches": {}}
     if engines:
         found["compared"] = _compared(engines, held, models["qdq"])
@@ -59,7 +59,7 @@ def part(arguments) -> dict:
     return found | {"others_cores": neighbours.cores}
 
 
-def _engines(path, backends, threads, at):
+def _engines(path, backends, at):
     """Our engines by back end, the model as it was read, and why what is absent is."""
     peers.use_tests()
     import onnx
@@ -70,8 +70,7 @@ def _engines(path, backends, threads, at):
     held, engines, absent = read(onnx.load(path)), {}, {}
     for backend in backends:
         try:
-            engine = Engine(held.program, backend=backend, threads=threads, affinity=at)
-            engines[ours(backend)] = engine
+            engines[ours(backend)] = Engine(held.program, backend, **peers.on(at))
         except QsimError as reason:
             absent[ours(backend)] = str(reason)
     return engines, held, absent
@@ -209,11 +208,11 @@ def main(argv=None) -> int:
         json.dump(part(arguments), sys.stdout)
         return 0
     try:
-        backends, held_to = _backends(arguments.backend)
         int8_models()
-    except (peers.Absent, ValueError) as reason:
+    except peers.Absent as reason:
         print(f"nothing can be compared: {reason}", file=sys.stderr)
         return 2
+    backends, held_to = _backends(arguments.backend)
     options = [f"--rounds={arguments.rounds}", "--part", "--backend=" + ",".join(backends)]
     options += ["--batch=" + ",".join(map(str, arguments.batch))]
     counts = [count for count in arguments.threads if len(cores(count)) == count]
@@ -229,12 +228,10 @@ def main(argv=None) -> int:
 
 
 def _backends(asked: list[str] | None) -> tuple[list[str], dict[str, str]]:
-    """The back ends to run, by default all but plain, and what holds peers to their instructions.
-    Raises ValueError on one that cannot run here."""
+    """The back ends to run, by default all but plain, and what holds peers to their sets."""
     if asked is None:
         return [name for name in host.available() if name != "plain"] or ["plain"], {}
-    names = [host.choose(name).name for name in asked]
-    return names, peers.capped(names[0]) if names[0] != host.choose().name else {}
+    return asked, peers.capped(asked[0]) if asked[0] != host.choose().name else {}
 
 
 def _print_tables(document: dict, batches: list[int]) -> None:
@@ -286,7 +283,7 @@ def _numbers(text: str) -> list[int]:
 def _parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--backend", type=lambda text: text.split(","), metavar="NAME,...",
+        "--backend", type=lambda text: [*map(peers.backend, text.split(","))], metavar="NAME,...",
         help="of qsim; by default all that this machine has, but plain",
     )  # fmt: skip
     parser.add_argument("--threads", type=_numbers, default=[1, 2], metavar="N,...")

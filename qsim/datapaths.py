@@ -1,29 +1,102 @@
-"""Which kernel multiplies a layer's levels: all give the same integers, some sooner."""
+"""Which kernel multiplies a layer's levels: all give the same integers, some sooner.
 
-from qsim.formats import Facts
-from qsim.formats.binary import BinaryFormat
-from qsim.kernels.accumulator import Accumulator
+Counting bits takes xor (or and), popcount and an addition for every pair of a plane of the weights
+and a plane of the inputs, whatever their values; the product of levels takes one instruction for
+several bytes. So what matters is how many pairs there are, and which instructions the back end has.
+"""
+
+from qsim.formats import Facts, Format
+from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.kernels.affine_code import AffineCode
 from qsim.kernels.bit_serial import BitSerialWeights
 from qsim.kernels.datapath import Datapath
 from qsim.kernels.level_product import LevelWeights
+from qsim.kernels.simd.host import BackendName, choose
 from qsim.kernels.xnor_popcount import XnorPopcountWeights
 
-MOST_X_BITS = 2  # of bits of a weight times bits of an input, for which counting bits is faster
 BINARY = AffineCode(1, 2, -1)
+TERNARY = None  # -1, 0 and +1, as a plane of signs and a mask
+MOST_BITS = 4  # of formats whose planes are worth looking at
+
+# Up to how many pairs of planes bits are counted. Measured by bench/bits.py as the rate of counting
+# over the ceiling of the back end's products (vpdpbusd, or pairs of 16-bit integers), on a Zen 4:
+#
+#   pairs            1            2           3           4           9
+#   vnni512     3.6 .. 4.5   2.0 .. 2.4   1.4 .. 1.6  1.0 .. 1.2     0.5
+#   pairs16     7.6 .. 10    4.1 .. 4.5   2.9 .. 3.3  1.9 .. 2.6  0.8 .. 1.2
+#   pairs8      4.4 .. 5.4   2.3 .. 2.9   1.9 .. 2.0  1.5 .. 1.6     0.3      as compiled for AVX2
+#   plain          4.9          2.4                      1.3                  whole, of LevelWeights
+#
+# On Sapphire Rapids, whose vpdpbusd is twice as fast beside its popcount, 4 pairs were 0.9 as fast
+# as a product with it, and 1 pair 0.7 to 1.4 as fast as one by tiles (amx), but 17 times with one
+# row of inputs, as reading the weights then takes the time. That was a prototype of these kernels.
+MOST_PAIRS: dict[BackendName, int] = {
+    "amx": 0,
+    "vnni512": 3,
+    "pairs16": 4,
+    "pairs8": 4,
+    "plain": 4,
+}
+MOST_PAIRS_OF_ONE_ROW: dict[BackendName, int] = MOST_PAIRS | {"amx": 1}
+TERNARY_PAIRS = 3  # what ternary by ternary costs: seven instructions instead of three
 
 
-def datapath(levels, weights: Facts, x: Facts, accumulator: Accumulator) -> Datapath:
+def datapath(
+    levels,
+    weights: Facts,
+    x: Facts,
+    accumulator: Accumulator,
+    backend: BackendName | None = None,
+) -> Datapath:
     """The kernel for integer ``levels`` (rows, ...) of a layer whose weights and input have these
-    formats: XNOR and popcount of signs by signs, AND and popcount of signs by one or two unsigned
-    bits, else the product of levels. Counting bits has no order that could saturate.
+    formats: counting bits where there are as few pairs of planes as ``MOST_PAIRS`` of the back end
+    has them, else the product of levels. Counting bits has no order that could saturate, and is
+    slower where a partial register takes a few products at a time.
+
+    A linear layer, of weights (rows, features), is taken to read one row at a time.
+
+    backend   None: the one that ``choose`` finds, which raises ValueError if it cannot
     """
-    partial = accumulator.partial
-    saturates = (partial or accumulator).mode == "saturate"
-    if saturates or not isinstance(weights, BinaryFormat):
+    in_order = accumulator.mode == "saturate" or accumulator.partial is not None
+    codes = None if in_order else _codes(levels, weights, x)
+    if codes is None:
         return LevelWeights(levels)
-    if isinstance(x, BinaryFormat):
+    most = MOST_PAIRS_OF_ONE_ROW if levels.ndim == 2 else MOST_PAIRS
+    if _pairs(*codes) > most[backend or choose().name]:
+        return LevelWeights(levels)
+    code, x_code = codes
+    if x_code in (BINARY, TERNARY) and code in (BINARY, TERNARY):
         return XnorPopcountWeights(levels)
-    if x.bits <= MOST_X_BITS and x.min_level >= 0 and x.max_level < 2**x.bits:
-        return BitSerialWeights(levels, BINARY, AffineCode(x.bits))
-    return LevelWeights(levels)
+    return BitSerialWeights(levels, code, x_code)
+
+
+def _pairs(code: AffineCode | None, x_code: AffineCode | None) -> int:
+    """What counting costs, in pairs of planes; a mask of the weights costs nothing."""
+    if x_code is TERNARY:
+        return TERNARY_PAIRS
+    return (1 if code is TERNARY else code.bits) * x_code.bits
+
+
+def _codes(levels, weights: Facts, x: Facts) -> tuple[AffineCode | None, AffineCode | None] | None:
+    """The codes of weights and inputs, None where counts alone do not make their products."""
+    if not isinstance(x, Format) or x.bits > MOST_BITS or weights.bits > MOST_BITS:
+        return None
+    if weights.scheme in ("binary", "ternary") and magnitude(levels) <= 1:
+        code = BINARY if weights.scheme == "binary" and levels.all() else TERNARY
+    elif isinstance(weights, Format) and _is_symmetric(weights):
+        code = AffineCode(weights.bits, 2, weights.min_level)
+    else:
+        return None
+    if x.scheme == "binary":
+        return code, BINARY
+    if x.scheme == "ternary":
+        return (TERNARY, TERNARY) if code in (BINARY, TERNARY) else None
+    if x.min_level >= 0 and x.max_level < 2**x.bits:
+        return code, AffineCode(x.bits)
+    return None
+
+
+def _is_symmetric(weights: Format) -> bool:
+    """Whether the levels are all odd integers of a range around 0, as DoReFa's are."""
+    levels = weights.levels()
+    return levels.tolist() == list(range(1 - 2**weights.bits, 2**weights.bits, 2))

@@ -71,24 +71,35 @@ def execute(
     return steps
 
 
-def _read(program: Program, images: np.ndarray) -> Step:
+def checked_images(program: Program, images: np.ndarray) -> np.ndarray:
+    """The images as float32.
+
+    Raises QsimError where they are of another shape, not finite, or negative while the input is
+    unsigned.
+    """
     number = program.formats[INPUT]
     with np.errstate(over="ignore"):
-        images = np.asarray(images).astype(np.float32)
+        images = np.ascontiguousarray(images, np.float32)
     if images.shape[1:] != tuple(program.network.input_shape) or not np.isfinite(images).all():
         raise QsimError(
             f"network {program.network.name} reads finite images of"
             f" {tuple(program.network.input_shape)}, not {images.shape[1:]} or infinite ones"
         )
-    if isinstance(number, Float):
-        return Step(images, number.quantize(images))
-    if number.refuses_negative and images.min(initial=0) < 0:
+    refuses = not isinstance(number, Float) and number.refuses_negative
+    if refuses and images.min(initial=0) < 0:
         readers = ", ".join(node.name for node in program.network.readers[INPUT])
         raise QsimError(
             f"the images have negative values but the input of network {program.network.name} is"
             f" read as unsigned; under precision.layers give each layer that reads it ({readers})"
             f" activations: {{fixed: {{bits: {max(number.bits, 2)}}}}}"
         )
+    return images
+
+
+def _read(program: Program, images: np.ndarray) -> Step:
+    images, number = checked_images(program, images), program.formats[INPUT]
+    if isinstance(number, Float):
+        return Step(images, number.quantize(images))
     scale = program.scales[INPUT]
     requantizer = program.arithmetic.requantizer
     return Step(images, Levels(requantizer.levels_of_real(images, number, scale), scale))

@@ -87,7 +87,9 @@ def product(backend, operands, place=np.array):
 @njit(nogil=True)
 def _multiply(backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, sums):
     begin(backend)
-    multiply_tile(backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, sums)
+    multiply_tile(
+        backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, len(sums), sums
+    )
     end(backend)
 
 

@@ -20,6 +20,7 @@ from qsim.kernels.simd.additions import tflite_constants
 from qsim.onnx_runtime import limits as runtime_limits
 from qsim.onnx_runtime import zero_point_of
 from qsim.requantize import (
+    BUILTIN_LANES,
     Onnx,
     OnnxRuntime,
     Requantizer,
@@ -53,16 +54,19 @@ def epilogue_of(
                 return _float_of_runtime(sums, number, scale, largest)
             case Shift():
                 return _shift(sums, number, scale, largest)
-            case Tflite() if sums.source in OF_PRODUCTS and sums.uniform:
+            case Tflite() if _scales_alike(requantizer, sums):
                 return _fixed(requantizer, sums, number, scale, largest)
     if not sums.uniform:
         raise Uncompilable("it adds terms of different scales")
 
-    def levels(integers: np.ndarray) -> np.ndarray:
-        [(_, by_channel)] = sums.terms
-        return requantizer.levels(replace(sums, terms=((integers, by_channel),)), number, scale)
+    return thresholds_of(requantizer, sums, number, scale, largest[0])
 
-    return thresholds_of(levels, number.levels(), len(sums.terms[0][1]), largest[0])
+
+def _scales_alike(requantizer: Tflite, sums: Sums) -> bool:
+    """Whether sums are those of one product whose channels are all rounded in one way."""
+    builtin = requantizer.rounding == "tflite-builtin" and sums.source == "depthwise"
+    whole = not builtin or len(sums.terms[0][1]) % BUILTIN_LANES == 0
+    return sums.source in OF_PRODUCTS and sums.uniform and whole
 
 
 def _float(sums: Sums, number: Format, scale: np.ndarray, largest: list[int]) -> Epilogue:
@@ -125,8 +129,6 @@ def _fixed(
     real = by_row / np.float64(scale)
     if sums.source == "linear" and requantizer.rounding == "tflite-reference":
         return Epilogue(codes.DOUBLE, *bounds, {"double": real})
-    if sums.source == "depthwise" and requantizer.rounding == "tflite-builtin" and len(real) % 8:
-        raise Uncompilable("its last channels, fewer than eight, are rounded in another way")
     multiplier, shift = quantize_multiplier(real)
     worst = largest[0] << max(int(shift.max(initial=0)), 0)
     if requantizer.rounding == "tflite":
@@ -142,31 +144,38 @@ def _fixed(
 
 
 def thresholds_of(
-    levels: Callable[[np.ndarray], np.ndarray], grid: np.ndarray, channels: int, largest: int
+    requantizer: Requantizer,
+    sums: Sums,
+    number: Format,
+    scale: np.ndarray,
+    largest: int,
+    before: Callable[[np.ndarray], np.ndarray] = lambda integers: integers,
 ) -> Epilogue:
-    """The thresholds of a rising function of one sum of each channel, of magnitude ``largest`` at
-    most, found by halving the range of the sums, for all at once.
+    """The least sum of each channel that the requantizer takes to each level, found by halving the
+    range of the sums, whose magnitude is ``largest`` at most, for all at once.
 
-    levels   from int64 (rows, channels) sums to their levels
-    grid     the levels that there are, in rising order
+    before   what becomes of the sums first, rising with them
 
-    Raises Uncompilable where the function refuses a sum.
+    Raises Uncompilable where the requantizer refuses a sum.
     """
+    [(_, by_channel)] = sums.terms
 
-    def of(sums: np.ndarray) -> np.ndarray:
+    def levels(integers: np.ndarray) -> np.ndarray:
         try:
-            return levels(sums)
+            terms = ((before(integers), by_channel),)
+            return requantizer.levels(replace(sums, terms=terms), number, scale)
         except (ValueError, OverflowError) as error:
             raise Uncompilable(str(error)) from None
 
-    ends = of(np.array([[-largest] * channels, [largest] * channels], np.int64))
+    channels, grid = len(by_channel), number.levels()
+    ends = levels(np.array([[-largest] * channels, [largest] * channels], np.int64))
     grid = grid[(grid >= ends.min()) & (grid <= ends.max())]
     below = np.full((len(grid) - 1, channels), -largest - 1, np.int64)  # reaches no level
     least = np.full_like(below, largest + 1)  # what reaches a level, or more than any sum
     while (least - below > 1).any():
         middle = (below + least) // 2
         inside = np.clip(middle, -largest, largest)
-        reached = (of(inside) >= grid[1:, None]) & (middle >= -largest) | (middle > largest)
+        reached = (levels(inside) >= grid[1:, None]) & (middle >= -largest) | (middle > largest)
         below, least = np.where(reached, below, middle), np.where(reached, middle, least)
     return Epilogue(codes.THRESHOLDS, int(grid[0]), int(grid[-1]), thresholds=(least.T, grid))
 

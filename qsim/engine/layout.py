@@ -196,11 +196,11 @@ class _Tables:
             "passes": len(packed),
         }
         if len(packed) == 2:
-            second = self.weights.put(packed[1])
             fields |= {
-                "pass_size": second - fields["weights"],
-                "pass_runs": again[1],
-                "pass_n_runs": packed[1].shape[1],
+                "second_weights": self.weights.put(packed[1]),
+                "second_runs": again[1],
+                "second_n_runs": packed[1].shape[1],
+                "is_wide": product.is_wide,
             }
         return fields, order
 

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from qsim.engine.epilogue import addition_of, epilogue_of
+from qsim.engine.epilogue import addition_of, epilogue_of, thresholds_of
 from qsim.engine.steps import (
     Buffer,
     Epilogue,
@@ -22,6 +22,7 @@ from qsim.engine.steps import (
 from qsim.errors import QsimError
 from qsim.formats import Float, Format
 from qsim.formats.base import UniformFormat
+from qsim.kernels.pool import divide_half_away, divide_half_even
 from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.byte_levels import byte_levels
 from qsim.kernels.simd.windows import Windows
@@ -43,8 +44,10 @@ from qsim.program import Program
 from qsim.requantize import OnnxRuntime
 from qsim.values import Sums
 
+DIVIDE = {"half_even": divide_half_even, "half_away": divide_half_away}
 MOST_LEVELS = 256  # that bytes stand for
 INT32_MAX = 2**31 - 1
+OF_WIDE_SUMS = (codes.FLOAT, codes.FLOAT_SUM, codes.SHIFT_SUM)  # sums of 64 bits can be so rounded
 
 
 def lower(program: Program, *, every: bool = False) -> Plan:
@@ -69,11 +72,12 @@ class _Lowering:
         self._try(INPUT, self._read_image)
         for node in self.network.nodes.values():
             self._try(node.name, lambda node=node: self._lower(node))
-        return Plan(self.steps, self.named, self._result())
+        result = self._try(self.network.output, self._result)
+        return Plan(self.steps, self.named, result)
 
-    def _try(self, name: str, step) -> None:
+    def _try(self, name: str, step):
         try:
-            step()
+            return step()
         except Uncompilable as error:
             what = "input" if name == INPUT else f"layer {name!r}"
             raise QsimError(
@@ -199,7 +203,7 @@ class _Lowering:
 
     def _added(self, node: Node) -> Pending:
         parts = [self._pending(name, self.made[name]) for name in node.inputs]
-        if any(part.pools or part.sums.is_bounded or part.sums.divisor != 1 for part in parts):
+        if any(p.pools or p.mean or p.sums.is_bounded or p.sums.divisor != 1 for p in parts):
             raise Uncompilable("it adds what was pooled or bounded")
         offsets = [part.sums.offset for part in parts if part.sums.offset is not None]
         terms = tuple(term for part in parts for term in part.terms)
@@ -225,8 +229,10 @@ class _Lowering:
         divisors, mean = layer.divisors(shape), program.arithmetic.requantizer.mean
         window = layer.window(shape)
         whole = window == tuple(shape[1:]) and not layer.is_padded
-        if divisors.ndim or mean not in (None, "float32") or (mean == "float32" and not whole):
-            raise Uncompilable("the mean of a window is rounded by itself")
+        if divisors.ndim:
+            raise Uncompilable("its windows are divided by different numbers")
+        if mean == "float32" and not whole:
+            raise Uncompilable("the values under its windows are added in float32")
         name = node.inputs[0]
         number, area = program.formats[name], prod(window)
         where = Windows(x.shape[1:], window, pair(layer.stride or window), border(layer.padding))
@@ -238,8 +244,11 @@ class _Lowering:
         product = Product(x, where, _passes(ones), bias, shape[0], out, largest)
         scale = np.full(shape[0], program.scales[name], np.float64)
         kind = "global_average" if mean == "float32" else ""
-        sums = replace(_without_integers((scale,), None, source=kind), divisor=int(divisors))
-        return Pending((Term(product, scale),), sums, out)
+        sums = _without_integers((scale,), None, source=kind)
+        pending = Pending((Term(product, scale),), sums, out)
+        if mean in DIVIDE:
+            return replace(pending, mean=lambda total: DIVIDE[mean](total, divisors))
+        return replace(pending, sums=replace(sums, divisor=int(divisors)))
 
     def _rounded(self, name: str, pending: Pending) -> Buffer:
         number, scale = self.program.formats[name], self.program.scales[name]
@@ -266,10 +275,19 @@ class _Lowering:
         terms = [terms[first], *(self._settled(terms[i]) for i in order[1:])]
         sums = replace(sums, terms=tuple(sums.terms[i] for i in order))
         largest = [term.source.largest for term in terms]
-        epilogue = epilogue_of(requantizer, sums, number, scale, largest)
+        if pending.mean is not None:
+            epilogue = thresholds_of(requantizer, sums, number, scale, largest[0], pending.mean)
+        else:
+            epilogue = epilogue_of(requantizer, sums, number, scale, largest)
         other = terms[1].source.source if len(terms) == 2 else None
-        self.steps.append(MakeTensor(out, terms[0].source, epilogue, other))
+        self._make(MakeTensor(out, terms[0].source, epilogue, other))
         return out
+
+    def _make(self, step: MakeTensor) -> None:
+        wide = isinstance(step.source, Product) and step.source.is_wide
+        if wide and (step.epilogue is None or step.epilogue.mode not in OF_WIDE_SUMS):
+            raise Uncompilable("its sums may have more than 32 bits, and none are rounded so")
+        self.steps.append(step)
 
     def _sum_of_levels(
         self, pending: Pending, number: Format, scale: np.ndarray, out: Buffer
@@ -308,17 +326,15 @@ class _Lowering:
         if isinstance(term.source, Read):
             return term
         out = Buffer(term.source.shape, None)
-        self.steps.append(MakeTensor(out, term.source, None))
+        self._make(MakeTensor(out, term.source, None))
         return Term(Read(out, term.source.largest), term.scale)
 
     def _result(self) -> Pending:
         """The network's output as tensors in memory."""
         name = self.network.output
         pending = self._pending(name, self.made[name])
-        if pending.pools:
-            raise QsimError(
-                f"network {self.network.name}: layer {name!r} cannot be compiled: it pools sums"
-            )
+        if pending.pools or pending.mean is not None:
+            raise Uncompilable("it makes sums that are not rounded")
         return replace(pending, terms=tuple(self._settled(term) for term in pending.terms))
 
 

@@ -4,6 +4,7 @@ A tensor is a ``Buffer`` of (channels, height, width); a vector of features is a
 pixel, or of the shape that it was flattened from.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,8 @@ from qsim.kernels.simd.windows import Windows, with_border
 from qsim.network.layers import Shape
 from qsim.network.pools import MaxPool
 from qsim.values import Sums
+
+INT32_MAX = 2**31 - 1
 
 
 @dataclass(eq=False)
@@ -65,6 +68,11 @@ class Product:
     groups: int
     shape: tuple[int, int, int]
     largest: int
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a sum may need more than 32 bits."""
+        return self.largest > INT32_MAX
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +185,14 @@ class Pending:
     sums     the same without its integers: scales, offset and bounds, as ``Sums`` has them
     shape    (channels, height, width)
     pools    max pools that follow when it is rounded, which come to the same
+    mean     what becomes of the only term's integers first, where they are divided and rounded
     """
 
     terms: tuple[Term, ...]
     sums: Sums
     shape: tuple[int, int, int]
     pools: tuple[MaxPool, ...] = ()
+    mean: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True, eq=False)

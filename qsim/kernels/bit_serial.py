@@ -6,12 +6,12 @@ Source: DoReFa-Net (arXiv 1606.06160v3) Eq. 3, and Eq. 1, its case of one bit ea
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.kernels.affine_code import AffineCode, unsigned_code
-from qsim.kernels.bit_planes import pack_planes, popcount, refuse_saturation
-from qsim.kernels.counted_levels import CountedLevels
+from qsim.kernels.bit_planes import refuse_saturation
+from qsim.kernels.counted_levels import TWO_BITS, CountedLevels
+from qsim.kernels.plane_pairs import sums_by_pairs
 from qsim.kernels.simd.bit_convolution import sums_of_images, sums_of_rows
 from qsim.kernels.simd.bit_products import SIGNS
 from qsim.kernels.simd.host import choose
@@ -23,16 +23,20 @@ class BitSerialWeights(CountedLevels):
     """Weights and inputs whose levels have affine codes, multiplied bit plane by bit plane.
 
     levels   an integer array (rows, ...), levels of ``code``
+    code     None: -1, 0 and +1, as a plane of signs and a mask
     x_code   the code of the inputs; None: unsigned, with as many bits as an input needs
 
     Raises ValueError on a weight that is no level of its code.
     """
 
-    code: AffineCode
+    code: AffineCode | None
     x_code: AffineCode | None = None
 
     def __post_init__(self):
-        self.code.encode(self.levels)
+        if self.code is not None:
+            self.code.encode(self.levels)
+        elif self.max_magnitude > 1:
+            raise ValueError(f"ternary weights are -1, 0 and +1, not {self.max_magnitude}")
 
     def sum_products(self, x: np.ndarray, register: Accumulator) -> np.ndarray:
         """As ``Datapath.dot``, of ``x`` levels of its code, and 0 where it is padding.
@@ -45,7 +49,7 @@ class BitSerialWeights(CountedLevels):
         """
         refuse_saturation(register)
         groups, _, depth = x.shape
-        self.levels.reshape(groups, self.shape[0] // groups, depth)
+        self.by_group(groups, depth)  # raises where the depth is another
         register.check(depth, magnitude(x), self.max_magnitude)
         code = self.x_code or unsigned_code(x)
         padding = 0 not in code and not x.all()
@@ -59,7 +63,7 @@ class BitSerialWeights(CountedLevels):
 
     def sum_windows(self, x: np.ndarray, windows: Windows) -> np.ndarray | None:
         """As ``CountedLevels.sum_windows``; None where a count could need more than 32 bits, and
-        where inputs are 0 without a code of it."""
+        where inputs are 0 without a code of it, as padding is."""
         code = self.x_code or unsigned_code(x)
         held = self.convolution(self.code, code)
         if not held.product.is_countable or (0 not in code and not x.all()):
@@ -70,52 +74,14 @@ class BitSerialWeights(CountedLevels):
     def _sums(self, x: np.ndarray, code: AffineCode) -> np.ndarray:
         """The sums of products of levels of ``code``, modulo 2**64."""
         held = self.products(self.code, code, x.shape[0], x.shape[2])
-        if all(each.product.is_countable for each in held):
-            _check_signs(x, code)
-            return sums_of_rows(held, x, choose().name)
-        return self._wide_sums(x, code)
-
-    def _wide_sums(self, x: np.ndarray, code: AffineCode) -> np.ndarray:
-        """As ``_sums``, counted in 64 bits.
-
-        A weight s * p + o (step, code, offset) times an input t * q + u makes four sums, of which
-        two are one sum of levels: s * t * sum(p * q) + u * s * sum(p) + o * sum(x).
-        """
-        groups, _, depth = x.shape
-        w_codes = self.code.encode(self.levels.reshape(groups, self.shape[0] // groups, depth))
-        out = _sums_of_products(w_codes, self.code.bits, code.encode(x), code.bits) * code.step
-        out += code.offset * w_codes.sum(axis=2, dtype=np.int64)[:, :, None]
-        out *= self.code.step
-        return out + self.code.offset * x.sum(axis=2, dtype=np.int64)[:, None, :]
+        if held is None:
+            w = self.by_group(x.shape[0], x.shape[2])
+            return sums_by_pairs(w, self.code or TWO_BITS, x, code)
+        _check_signs(x, code)
+        return sums_of_rows(held, x, choose().name)
 
 
 def _check_signs(x: np.ndarray, code: AffineCode) -> None:
     """Raises ValueError where signs, which are packed as they are, are none."""
     if code == SIGNS:
         code.encode(x)
-
-
-def _sums_of_products(w: np.ndarray, w_bits: int, x: np.ndarray, x_bits: int) -> np.ndarray:
-    """Of unsigned codes (groups, rows, depth) and (groups, columns, depth)."""
-    out = np.zeros((len(w), w.shape[1], x.shape[1]), np.int64)
-    _dot(pack_planes(w, w_bits), pack_planes(x, x_bits), out)
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _dot(w, x, out):
-    """Eq. 3: add 2**(i + j) * popcount(w_i AND x_j) for every pair of planes i and j.
-
-    w     (I, G, N, words) uint64, planes of the weights' codes, 0 beyond the depth
-    x     (J, G, M, words) uint64, planes of the inputs' codes
-    out   (G, N, M) int64, added to; exact while words * 64 * 2**(I + J) < 2**63
-    """
-    for i in range(w.shape[0]):
-        for j in range(x.shape[0]):
-            for g in range(w.shape[1]):
-                for n in range(w.shape[2]):
-                    for m in range(x.shape[2]):
-                        ones = np.int64(0)
-                        for k in range(w.shape[3]):
-                            ones += popcount(w[i, g, n, k] & x[j, g, m, k])
-                        out[g, n, m] += ones << np.int64(i + j)

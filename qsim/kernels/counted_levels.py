@@ -13,6 +13,9 @@ from qsim.kernels.simd.bit_convolution import BitConvolution
 from qsim.kernels.simd.bit_products import BitProduct
 from qsim.kernels.simd.windows import Windows
 
+TWO_BITS = AffineCode(2, 1, -1)  # -1, 0 and +1, as two planes of a code
+FEWEST_ROWS = 16  # of one of several groups, for which a panel of channels is worth filling up
+
 
 @dataclass(frozen=True)
 class CountedLevels(HeldLevels):
@@ -45,15 +48,24 @@ class CountedLevels(HeldLevels):
             self._held[key] = BitConvolution(BitProduct(self.levels, code, x_code))
         return self._held[key]
 
+    def by_group(self, groups: int, depth: int) -> np.ndarray:
+        """The levels (groups, rows of a group, depth). Raises ValueError on another depth."""
+        return self.levels.reshape(groups, self.shape[0] // groups, depth)
+
     def products(
         self, code: AffineCode | None, x_code: AffineCode | None, groups: int, depth: int
-    ) -> list[BitConvolution]:
-        """The rows (rows, ...) of each group as planes of a 1 x 1 kernel over ``depth`` channels.
+    ) -> list[BitConvolution] | None:
+        """The rows (rows, ...) of each group as planes of a 1 x 1 kernel over ``depth`` channels;
+        None for groups of few rows, and where a count could need more than 32 bits.
 
         Raises ValueError on another depth.
         """
         key = code, x_code, groups
         if key not in self._held:
-            levels = self.levels.reshape(groups, self.shape[0] // groups, depth, 1, 1)
-            self._held[key] = [BitConvolution(BitProduct(w, code, x_code)) for w in levels]
+            levels = self.by_group(groups, depth)
+            self._held[key] = None
+            if groups == 1 or levels.shape[1] >= FEWEST_ROWS:
+                products = [BitProduct(w[:, :, None, None], code, x_code) for w in levels]
+                if all(product.is_countable for product in products):
+                    self._held[key] = [BitConvolution(product) for product in products]
         return self._held[key]

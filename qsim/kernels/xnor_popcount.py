@@ -12,7 +12,8 @@ import numpy as np
 from qsim.kernels.accumulator import Accumulator, magnitude
 from qsim.kernels.affine_code import AffineCode
 from qsim.kernels.bit_planes import refuse_saturation
-from qsim.kernels.counted_levels import CountedLevels
+from qsim.kernels.counted_levels import TWO_BITS, CountedLevels
+from qsim.kernels.plane_pairs import sums_by_pairs
 from qsim.kernels.simd.bit_convolution import sums_of_images, sums_of_rows
 from qsim.kernels.simd.bit_products import SIGNS
 from qsim.kernels.simd.host import choose
@@ -40,6 +41,9 @@ class XnorPopcountWeights(CountedLevels):
         groups, _, depth = x.shape
         held = self.products(*self._codes(x), groups, depth)
         register.check(depth, magnitude(x), self.max_magnitude)
+        if held is None:
+            w = self.by_group(groups, depth)
+            return register.add_bias(sums_by_pairs(w, TWO_BITS, x, TWO_BITS), None)
         return register.add_bias(sums_of_rows(held, x, choose().name), None)
 
     def sum_windows(self, x: np.ndarray, windows: Windows) -> np.ndarray:

@@ -75,7 +75,24 @@ def test_partial_results_beyond_64_bits_leave_the_sum_exact():
         assert int(got[0, 0]) == exact
 
 
+@given(st.data(), st.integers(1, 16))
+def test_ternary_weights_by_unsigned_inputs_equal_the_naive_sum(data, bits):
+    levels = strategies.levels_of(AffineCode(bits)), strategies.ternary
+    x, w, arguments = data.draw(strategies.conv_of(*levels, strategies.ORDERLESS))
+    assert_conv_is_exact(BitSerialWeights(w, None), x, w, arguments)
+    x, w, arguments = data.draw(strategies.linear_of(*levels, strategies.ORDERLESS))
+    assert_linear_is_exact(BitSerialWeights(w, None, AffineCode(bits)), x, w, arguments)
+
+
+def test_ternary_weights_by_many_bits_in_a_deep_layer_equal_the_product_of_levels():
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(0, 2**16, (3, 600)), rng.integers(-1, 2, (2, 600))
+    np.testing.assert_array_equal(linear(x, BitSerialWeights(w, None)), x @ w.T)
+
+
 def test_weights_outside_their_code_are_refused():
+    with pytest.raises(ValueError, match=r"ternary weights are -1, 0 and [+]1, not 2"):
+        BitSerialWeights(np.array([[2, 1]]), None)
     with pytest.raises(ValueError, match="0 is not a level of AffineCode"):
         BitSerialWeights(np.array([[0, 1]]), BINARY)
 

@@ -57,7 +57,7 @@ def tflite_constants(
 def add_tflite(
     levels, others, many, levels_larger, multipliers, shifts, twice, sum_twice, low, high
 ):
-    """As ``add_fixed`` with one of LiteRT's additions, of levels within 511; overwrites ``others``.
+    """As ``add_fixed`` with one of LiteRT's additions, of levels within 511.
 
     That of the larger scale is halved exactly: its level times 2**20 by 2**30 over 2**31.
 
@@ -72,7 +72,7 @@ def add_tflite(
     else:
         _add_terms(others, levels, many, multipliers[0], shifts[0], twice, levels)
     if sum_twice:
-        _multiply(levels, many, 0, multipliers[1], shifts[1])
+        _multiply(levels, many, multipliers[1], shifts[1])
         for k in range(many):
             levels[k] = np.int32(min(max(_divided(levels[k], shifts[1]), lowest), highest))
     else:
@@ -86,15 +86,26 @@ def _add_terms(larger, smaller, many, multiplier, shift, twice, sums):
     """The sum of both terms, of levels times 2**20, in ``sums``, which is one of them."""
     halved, raised = np.int64(LEFT_SHIFT - 1), np.int64(LEFT_SHIFT)
     if twice:
-        _multiply(smaller, many, LEFT_SHIFT, multiplier, shift)
+        high, low = np.int64(np.int32(multiplier >> 16)), np.int64(np.int32(multiplier & 0xFFFF))
         for k in range(many):
             term = np.int32(np.int64(larger[k]) << halved)
-            sums[k] = np.int32(term + _divided(smaller[k], shift))
+            product = _product_of_level(np.int64(smaller[k]), high, low)
+            sums[k] = np.int32(term + _divided(product, shift))
     else:
         for k in range(many):
             term = np.int32(np.int64(larger[k]) << halved)
             scaled = _scaled(np.int32(np.int64(smaller[k]) << raised), multiplier, shift)
             sums[k] = np.int32(term + scaled)
+
+
+@njit(inline="always")
+def _product_of_level(level, high, low):
+    """``level * 2**20 * multiplier / 2**31``, a half up, in lanes of 32 bits: of the multiplier
+    ``high * 2**16 + low`` each part times a level has up to 25 bits, and the first loses none."""
+    cut = np.int64(31 - LEFT_SHIFT)
+    of_high = np.int32(np.int32(level * high) << (np.int64(16) - cut))
+    of_low = np.int32(level * low)
+    return np.int32(of_high + np.int32(np.int32(of_low + (1 << (30 - LEFT_SHIFT))) >> cut))
 
 
 @njit(inline="always")
@@ -106,9 +117,9 @@ def _scaled(value, multiplier, shift):
 
 
 @njit(inline="always")
-def _multiply(values, many, raised, multiplier, shift):
+def _multiply(values, many, multiplier, shift):
     """The first of two roundings, a half up; ``_divided`` is the second."""
-    left = np.int64(max(shift, 0)) + np.int64(raised)
+    left = np.int64(max(shift, 0))
     for k in range(many):
         product = np.int64(np.int32(np.int64(values[k]) << left)) * np.int64(np.int32(multiplier))
         values[k] = np.int32((product + (np.int64(1) << np.int64(30))) >> np.int64(31))

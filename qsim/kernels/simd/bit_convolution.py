@@ -116,7 +116,7 @@ def sums_of_rows(held: list[BitConvolution], x: np.ndarray, backend: str) -> np.
         return sums
     code, windows = held[0].product.x_code, Windows((columns, 1), (1, 1))
     codes, bits = _codes_and_bits(x, code)
-    words = np.stack([pack_bits(codes[:, axis] >> bit & 1) for axis, bit in bits], axis=1)
+    words = np.stack([pack_bits((codes[:, axis] & (1 << bit)) != 0) for axis, bit in bits], axis=1)
     for group, planes in enumerate(words[:, None, :, :, None]):
         sums[group] = held[group].sums(planes, windows, backend)[0]
         if held[group].product.code_factor:

@@ -25,6 +25,8 @@ from qsim.kernels.simd.ir import (
     zeros,
 )
 
+MASKED = ("masked_xor", "ternary")  # whose weights have a mask after every word
+
 
 class Tile(NamedTuple):
     """The registers of a micro-kernel: ``rows`` times ``vectors`` of ``lanes`` 32-bit counts."""
@@ -52,7 +54,6 @@ class Addresses(NamedTuple):
     steps: ir.Value
     x_mask: ir.Value
     weights: ir.Value
-    w_mask: ir.Value
 
 
 def emit_counts(b: ir.IRBuilder, tile: Tile, op: str, at: Addresses) -> list[ir.Value]:
@@ -81,7 +82,7 @@ def _emit_steps(b, tile, op, at, bases, start) -> list[ir.Value]:
     place, weights, *totals = loop.carried
     counts = _emit_step(b, tile, op, at, bases, place, weights)
     totals = [b.add(total, count) for total, count in zip(totals, counts, strict=True)]
-    following = [*_next_step(b, tile, place, weights), *totals]
+    following = [*_next_step(b, tile, op, place, weights), *totals]
     loop.close(following)
     return following
 
@@ -98,7 +99,7 @@ def _emit_blocks(b, tile, op, at, bases, start) -> list[ir.Value]:
     place, weights, *octets = loop.carried
     counts = _emit_step(b, tile, op, at, bases, place, weights)
     octets = [b.add(octet, count) for octet, count in zip(octets, counts, strict=True)]
-    following = [*_next_step(b, tile, place, weights), *octets]
+    following = [*_next_step(b, tile, op, place, weights), *octets]
     loop.close(following)
     sums = [_sum_of_bytes(b, octet, tile.lanes) for octet in octets]
     totals = [b.add(total, count) for total, count in zip(totals, sums, strict=True)]
@@ -116,8 +117,9 @@ def _sum_of_bytes(b, octets: ir.Value, lanes: int) -> ir.Value:
     return b.add(low, b.lshr(quads, filled(quads.type, 16)))
 
 
-def _next_step(b, tile, place, weights) -> list[ir.Value]:
-    return [b.add(place, I64(4)), b.add(weights, I64(4 * tile.channels))]
+def _next_step(b, tile, op, place, weights) -> list[ir.Value]:
+    planes = 2 if op in MASKED else 1
+    return [b.add(place, I64(4)), b.add(weights, I64(4 * planes * tile.channels))]
 
 
 def _emit_step(b, tile, op, at, bases, place, weights) -> list[ir.Value]:
@@ -128,9 +130,9 @@ def _emit_step(b, tile, op, at, bases, place, weights) -> list[ir.Value]:
         places = (b.add(start, I64(4 * tile.lanes * j)) for j in range(tile.vectors))
         return [load(b, place, kind, align=4) for place in places]
 
-    masked = op in ("masked_xor", "ternary")
-    w = panel(weights)
-    w_mask = panel(b.add(weights, _words(b, at.w_mask))) if masked else [None] * tile.vectors
+    w, w_mask = panel(weights), [None] * tile.vectors
+    if op in MASKED:
+        w_mask = panel(b.add(weights, I64(4 * tile.channels)))
     counts = []
     for base in bases:
         x = splat(b, load(b, b.add(base, place), I32, align=4), tile.lanes)

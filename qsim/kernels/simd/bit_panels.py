@@ -29,7 +29,7 @@ def pack_panels(planes: np.ndarray, tile: str, *, masked: bool) -> BitPanels:
     """Bits of weights as panels for a tile.
 
     planes    bool (planes, out_channels, kernel_h, kernel_w, channels)
-    masked    whether the second plane is the mask of the first
+    masked    whether the second plane is the mask of the first, and follows it word by word
     returns   panels of words, filled up with channels of zeros
     """
     width = TILES[tile].channels
@@ -38,9 +38,9 @@ def pack_panels(planes: np.ndarray, tile: str, *, masked: bool) -> BitPanels:
     panels = -(-rows // width)
     full = np.zeros((count, panels * width, words.shape[2]), np.uint32)
     full[:, :rows] = words
-    ordered = full.reshape(count, panels, width, -1).transpose(1, 0, 3, 2)
-    plane = words.shape[2] * width
-    return BitPanels(aligned(ordered), count * plane, plane if masked else 0)
+    by_panel = full.reshape(count, panels, width, -1)
+    ordered = by_panel.transpose((1, 3, 0, 2) if masked else (1, 0, 3, 2))
+    return BitPanels(aligned(ordered), full.size // max(panels, 1), width if masked else 0)
 
 
 def aligned(array: np.ndarray) -> np.ndarray:

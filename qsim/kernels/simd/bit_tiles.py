@@ -61,11 +61,12 @@ class BitReads(NamedTuple):
 
 
 class BitPanels(NamedTuple):
-    """Weights, a panel after the other, each [plane][run][step][channel].
+    """Weights, a panel after the other, each [plane][run][step][channel], or with a mask
+    [run][step][plane, mask][channel].
 
     words   uint32 (panels * size,)
     size    the words of a panel
-    mask    the distance from a plane to its mask, 0 but for ``masked_xor`` and ``ternary``
+    mask    the distance from a word to its mask, 0 but for ``masked_xor`` and ``ternary``
     """
 
     words: np.ndarray
@@ -155,7 +156,6 @@ def _count_tile(tile, op, reads, first, panels, panel, counts):
             reads.steps,
             reads.mask,
             np.int64(panels.words.ctypes.data) + 4 * panel * panels.size,
-            panels.mask,
             np.int64(counts.ctypes.data),
         )
 
@@ -187,7 +187,6 @@ def _level_tile(tile, op, planes, reads, first, panels, panel, limits, writes, c
             reads.steps,
             reads.mask,
             np.int64(panels.words.ctypes.data) + 4 * panel * panels.size,
-            panels.mask,
             np.int64(limits.limits.ctypes.data) + 4 * panel * channels,
             np.int64(limits.rows.ctypes.data) + 8 * first,
             limits.plane,
@@ -203,10 +202,10 @@ def _level_tile(tile, op, planes, reads, first, panels, panel, limits, writes, c
 @intrinsic(prefer_literal=True)
 def _counts_of(
     typingctx, tile, op, x, rows, runs, run_count, pairs, pair_count, steps, x_mask, weights,
-    w_mask, counts,
+    counts,
 ):  # fmt: skip
     """Addresses and counts in, counts written at an address."""
-    shape, signature = TILES[tile.literal_value], types.void(tile, op, *[types.int64] * 11)
+    shape, signature = TILES[tile.literal_value], types.void(tile, op, *[types.int64] * 10)
 
     def generate(context, b, signature, arguments):
         *addresses, out = arguments[2:]
@@ -221,15 +220,15 @@ def _counts_of(
 @intrinsic(prefer_literal=True)
 def _levels_of(
     typingctx, tile, op, planes, x, rows, runs, run_count, pairs, pair_count, steps, x_mask,
-    weights, w_mask, limits, limit_rows, limit_plane, flips, out, out_rows, out_plane,
+    weights, limits, limit_rows, limit_plane, flips, out, out_rows, out_plane,
 ):  # fmt: skip
     """Addresses and counts in, bits written at addresses that a table gives."""
-    shape, signature = TILES[tile.literal_value], types.void(tile, op, planes, *[types.int64] * 17)
+    shape, signature = TILES[tile.literal_value], types.void(tile, op, planes, *[types.int64] * 16)
     count = int(planes.literal_value)
 
     def generate(context, b, signature, arguments):
         *_, limits, limit_rows, limit_plane, flips, out, out_rows, out_plane = arguments
-        totals = emit_counts(b, shape, op.literal_value, Addresses(*arguments[3:13]))
+        totals = emit_counts(b, shape, op.literal_value, Addresses(*arguments[3:12]))
 
         def placed(start, table, i, unit):
             return b.add(start, b.mul(load(b, b.add(table, I64(8 * i)), I64), I64(unit)))
@@ -261,7 +260,7 @@ def _plain_counts(op, reads, first, panels, panel, counts):
             for r in range(reads.runs.size):
                 start = reads.rows[first + i] + x_plane + reads.runs[r]
                 for k in range(reads.steps):
-                    at = w_plane + (r * reads.steps + k) * channels
+                    at = w_plane + (r * reads.steps + k) * (channels + panels.mask)
                     x = reads.words[start + k]
                     x_mask = reads.words[start + k + reads.mask]
                     w = weights[at : at + channels]

@@ -14,23 +14,20 @@ from qsim.kernels.simd.epilogues import (
     round_once,
     round_shift_sum,
 )
-from qsim.kernels.simd.float_stores import store_float
 from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_sums
-from qsim.kernels.simd.twice_rounded import round_twice, store_twice_rounded
+from qsim.kernels.simd.twice_rounded import round_twice
 
 
 @njit(inline="always")
 def finish(step, constants, memory, row, channel, count):
     """Store what becomes of the first ``count`` rows of the tile of sums, whose first is position
     ``row`` of the output and whose lanes are the channels from ``channel`` on."""
-    if step["passes"] == 1 and _finish_at_once(step, constants, memory, row, channel, count):
-        return
     columns, at = constants.columns, step["parameters"] + channel
     mode = step["mode"]
-    if step["other"] != codes.NOTHING or mode == codes.SHIFT_SUM or step["passes"] == 2:
+    if step["other"] != codes.NOTHING or mode == codes.SHIFT_SUM or step["is_wide"]:
         _load_others(step, constants, memory, row, channel, count)
     out = step["out_rows"] + row
-    if step["passes"] == 2:
+    if step["is_wide"]:
         add_bias(memory.wide, count, columns.wide_bias, at)
         _round_wide(step, constants, memory, at, count)
     elif mode in (codes.ROUND_TWICE, codes.ROUND_TWICE_AWAY):
@@ -51,28 +48,6 @@ def finish(step, constants, memory, row, channel, count):
         memory.levels, count, step["out_offset"], memory.data, constants.tables, out, channel,
         step["channels"],
     )  # fmt: skip
-
-
-@njit(inline="always")
-def _finish_at_once(step, constants, memory, row, channel, count):
-    """The commonest epilogues in one pass; whether it is one of them."""
-    tables, columns, data = constants.tables, constants.columns, memory.data
-    at, low, high = step["parameters"] + channel, step["low"], step["high"]
-    out, mode, zero = step["out_rows"] + row, step["mode"], step["out_offset"]
-    added = step["addition"] != codes.NO_ADDITION
-    if mode == codes.FLOAT and not added:
-        store_float(
-            memory.tile, count, columns.bias, columns.factor, columns.offset, at, channel, low,
-            high, zero, data, tables, out, step["channels"],
-        )  # fmt: skip
-        return True
-    if mode == codes.ROUND_TWICE_AWAY and not added:
-        store_twice_rounded(
-            memory.tile, count, columns.bias, columns.multiplier, columns.shift, True, at, channel,
-            low, high, zero, data, tables, out, step["channels"],
-        )  # fmt: skip
-        return True
-    return False
 
 
 @njit(inline="always")
@@ -133,14 +108,14 @@ def _round(step, constants, memory, at, count):
 def _round_wide(step, constants, memory, at, count):
     """The levels of a tile of sums of 64 bits."""
     columns, sums = constants.columns, memory.wide
-    if step["mode"] == codes.FLOAT:
-        round_float_sum(
-            sums, memory.others, count, columns.factor, columns.other_factor, columns.offset, at,
+    if step["mode"] == codes.SHIFT_SUM:
+        round_shift_sum(
+            sums, memory.others, count, columns.up, columns.other_up, columns.shift, at,
             step["low"], step["high"], memory.levels,
         )  # fmt: skip
     else:
-        round_shift_sum(
-            sums, memory.others, count, columns.up, columns.other_up, columns.shift, at,
+        round_float_sum(
+            sums, memory.others, count, columns.factor, columns.other_factor, columns.offset, at,
             step["low"], step["high"], memory.levels,
         )  # fmt: skip
 

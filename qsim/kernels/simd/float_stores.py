@@ -38,7 +38,7 @@ def store_float(
 @njit(cache=True, nogil=True)
 def store_float_sum(
     sums, count, bias, multiplier, offset, parameter, channel, low, high,
-    other_multiplier, other_byte_offset, other_rows,
+    other_multiplier, other_byte_offset, other_rows, other_first_row,
     byte_offset, stored, rows, first_row, channels,
 ):  # fmt: skip
     """``add_bias``, ``load_levels`` of the other term, ``round_float_sum`` and ``store_bytes``.
@@ -54,7 +54,7 @@ def store_float_sum(
         if start < 0:
             continue
         start += channel
-        other_start = other_rows[np.uint64(first_row + i)] + channel
+        other_start = other_rows[np.uint64(other_first_row + i)] + channel
         for lane in range(lanes):
             at = np.uint64(parameter + lane)
             total = np.int32(np.int64(sums[i, lane]) + np.int64(bias[at]))
@@ -69,7 +69,7 @@ def store_float_sum(
 @njit(cache=True, nogil=True)
 def store_float_added(
     sums, count, bias, multiplier, parameter, channel, low, high,
-    levels_first, factors, zeros, sum_low, sum_high, other_byte_offset, other_rows,
+    levels_first, factors, zeros, sum_low, sum_high, other_byte_offset, other_rows, other_first_row,
     byte_offset, stored, rows, first_row, channels,
 ):  # fmt: skip
     """``add_bias``, ``round_float`` without an offset, ``load_levels`` of the other tensor,
@@ -91,7 +91,7 @@ def store_float_added(
         if start < 0:
             continue
         start += channel
-        other_start = other_rows[np.uint64(first_row + i)] + channel
+        other_start = other_rows[np.uint64(other_first_row + i)] + channel
         for lane in range(lanes):
             at = np.uint64(parameter + lane)
             total = np.int32(np.int64(sums[i, lane]) + np.int64(bias[at]))

@@ -14,8 +14,10 @@ from numpy import uint64 as U
 from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.barrier import wait_for_all
 from qsim.kernels.simd.finish import finish
+from qsim.kernels.simd.float_stores import store_float, store_float_added, store_float_sum
 from qsim.kernels.simd.product import multiply_tile
 from qsim.kernels.simd.thread_tiles import begin, end
+from qsim.kernels.simd.twice_rounded import store_twice_rounded
 from qsim.kernels.simd.whole_tensors import (
     copy_levels,
     fill_border,
@@ -23,6 +25,9 @@ from qsim.kernels.simd.whole_tensors import (
     quantize_image,
     share,
 )
+
+# Epilogues that bring sums to bytes at once.
+OTHER, FLOAT, FLOAT_SUM, FLOAT_ADDED, TWICE = range(5)
 
 
 @njit(cache=True, nogil=True)
@@ -55,7 +60,15 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
 
 @njit(inline="always")
 def _make_tiles(backend, step, constants, memory, team):
-    """A step whose tensor is made tile by tile, all positions of a panel before the next."""
+    """A step whose tensor is made tile by tile, all positions of a panel before the next.
+
+    The commonest are a loop of their own: arrays are taken out of their tuples before it, as that
+    costs a count of references each time.
+    """
+    quick = quick_epilogue(step)
+    if quick != OTHER:
+        _make_quickly(quick, backend, step, constants, memory, team)
+        return
     height, width = memory.tile.shape
     positions = step["positions"]
     blocks = (positions + height - 1) // height
@@ -73,28 +86,107 @@ def _make_tiles(backend, step, constants, memory, team):
 
 
 @njit(inline="always")
+def quick_epilogue(step):
+    """Which of the epilogues that are done at once a step has."""
+    quick = OTHER
+    if step["kind"] == codes.PRODUCT and step["passes"] == 1:
+        mode, added = step["mode"], step["addition"]
+        if mode == codes.FLOAT and added == codes.NO_ADDITION:
+            quick = FLOAT
+        elif mode == codes.FLOAT and added == codes.ADD_FLOAT:
+            quick = FLOAT_ADDED
+        elif mode == codes.FLOAT_SUM and step["other"] == codes.LEVELS:
+            quick = FLOAT_SUM
+        elif mode == codes.ROUND_TWICE_AWAY and added == codes.NO_ADDITION:
+            quick = TWICE
+    return quick
+
+
+@njit(inline="always")
+def addition_of(step, constants):
+    """The ratios and zero points of a step's addition; of one without, those of none."""
+    ratios = (np.float32(0), np.float32(0), np.float32(0))
+    zeros = (0, 0, 0, 0)
+    if step["addition"] == codes.ADD_FLOAT:
+        at = step["added"]
+        r, z = constants.ratios, constants.zeros
+        ratios = (r[at, 0], r[at, 1], r[at, 2])
+        zeros = (z[at, 0], z[at, 1], z[at, 2], z[at, 3])
+    return ratios, zeros
+
+
+@njit(inline="always")
+def _make_quickly(quick, backend, step, constants, memory, team):
+    """Products of one pass, from sums to bytes at once."""
+    tables, weights, columns = constants.tables, constants.weights, constants.columns
+    data, tile = memory.data, memory.tile
+    bias, factor, offset = columns.bias, columns.factor, columns.offset
+    other_factor, multiplier, shift = columns.other_factor, columns.multiplier, columns.shift
+    ratios, zeros = addition_of(step, constants)
+    low, high, zero, channels = step["low"], step["high"], step["out_offset"], step["channels"]
+    added_low, added_high, other_zero = step["added_low"], step["added_high"], step["other_offset"]
+    rows, runs, n_runs, steps = step["rows"], step["runs"], step["n_runs"], step["steps"]
+    weight, size, pitch = step["weights"], step["panel_size"], step["pitch"]
+    out, others, parameter = step["out_rows"], step["other_rows"], step["parameters"]
+    height, width = tile.shape
+    positions = step["positions"]
+    blocks = (positions + height - 1) // height
+    first, last = share(step["panels"] * blocks, team)
+    for unit in range(first, last):
+        panel, row = unit // blocks, unit % blocks * height
+        count, channel = min(height, positions - row), panel * width
+        multiply_tile(
+            backend, data, tables, rows + row, pitch, tables, runs, n_runs, steps, weights,
+            weight + panel * size, count, tile,
+        )  # fmt: skip
+        at = parameter + channel
+        if quick == FLOAT:
+            store_float(
+                tile, count, bias, factor, offset, at, channel, low, high, zero, data, tables,
+                out + row, channels,
+            )  # fmt: skip
+        elif quick == FLOAT_ADDED:
+            store_float_added(
+                tile, count, bias, factor, at, channel, low, high, zeros[3] != 0,
+                ratios, (zeros[0], zeros[1], zeros[2]), added_low, added_high, other_zero, tables,
+                others + row, zero, data, tables, out + row, channels,
+            )  # fmt: skip
+        elif quick == FLOAT_SUM:
+            store_float_sum(
+                tile, count, bias, factor, offset, at, channel, low, high, other_factor,
+                other_zero, tables, others + row, zero, data, tables, out + row, channels,
+            )  # fmt: skip
+        else:
+            store_twice_rounded(
+                tile, count, bias, multiplier, shift, True, at, channel, low, high, zero, data,
+                tables, out + row, channels,
+            )  # fmt: skip
+
+
+@njit(inline="always")
 def _multiply(backend, step, constants, memory, row, panel, count):
     """Sums of products; of weights in two passes, 256 times those of the second more."""
-    tables, tile, wide = constants.tables, memory.tile, memory.wide
-    if step["passes"] == 2:
-        weight = step["weights"] + step["pass_size"]
-        weight += panel * (step["panel_size"] // step["n_runs"] * step["pass_n_runs"])
-        multiply_tile(
-            backend, memory.data, tables, step["rows"] + row, step["pitch"], tables,
-            step["pass_runs"], step["pass_n_runs"], step["steps"], constants.weights, weight, tile,
-        )  # fmt: skip
-        for m in range(count):
-            for n in range(tile.shape[1]):
-                wide[m, n] = np.int64(tile[m, n]) << 8
+    tables, tile, others, wide = constants.tables, memory.tile, memory.others, memory.wide
     weight = step["weights"] + panel * step["panel_size"]
     multiply_tile(
         backend, memory.data, tables, step["rows"] + row, step["pitch"], tables, step["runs"],
-        step["n_runs"], step["steps"], constants.weights, weight, tile,
+        step["n_runs"], step["steps"], constants.weights, weight, count, tile,
     )  # fmt: skip
-    if step["passes"] == 2:
-        for m in range(count):
-            for n in range(tile.shape[1]):
-                wide[m, n] += np.int64(tile[m, n])
+    if step["passes"] == 1:
+        return
+    weight = step["second_weights"]
+    weight += panel * (step["panel_size"] // step["n_runs"] * step["second_n_runs"])
+    multiply_tile(
+        backend, memory.data, tables, step["rows"] + row, step["pitch"], tables,
+        step["second_runs"], step["second_n_runs"], step["steps"], constants.weights, weight,
+        count, others,
+    )  # fmt: skip
+    for m in range(count):
+        for n in range(tile.shape[1]):
+            if step["is_wide"]:
+                wide[m, n] = np.int64(tile[m, n]) + (np.int64(others[m, n]) << 8)
+            else:  # what is lost beyond 32 bits is lost of the total too
+                tile[m, n] = np.int32(np.int64(tile[m, n]) + (np.int64(others[m, n]) << 8))
 
 
 @njit(cache=True, nogil=True)

@@ -163,7 +163,7 @@ def _sum_tiles(backend, data, rows, order, pitch, runs, packed, offsets, tile, o
         for row in range(0, len(order), height):
             multiply_tile(
                 backend, data, rows, row, pitch, runs, 0, len(runs), packed.shape[2], weights,
-                panel * panel_size, tile,
+                panel * panel_size, min(height, len(order) - row), tile,
             )  # fmt: skip
             for n in range(lanes):
                 for m in range(min(height, len(order) - row)):

@@ -6,7 +6,7 @@ so that one kernel serves matrix products and convolutions of any stride and dil
 copies its windows. The weights of what lies beyond a run are 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from llvmlite import ir
@@ -39,7 +39,9 @@ TILES = {
 LINE = 64  # bytes of a cache line, to which packed weights and scratch tiles are aligned
 
 
-def multiply_tile(backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, sums):
+def multiply_tile(
+    backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, count, sums
+):
     """Write the products of a tile's rows with a panel of weights.
 
     backend         the ``Tag`` of a back end
@@ -50,6 +52,7 @@ def multiply_tile(backend, data, rows, row, pitch, runs, run, n_runs, steps, wei
                     ``runs[run]``, and there are ``n_runs`` of them
     steps           how many steps each run is read in
     weights, weight int8, packed as ``pack_weights`` says; the panel begins at ``weights[weight]``
+    count           how many rows of the tile are wanted: the sums of others may be left out
     sums            int32 (tile rows, tile columns), overwritten; they wrap around
     """
     _multiply_plainly(data, rows, row, runs, run, n_runs, steps, weights, weight, sums)
@@ -73,29 +76,41 @@ def _multiply_plainly(data, rows, row, runs, run, n_runs, steps, weights, weight
 
 @overload(multiply_tile, jit_options={"nogil": True})
 def _multiply_tile(
-    backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, sums
+    backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, count, sums
 ):
     if backend.backend == "plain":
 
-        def plain(backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, sums):
+        def multiply(
+            backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, count, sums
+        ):
             _multiply_plainly(data, rows, row, runs, run, n_runs, steps, weights, weight, sums)
 
-        return plain
+    elif TILES[backend.backend].is_spaced:
 
-    def emitted(backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, sums):
-        _emitted(
-            backend,
-            data.ctypes.data,
-            rows.ctypes.data + 8 * row,
-            pitch,
-            runs.ctypes.data + 8 * run,
-            n_runs,
-            steps,
-            weights.ctypes.data + weight,
-            sums.ctypes.data,
-        )
+        def multiply(
+            backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, count, sums
+        ):
+            _whole_tile(
+                backend, data.ctypes.data, rows.ctypes.data + 8 * row, pitch,
+                runs.ctypes.data + 8 * run, n_runs, steps, weights.ctypes.data + weight,
+                sums.ctypes.data,
+            )  # fmt: skip
 
-    return emitted
+    else:
+
+        def multiply(
+            backend, data, rows, row, pitch, runs, run, n_runs, steps, weights, weight, count, sums
+        ):
+            places = (
+                data.ctypes.data, rows.ctypes.data + 8 * row, pitch, runs.ctypes.data + 8 * run,
+                n_runs, steps, weights.ctypes.data + weight, sums.ctypes.data,
+            )  # fmt: skip
+            if count == 1:
+                _one_row(backend, *places)
+            else:
+                _whole_tile(backend, *places)
+
+    return multiply
 
 
 EMITTERS = {
@@ -108,13 +123,22 @@ EMITTERS = {
 
 
 @intrinsic
-def _emitted(typing, backend, data, rows, pitch, runs, n_runs, steps, weights, sums):
+def _whole_tile(typing, backend, data, rows, pitch, runs, n_runs, steps, weights, sums):
     """The product of a tile in the instructions of a back end, on addresses."""
-    name = backend.backend
-    tile = TILES[name]
+    return _emitted(backend, TILES[backend.backend])
+
+
+@intrinsic
+def _one_row(typing, backend, data, rows, pitch, runs, n_runs, steps, weights, sums):
+    """That of its first row alone."""
+    return _emitted(backend, replace(TILES[backend.backend], rows=1))
+
+
+def _emitted(backend, tile: Tile):
+    """The signature and the code of a product of bytes."""
 
     def generate(context, builder: ir.IRBuilder, signature, arguments):
-        EMITTERS[name](builder, tile, *arguments[1:])
+        EMITTERS[backend.backend](builder, tile, *arguments[1:])
         return context.get_dummy_value()
 
     return types.void(backend, *[types.intp] * 8), generate

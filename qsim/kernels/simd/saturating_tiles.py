@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic, overload
+from numpy import uint64 as U  # of indices that are not negative: numba would look
 
 from qsim.kernels.accumulator import Accumulator, as_integers, magnitude
 from qsim.kernels.simd.host import choose
@@ -181,9 +182,10 @@ def _multiply_tiles(tile, narrow, wide, products, rows, rest, panels, sums, out)
                     _sum_tile(tile, narrow, wide, products, rows[g, m:], panels[g, p], sums)
                 else:
                     _sum_tile(tile, narrow, wide, products, rest[g], panels[g, p], sums)
-                for n in range(min(lanes, out.shape[1] - p * lanes)):
+                first = p * lanes
+                for n in range(min(lanes, out.shape[1] - first)):
                     for i in range(count):
-                        out[g, p * lanes + n, m + i] = sums[i, n]
+                        out[U(g), U(first + n), U(m + i)] = sums[U(i), U(n)]
 
 
 def _sum_tile(tile, narrow, wide, products, rows, panel, sums):

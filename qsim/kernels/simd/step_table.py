@@ -39,10 +39,11 @@ FIELDS = (
     "steps",  # of a run
     "weights",
     "panel_size",  # in weights
-    "passes",  # of weights, each of them ``pass_size`` after the one before
-    "pass_size",
-    "pass_runs",  # where in the tables the runs of the second pass begin
-    "pass_n_runs",
+    "passes",  # of weights, one or two
+    "second_weights",
+    "second_runs",
+    "second_n_runs",
+    "is_wide",  # whether their sums are kept in 64 bits
     "out_rows",  # where in the tables the offsets of the output positions begin
     "out_offset",  # the byte of level 0
     "parameters",  # where in the columns those of the first channel are

@@ -18,7 +18,7 @@ BLOCK = 32  # lanes; a constant, so that a row of a block is straight-line code
 
 @njit(cache=True, nogil=True)
 def round_twice(sums, count, bias, multiplier, shift, away, channel, low, high, levels):
-    """The levels of ``sums + bias``; int32 ``sums``, overwritten, their totals within int32.
+    """The levels of ``sums + bias``; ``sums`` are overwritten, their totals lie within int32.
 
     bias         (channels,) int32
     multiplier   (channels,) int32 0 .. 2**31 - 1
@@ -45,19 +45,21 @@ def store_twice_rounded(
     parameter   where the parameters of the tile's first channel are
     """
     arrays_are_separate()
-    lanes = min(sums.shape[1], channels - channel)
+    lanes, to_byte = min(sums.shape[1], channels - channel), np.int32(offset)
     whole = lanes - lanes % BLOCK
     for block in range(0, whole, BLOCK):
         _multiply(sums, count, bias, multiplier, shift, parameter, block, BLOCK)
-        _round_and_store(
-            sums, count, shift, away, parameter, channel, low, high, block, BLOCK,
-            offset, stored, rows, first_row,
-        )  # fmt: skip
+        _round(sums, count, shift, away, parameter, low, high, block, BLOCK, sums)
     _multiply(sums, count, bias, multiplier, shift, parameter, whole, lanes - whole)
-    _round_and_store(
-        sums, count, shift, away, parameter, channel, low, high, whole, lanes - whole,
-        offset, stored, rows, first_row,
-    )  # fmt: skip
+    _round(sums, count, shift, away, parameter, low, high, whole, lanes - whole, sums)
+    for i in range(count):
+        start = rows[np.uint64(first_row + i)]
+        if start < 0:
+            continue
+        start += channel
+        for lane in range(lanes):
+            byte = np.int32(np.int32(sums[i, lane]) + to_byte)
+            stored[np.uint64(start + lane)] = np.uint8(byte)
 
 
 @njit(inline="always")
@@ -93,34 +95,3 @@ def _round(products, count, shift, away, channel, low, high, block, lanes, level
             here, at = np.uint64(block + lane), np.uint64(channel + block + lane)
             nearest = _nearest(products[i, here], shift[at], negative)
             levels[i, here] = np.int32(min(max(nearest, lowest), highest))
-
-
-@njit(inline="always")
-def _round_and_store(
-    products,
-    count,
-    shift,
-    away,
-    parameter,
-    channel,
-    low,
-    high,
-    block,
-    lanes,
-    offset,
-    stored,
-    rows,
-    first_row,
-):
-    lowest, highest, to_byte = np.int32(low), np.int32(high), np.int32(offset)
-    negative = np.int32(-1) if away else np.int32(0)
-    for i in range(count):
-        start = rows[np.uint64(first_row + i)]
-        if start < 0:
-            continue
-        start += channel + block
-        for lane in range(lanes):
-            here, at = np.uint64(block + lane), np.uint64(parameter + block + lane)
-            nearest = _nearest(products[i, here], shift[at], negative)
-            level = np.int32(min(max(nearest, lowest), highest))
-            stored[np.uint64(start + lane)] = np.uint8(np.int32(level + to_byte))

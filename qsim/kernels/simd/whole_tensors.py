@@ -4,6 +4,9 @@ import numpy as np
 from numba import njit
 from numpy import uint64 as U
 
+from qsim.kernels.simd.intrinsics import arrays_are_separate
+from qsim.kernels.simd.largest import largest_bytes
+
 
 @njit(cache=True, nogil=True)
 def share(count, team):
@@ -13,28 +16,48 @@ def share(count, team):
 
 @njit(cache=True, nogil=True)
 def quantize_image(step, memory, image, scale, team):
-    """The bytes of an image: value over scale, to the nearest, a half to the even one.
+    """The bytes of an image: value over scale, to the nearest, a half to the even one. A few pixels
+    at a time are found in a row of scratch, and then set among those of the other channels.
 
     image   float32 (channels, height, width)
     scale   float64
     """
     channels, height, width = image.shape
-    data, low, high, offset = memory.data, step["low"], step["high"], np.int32(step["out_offset"])
-    narrow = np.float32(scale)
+    scratch, pixel = memory.levels[0], U(channels)
+    low, high, zero, exact = step["low"], step["high"], step["out_offset"], step["exact"]
     first, last = share(height, team)
     for y in range(first, last):
         for c in range(channels):
-            at = U(step["source"] + y * step["source_row"] + c)
-            if step["exact"]:
-                for x in range(U(width)):
-                    quotient = np.float64(image[c, y, x]) / scale
-                    clipped = min(max(quotient, np.float64(low)), np.float64(high))
-                    data[at + x * U(channels)] = np.uint8(np.int32(np.rint(clipped)) + offset)
-            else:
-                for x in range(U(width)):
-                    rounded = image[c, y, x] / narrow
-                    clipped = min(max(rounded, np.float32(low)), np.float32(high))
-                    data[at + x * U(channels)] = np.uint8(np.int32(np.rint(clipped)) + offset)
+            row = step["source"] + y * step["source_row"] + c
+            for x in range(0, width, len(scratch)):
+                count = min(len(scratch), width - x)
+                if exact:
+                    _round_exactly(image[c, y, x : x + count], scale, low, high, zero, scratch)
+                else:
+                    _round_narrowly(image[c, y, x : x + count], scale, low, high, zero, scratch)
+                at = U(row + x * channels)
+                for n in range(U(count)):
+                    memory.data[at + n * pixel] = np.uint8(scratch[n])
+
+
+@njit(cache=True, nogil=True)
+def _round_exactly(values, scale, low, high, zero, codes):
+    """The bytes, int32, of values over a float64 scale."""
+    arrays_are_separate()
+    lowest, highest, offset = np.float64(low), np.float64(high), np.int32(zero)
+    for n in range(len(values)):
+        quotient = min(max(np.float64(values[n]) / scale, lowest), highest)
+        codes[n] = np.int32(np.int32(np.rint(quotient)) + offset)
+
+
+@njit(cache=True, nogil=True)
+def _round_narrowly(values, scale, low, high, zero, codes):
+    """As ``_round_exactly``, the scale and the quotient being float32."""
+    arrays_are_separate()
+    lowest, highest, offset = np.float32(low), np.float32(high), np.int32(zero)
+    for n in range(len(values)):
+        quotient = min(max(values[n] / np.float32(scale), lowest), highest)
+        codes[n] = np.int32(np.int32(np.rint(quotient)) + offset)
 
 
 @njit(cache=True, nogil=True)
@@ -53,7 +76,7 @@ def copy_levels(step, memory, levels, team):
 @njit(cache=True, nogil=True)
 def max_pool(step, memory, team):
     """The largest byte under each window; what lies outside of the image takes no part."""
-    data, channels = memory.data, step["channels"]
+    data, channels, source_row = memory.data, step["channels"], step["source_row"]
     first, last = share(step["positions"] // step["out_width"], team)
     for y in range(first, last):
         top = y * step["stride_h"] - step["top"]
@@ -61,14 +84,10 @@ def max_pool(step, memory, team):
         for x in range(step["out_width"]):
             left = x * step["stride_w"] - step["left"]
             right = min(left + step["kernel_w"], step["width"])
-            at = U(step["out_rows"] + y * step["pitch"] + x * channels)
-            for c in range(U(channels)):
-                data[at + c] = 0
-            for i in range(max(top, 0), bottom):
-                for j in range(max(left, 0), right):
-                    source = U(step["source"] + i * step["source_row"] + j * channels)
-                    for c in range(U(channels)):
-                        data[at + c] = max(data[at + c], data[source + c])
+            at = step["out_rows"] + y * step["pitch"] + x * channels
+            rows, columns = bottom - max(top, 0), right - max(left, 0)
+            source = step["source"] + max(top, 0) * source_row + max(left, 0) * channels
+            largest_bytes(data, at, source, channels, rows, source_row, columns)
 
 
 @njit(cache=True, nogil=True)

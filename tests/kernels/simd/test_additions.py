@@ -1,5 +1,7 @@
 """Additions in a tile, beside those of whole tensors."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -57,8 +59,20 @@ def test_an_addition_of_litert_equals_that_of_tensors(addition, pair, scales, li
     a, b, many = pair
     expected = add_fixed(a[:many], b[:many], scales, *limits, addition=addition)
     got = a.copy()
-    add_tflite(got, b.copy(), many, *tflite_constants(scales, addition), *limits)
+    add_tflite(got, b, many, *tflite_constants(scales, addition), *limits)
     agree(got, a, many, expected)
+
+
+@pytest.mark.parametrize("addition", ["tflite", "tflite-reference", "tflite-builtin"])
+def test_halves_go_where_each_addition_of_litert_sends_them(addition):
+    """With scales that are powers of two most sums are a half, or a quarter beside one."""
+    a, b = (grid.ravel().astype(np.int32) for grid in np.meshgrid(np.arange(-9, 10), [-3, 0, 1, 2]))
+    powers = [np.float32(2.0**power) for power in range(-2, 3)]
+    for scales in product(powers, repeat=3):
+        expected = add_fixed(a, b, scales, -128, 127, addition=addition)
+        got = a.copy()
+        add_tflite(got, b, len(a), *tflite_constants(scales, addition), -128, 127)
+        assert np.array_equal(got, expected)
 
 
 @given(pairs(), st.tuples(SCALES, SCALES, SCALES), LIMITS)

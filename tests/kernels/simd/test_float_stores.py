@@ -31,17 +31,19 @@ class Tile:
         draw = data.draw
         self.channel = draw(st.sampled_from([0, LANES]))
         self.channels = self.channel + draw(st.integers(1, LANES))
-        self.here = slice(self.channel, self.channels)
+        self.parameter = self.channel + draw(st.sampled_from([0, LANES]))
+        self.here = slice(self.parameter, self.parameter + self.channels - self.channel)
         self.totals = draw(mixed(np.int32, (2, LANES), elements=SUMS))
-        self.bias = draw(mixed(np.int32, 2 * LANES))
+        self.bias = draw(mixed(np.int32, 3 * LANES))
         with np.errstate(over="ignore"):  # sums of products wrap around until the bias is there
-            self.sums = self.totals - self.bias[self.channel : self.channel + LANES]
-        self.multiplier = draw(mixed(np.float32, 2 * LANES, MULTIPLIERS))
+            self.sums = self.totals - self.bias[self.parameter : self.parameter + LANES]
+        self.multiplier = draw(mixed(np.float32, 3 * LANES, MULTIPLIERS))
         self.limits, self.count = draw(LIMITS), draw(st.integers(1, 2))
         self.rows = np.array([0, 7 + self.channels, 2 * self.channels + 9], np.int64)
         self.other_rows = self.rows + 3 * self.channels + 9
         if draw(st.booleans()):
             self.other_rows = self.rows.copy()  # in place
+        self.rows[draw(st.integers(0, 2))] = draw(st.sampled_from([-1, -(2**40)]))  # nowhere
         self.stored = draw(mixed(np.uint8, 6 * self.channels + 30))
         self.first = self.sums, self.count, self.bias, self.multiplier
 
@@ -58,13 +60,15 @@ class Tile:
         lanes = np.arange(self.channel, self.channels)
         return self.stored[starts[:, None] + lanes].astype(np.int64) - byte_offset
 
-    def check(self, function, arguments, levels):
-        """``function`` stores ``levels``, and nothing elsewhere."""
+    def check(self, function, arguments, levels, limits=None):
+        """``function`` stores ``levels``, which lie within ``limits``, and nothing elsewhere."""
+        to_byte = -(limits or self.limits)[0]
         expected, sums = self.stored.copy(), self.sums.copy()
         for i in range(self.count):
             at = self.rows[1 + i]
-            expected[at + self.channel : at + self.channels] = levels[i] + 128
-        function(*self.first, *arguments, 128, self.stored, self.rows, 1, self.channels)
+            if at >= 0:
+                expected[at + self.channel : at + self.channels] = levels[i] + to_byte
+        function(*self.first, *arguments, to_byte, self.stored, self.rows, 1, self.channels)
         assert np.array_equal(self.stored, expected)
         assert np.array_equal(self.sums, sums)
 
@@ -72,31 +76,31 @@ class Tile:
 @given(st.data())
 def test_bytes_are_those_of_requantize_float(data):
     tile = Tile(data)
-    offset = np.zeros(2 * LANES, np.float32)
+    offset = np.zeros(3 * LANES, np.float32)
     levels = requantize_float([tile.term()], *tile.limits)
-    tile.check(store_float, (offset, tile.channel, tile.channel, *tile.limits), levels)
+    tile.check(store_float, (offset, tile.parameter, tile.channel, *tile.limits), levels)
 
 
 @given(st.data())
 def test_an_offset_is_added_before_the_total_is_rounded(data):
     tile = Tile(data)
-    offset = data.draw(mixed(np.float32, 2 * LANES, elements=OFFSETS))
+    offset = data.draw(mixed(np.float32, 3 * LANES, elements=OFFSETS))
     total = total_float([tile.term()]) + offset[tile.here]
     levels = np.rint(np.clip(total, *map(np.float32, tile.limits)))
-    tile.check(store_float, (offset, tile.channel, tile.channel, *tile.limits), levels)
+    tile.check(store_float, (offset, tile.parameter, tile.channel, *tile.limits), levels)
 
 
 @given(st.data(), st.integers(0, 255))
 def test_the_bytes_of_another_tensor_are_a_second_term(data, byte_offset):
     tile = Tile(data)
-    offset = data.draw(mixed(np.float32, 2 * LANES, elements=OFFSETS))
-    other = data.draw(mixed(np.float32, 2 * LANES, MULTIPLIERS))
+    offset = data.draw(mixed(np.float32, 3 * LANES, elements=OFFSETS))
+    other = data.draw(mixed(np.float32, 3 * LANES, MULTIPLIERS))
     terms = [tile.term(), (tile.others(byte_offset), other[tile.here])]
     total = total_float(terms) + offset[tile.here]
     levels = np.rint(np.clip(total, *map(np.float32, tile.limits)))
     arguments = (
         offset,
-        tile.channel,
+        tile.parameter,
         tile.channel,
         *tile.limits,
         other,
@@ -124,7 +128,7 @@ def test_the_bytes_of_another_tensor_are_added_as_codes(
     code_limits = [limit + zeros[2] for limit in sum_limits]
     levels = add_tensors(*terms, codes, *code_limits) - zeros[2]
     arguments = (
-        tile.channel, tile.channel, *tile.limits, levels_first, (ratio, other_ratio, rest), zeros, *sum_limits,
-        byte_offset, tile.other_rows,
+        tile.parameter, tile.channel, *tile.limits, levels_first, (ratio, other_ratio, rest), zeros, *sum_limits,
+        byte_offset, tile.other_rows, 1,
     )  # fmt: skip
-    tile.check(store_float_added, arguments, levels)
+    tile.check(store_float_added, arguments, levels, sum_limits)

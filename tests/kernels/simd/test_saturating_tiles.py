@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from qsim.kernels.accumulator import Accumulator, Partial
 from qsim.kernels.layers import conv2d
 from qsim.kernels.level_product import LevelWeights
+from qsim.kernels.simd import saturating_tiles
 from qsim.kernels.simd.host import available
 from qsim.kernels.simd.saturating_tiles import RegisterWeights
 from qsim.verify.products import Register
@@ -130,6 +131,36 @@ def test_a_deep_convolution_saturates_step_by_step():
         expected = naive.conv2d(x, w, none, **geometry, **registers(accumulator))
         np.testing.assert_array_equal(got, np.array(expected))
         assert accumulator.mode == "wrap" or np.isin([-(2**15), 2**15 - 1], got).any()
+
+
+def guarded(array, fill):
+    """A copy of an array in the middle of a buffer of this byte, and the buffer."""
+    buffer = np.full(array.nbytes + 256, fill, np.uint8)
+    inner = buffer[128:-128].view(array.dtype).reshape(array.shape)
+    inner[...] = array
+    return inner, buffer
+
+
+@pytest.mark.parametrize("accumulator", KINDS, ids=str)
+def test_nothing_beside_the_arrays_is_read_or_written(monkeypatch, accumulator):
+    rng = np.random.default_rng(2)
+    x, w = drawn_levels(rng, (1, 11, 9), 0, 255), drawn_levels(rng, (70, 9), -128, 127)
+    results, buffers, multiply = [], [], saturating_tiles._multiply_tiles
+
+    def multiply_guarded(tile, narrow, wide, products, *arrays):
+        pairs = [guarded(array, fill) for array in arrays]
+        multiply(tile, narrow, wide, products, *(inner for inner, _ in pairs))
+        arrays[-1][...] = pairs[-1][0]
+        buffers.extend(buffer for _, buffer in pairs)
+
+    monkeypatch.setattr(saturating_tiles, "_multiply_tiles", multiply_guarded)
+    for fill in (0x00, 0x7F, 0x80):
+        results.append(RegisterWeights(w).sum_products(x, accumulator, BACKENDS[0]))
+        assert all((buffer[:128] == fill).all() for buffer in buffers)
+        assert all((buffer[-128:] == fill).all() for buffer in buffers)
+        buffers.clear()
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
 
 
 @pytest.mark.parametrize("shape", [(0, 2, 3), (1, 0, 3), (1, 2, 0)])

@@ -21,12 +21,13 @@ def places(draw):
     first = draw(st.integers(0, 4))
     count = draw(st.integers(0, min(3, len(rows) - first)))
     channel = draw(st.sampled_from(range(0, channels, LANES)))
+    rows[draw(st.integers(0, len(rows) - 1))] *= draw(st.sampled_from([1, -1]))  # maybe nowhere
     return rows, first, count, channel, channels
 
 
 def each_place(rows, first, count, channel, channels):
     for i in range(count):
-        for lane in range(min(LANES, channels - channel)):
+        for lane in range(min(LANES, channels - channel) if rows[first + i] >= 0 else 0):
             yield i, lane, rows[first + i] + channel + lane
 
 

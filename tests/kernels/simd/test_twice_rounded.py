@@ -21,10 +21,10 @@ def with_bias(data, totals, channel):
 
 
 @ROUNDINGS
-@pytest.mark.parametrize("lanes", [16, 48])
-@given(st.data(), LIMITS)
-def test_levels_equal_requantize_fixed(rounding, lanes, data, limits):
-    totals, count, channel, real = data.draw(fixed_tiles(np.int32, lanes))
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@given(st.data(), st.sampled_from([16, 48]), LIMITS)
+def test_levels_equal_requantize_fixed(rounding, dtype, data, lanes, limits):
+    totals, count, channel, real = data.draw(fixed_tiles(dtype, lanes))
     sums, bias = with_bias(data, totals, channel)
     multiplier, shift = quantize_multiplier(real)
     here = real[channel : channel + lanes]
@@ -39,24 +39,28 @@ def test_levels_equal_requantize_fixed(rounding, lanes, data, limits):
 
 
 @ROUNDINGS
-@pytest.mark.parametrize("lanes", [16, 48])
-@given(st.data(), LIMITS)
-def test_bytes_are_those_of_the_levels_at_their_channels_alone(rounding, lanes, data, limits):
-    totals, count, channel, real = data.draw(fixed_tiles(np.int32, lanes))
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@given(st.data(), st.sampled_from([16, 48]), LIMITS)
+def test_bytes_are_those_of_the_levels_at_their_channels_alone(
+    rounding, dtype, data, lanes, limits
+):
+    totals, count, channel, real = data.draw(fixed_tiles(dtype, lanes))
     sums, bias = with_bias(data, totals, channel)
     multiplier, shift = quantize_multiplier(real)
     channels = channel + data.draw(st.integers(1, lanes))
     here = real[channel : channel + lanes]
     levels = requantize_fixed(totals[:count], here, *limits, rounding=rounding)
     rows = np.array([0, 10 + channels, 3 + 3 * channels], np.int64)
+    rows[data.draw(st.integers(0, 2))] = -1  # nowhere
     stored = data.draw(mixed(np.uint8, 4 * channels + 10))
     expected = stored.copy()
     for i in range(count):
         at = rows[1 + i]
-        expected[at + channel : at + channels] = levels[i, : channels - channel] + 128
+        if at >= 0:
+            expected[at + channel : at + channels] = levels[i, : channels - channel] - limits[0]
     away = rounding == "tflite-reference"
     store_twice_rounded(
         sums, count, bias, multiplier, shift.astype(np.int32), away, channel, channel, *limits,
-        128, stored, rows, 1, channels,
+        -limits[0], stored, rows, 1, channels,
     )  # fmt: skip
     assert np.array_equal(stored, expected)
