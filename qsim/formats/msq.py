@@ -7,7 +7,15 @@ from functools import cached_property
 
 import numpy as np
 
-from qsim.formats.base import Facts, Format, Quantized, finite, largest_magnitude, row_blocks
+from qsim.formats.base import (
+    Facts,
+    Format,
+    Quantized,
+    finite,
+    largest_magnitude,
+    positive,
+    row_blocks,
+)
 from qsim.formats.fixed import Fixed
 from qsim.formats.sp2 import Sp2
 
@@ -116,7 +124,12 @@ class Msq(Facts):
         per_row = np.empty((real.shape[0],) + (1,) * (real.ndim - 1), np.float32)
         given = None if scale is None or callable(scale) else np.broadcast_to(scale, per_row.shape)
         for number, rows in ((self.fixed, ~is_sp2), (self.sp2, is_sp2)):
-            rule = given[rows] if given is not None else scale or largest_magnitude
-            part = number.quantize(real[rows], scale=rule, axis=axis)
-            levels[rows], per_row[rows] = part.levels, part.scale
+            if given is not None:
+                per_row[rows] = positive(given[rows])
+            else:
+                rule = scale or largest_magnitude
+                per_row[rows] = positive(rule(real[rows], number, axis))
+        for part in row_blocks(real):
+            for number, rows in ((self.fixed, ~is_sp2[part]), (self.sp2, is_sp2[part])):
+                levels[part][rows] = number.at_scale(real[part][rows], per_row[part][rows])
         return QuantizedRows(self, levels, per_row, is_sp2)
