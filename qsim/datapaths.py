@@ -21,7 +21,7 @@ MOST_BITS = 4  # of formats whose planes are worth looking at
 # Up to how many pairs of planes bits are counted. Measured by bench/bits.py as the rate of counting
 # over that of the product of bytes by the same back end, for the shapes of ResNet-18, on a Zen 4:
 #
-#   pairs            1            2            3            4            9       1, one row of inputs
+#   pairs            1            2            3            4            9       1, one row of input
 #   vnni512     4.3 .. 5.2   2.4 .. 2.8   1.7 .. 1.9   1.3 .. 1.4      0.6       15 (2.5 with 9)
 #   pairs16     9.7 .. 10    5.0 .. 5.4   3.3 .. 3.7   2.5 .. 2.9      1.2       18
 #   pairs8      7.8 .. 9.0   4.1 .. 4.4   2.7 .. 3.0   2.0 .. 2.2   0.9 .. 1.0   34, as compiled for
