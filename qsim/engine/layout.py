@@ -196,6 +196,7 @@ class _Tables:
             "weights": self.weights.put(packed[0]),
             "panel_size": packed[0][0].size,
             "passes": len(packed),
+            "wrap": product.wrap % 32,
         }
         if len(packed) == 2:
             fields |= {

@@ -89,7 +89,7 @@ def _make_tiles(backend, step, constants, memory, team):
 def quick_epilogue(step):
     """Which of the epilogues that are done at once a step has."""
     quick = OTHER
-    if step["kind"] == codes.PRODUCT and step["passes"] == 1:
+    if step["kind"] == codes.PRODUCT and step["passes"] == 1 and step["wrap"] == 0:
         mode, added = step["mode"], step["addition"]
         if mode == codes.FLOAT and added == codes.NO_ADDITION:
             quick = FLOAT
