@@ -19,25 +19,27 @@ TERNARY = None  # -1, 0 and +1, as a plane of signs and a mask
 MOST_BITS = 4  # of formats whose planes are worth looking at
 
 # Up to how many pairs of planes bits are counted. Measured by bench/bits.py as the rate of counting
-# over the ceiling of the back end's products (vpdpbusd, or pairs of 16-bit integers), on a Zen 4:
+# over that of the product of bytes by the same back end, for the shapes of ResNet-18, on a Zen 4:
 #
-#   pairs            1            2           3           4           9
-#   vnni512     3.6 .. 4.5   2.0 .. 2.4   1.4 .. 1.6  1.0 .. 1.2     0.5
-#   pairs16     7.6 .. 10    4.1 .. 4.5   2.9 .. 3.3  1.9 .. 2.6  0.8 .. 1.2
-#   pairs8      4.4 .. 5.4   2.3 .. 2.9   1.9 .. 2.0  1.5 .. 1.6     0.3      as compiled for AVX2
-#   plain          4.9          2.4                      1.3                  whole, of LevelWeights
+#   pairs            1            2            3            4            9       1, one row
+#   vnni512     4.3 .. 5.2   2.4 .. 2.8   1.7 .. 1.9   1.3 .. 1.4      0.6       15 (9: 2.5)
+#   pairs16     9.7 .. 10    5.0 .. 5.4   3.3 .. 3.7   2.5 .. 2.9      1.2       18
+#   pairs8      7.8 .. 9.0   4.1 .. 4.4   2.7 .. 3.0   2.0 .. 2.2   0.9 .. 1.0   34
+#   plain          108           80           46           36          17        559
 #
-# On Sapphire Rapids, whose vpdpbusd is twice as fast beside its popcount, 4 pairs were 0.9 as fast
-# as a product with it, and 1 pair 0.7 to 1.4 as fast as one by tiles (amx), but 17 times with one
-# row of inputs, as reading the weights then takes the time. That was a prototype of these kernels.
+# pairs8 was compiled for AVX2 alone; a row is one of inputs, as a linear layer has for each image.
+# On Sapphire Rapids, whose vpdpbusd is twice as fast beside its popcount, 1 pair was 3.4, 2 pairs
+# 1.7 and 4 pairs 0.9 as fast as the product with it; and 1 pair 0.7 to 1.4 as fast as the product
+# by tiles (amx), but for one row of inputs, where reading the weights takes the time. Those were
+# measured with a prototype of these kernels, and amx could not be measured here.
 MOST_PAIRS: dict[BackendName, int] = {
     "amx": 0,
     "vnni512": 3,
     "pairs16": 4,
     "pairs8": 4,
-    "plain": 4,
+    "plain": 9,
 }
-MOST_PAIRS_OF_ONE_ROW: dict[BackendName, int] = MOST_PAIRS | {"amx": 1}
+MOST_PAIRS_OF_ONE_ROW: dict[BackendName, int] = MOST_PAIRS | {"amx": 1, "vnni512": 4}
 TERNARY_PAIRS = 3  # what ternary by ternary costs: seven instructions instead of three
 
 

@@ -55,10 +55,11 @@ def test_every_pair_of_levels_of_dorefa_multiplies_exactly(bits, x_bits):
         np.testing.assert_array_equal(linear(x, BitSerialWeights(w, code, x_code)), x * w.T)
 
 
-def test_padding_is_zero_where_no_code_is():
+@pytest.mark.parametrize("rows", [4, 34])  # of two groups, counted at once and one by one
+def test_padding_is_zero_where_no_code_is(rows):
     rng = np.random.default_rng(0)
     code = AffineCode(3, 2, -7)
-    x, w = (2 * rng.integers(0, 8, shape) - 7 for shape in ((2, 6, 5, 5), (4, 3, 3, 3)))
+    x, w = (2 * rng.integers(0, 8, shape) - 7 for shape in ((2, 6, 5, 5), (rows, 3, 3, 3)))
     geometry = {"groups": 2, "padding": (1, 2, 0, 1), "stride": (2, 1), "dilation": (1, 2)}
     np.testing.assert_array_equal(
         conv2d(x, BitSerialWeights(w, code, code), **geometry),

@@ -48,9 +48,10 @@ def test_padding_counts_as_zero():
     np.testing.assert_array_equal(got, np.full((1, 1, 2, 2), 4))
 
 
-def test_a_large_binary_layer_equals_the_level_product():
+@pytest.mark.parametrize("rows", [8, 40])  # of two groups, counted at once and one by one
+def test_a_large_binary_layer_equals_the_level_product(rows):
     rng = np.random.default_rng(0)
-    x, w = rng.choice([-1, 1], (2, 32, 5, 5)), rng.choice([-1, 1], (8, 16, 3, 3))
+    x, w = rng.choice([-1, 1], (2, 32, 5, 5)), rng.choice([-1, 1], (rows, 16, 3, 3))
     arguments = {"groups": 2, "padding": (1, 1, 1, 1), "accumulator": Accumulator(6, "wrap")}
     np.testing.assert_array_equal(
         conv2d(x, XnorPopcountWeights(w), **arguments), conv2d(x, LevelWeights(w), **arguments)

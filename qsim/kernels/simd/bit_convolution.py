@@ -28,7 +28,7 @@ class BitConvolution:
         """The weights as panels for a tile, made once."""
         if tile not in self._panels:
             self._panels[tile] = pack_panels(
-                self.product.planes, tile, masked=self.product.code is None
+                self.product.planes(), tile, masked=self.product.code is None
             )
         return self._panels[tile]
 
@@ -41,7 +41,7 @@ class BitConvolution:
         plane = int(np.prod(windows.padded)) * pixel
         runs, pixels = windows.runs(pixel)
         rows = rows_of(windows, pixel, TILES[tile].rows)
-        w_plane = self.panels(tile).size // len(self.product.planes)
+        w_plane = self.panels(tile).size // self.product.w_planes
         pairs = self.product.pairs(plane, w_plane)
         mask = plane if self.product.op == "ternary" else 0
         return BitReads(words.reshape(-1), rows, runs, pairs, pixels * pixel, mask)
@@ -131,10 +131,13 @@ def _codes_and_bits(
     """Integers (images, kinds, ...) of levels (images, ...) and the planes they make: which kind,
     and which of its bits. Signs are taken as they are, other levels checked."""
     if code is None:
-        return np.stack([x > 0, x != 0], axis=1).view(np.int8), [(0, 0), (1, 0)]
+        return np.stack([x > 0, x != 0], axis=1).view(np.uint8), [(0, 0), (1, 0)]
     if code == SIGNS:
-        return (x > 0).view(np.int8)[:, None], [(0, 0)]
-    return code.encode(x)[:, None], [(0, bit) for bit in range(code.bits)]
+        return (x > 0).view(np.uint8)[:, None], [(0, 0)]
+    codes = code.encode(x)
+    if code.bits <= 8:
+        codes = codes.astype(np.uint8)
+    return codes[:, None], [(0, bit) for bit in range(code.bits)]
 
 
 def _window_sums(values: np.ndarray, windows: Windows) -> np.ndarray:

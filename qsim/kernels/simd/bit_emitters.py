@@ -78,11 +78,13 @@ def emit_counts(b: ir.IRBuilder, tile: Tile, op: str, at: Addresses) -> list[ir.
 def _emit_steps(b, tile, op, at, bases, start) -> list[ir.Value]:
     """The words of a run, counted in 32-bit lanes. ``start`` and what is returned: the place in the
     rows, the place in the weights, the totals."""
-    loop = Loop(b, at.steps, start, "step")
+    loop = Loop(b, b.lshr(at.steps, I64(1)), start, "step")
     place, weights, *totals = loop.carried
-    counts = _emit_step(b, tile, op, at, bases, place, weights)
-    totals = [b.add(total, count) for total, count in zip(totals, counts, strict=True)]
-    following = [*_next_step(b, tile, op, place, weights), *totals]
+    for _ in range(2):  # the words of 64 channels
+        counts = _emit_step(b, tile, op, at, bases, place, weights)
+        totals = [b.add(total, count) for total, count in zip(totals, counts, strict=True)]
+        place, weights = _next_step(b, tile, op, place, weights)
+    following = [place, weights, *totals]
     loop.close(following)
     return following
 

@@ -48,7 +48,7 @@ class BitReads(NamedTuple):
     runs    int64: where each run of words of a window begins, from there
     pairs   int64 (pairs, 3): where a plane begins in the words, where its partner begins in a
             panel, by how many bits the counts so far are shifted left before theirs are added
-    steps   the words of a run
+    steps   the words of a run, an even number
     mask    the distance from a plane to its mask, 0 but for ``ternary``
     """
 

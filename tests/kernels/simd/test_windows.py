@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from qsim.kernels.simd.windows import Windows, in_whole_tiles, pixels_of
 
 
-@given(strategies.geometry(), st.integers(1, 4))
-def test_windows_are_those_that_the_naive_convolution_reads(geometry, pixel):
+@given(strategies.geometry(), st.integers(1, 4), st.tuples(*[st.integers(0, 2)] * 4), st.booleans())
+def test_windows_are_those_that_the_naive_convolution_reads(geometry, pixel, wider, apart):
     kernel, sides, arguments = geometry
     windows = Windows(sides, kernel, **arguments)
-    runs, pixels = windows.runs(pixel)
+    border = tuple(map(sum, zip(windows.padding, wider, strict=True)))
+    runs, pixels = windows.runs(pixel, border, apart=apart)
+    assert not apart or pixels == 1
     pattern, taps = windows.patterns()
     reads = {
         (*output[2:], *weight[2:]): None if read is None else read[2:]
@@ -20,10 +22,10 @@ def test_windows_are_those_that_the_naive_convolution_reads(geometry, pixel):
         )
     }
     places = (
-        windows.rows(pixel)[:, None, None] + runs[:, None] + pixel * np.arange(pixels)
+        windows.rows(pixel, border).reshape(-1, 1, 1) + runs[:, None] + pixel * np.arange(pixels)
     ).reshape(*windows.out, *kernel)
     assert len(reads) == places.size
-    inside = pixels_of(sides, windows.padding, pixel).reshape(sides)
+    inside = pixels_of(sides, border, pixel).reshape(sides)
     inside_taps = taps[pattern].reshape(places.shape)
     for at, read in reads.items():
         assert inside_taps[at] == (read is not None)
