@@ -21,7 +21,8 @@ class Layout:
     steps       of ``STEP``, one or more for each step of the plan
     constants   what they read
     places      the offset of every tensor
-    bytes, sums how many of each there are to be in memory
+    bytes, sums how many of each the tensors take at most
+    reach       how many bytes there are to be, as tiles read beyond the last tensor
     """
 
     steps: np.ndarray
@@ -29,6 +30,7 @@ class Layout:
     places: dict[Buffer, int]
     bytes: int
     sums: int
+    reach: int
 
 
 def layout(plan: Plan, backend: str, *, keep: bool = False) -> Layout:
@@ -54,8 +56,8 @@ class _Tables:
         for step in self.plan.steps:
             self._add(step)
         constants = self.parameters.constants(self.tables.array(), self.weights.array())
-        size = max(self.bytes, self.farthest)
-        return Layout(np.concatenate(self.rows), constants, self.places, size, self.sums)
+        steps, reach = np.concatenate(self.rows), max(self.bytes, self.farthest)
+        return Layout(steps, constants, self.places, self.bytes, self.sums, reach)
 
     def _row(self, **fields: int) -> None:
         row = np.zeros(1, codes.STEP)

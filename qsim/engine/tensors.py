@@ -13,7 +13,7 @@ from qsim.values import Sums
 
 def new_memory(made: Layout, backend: str) -> Memory:
     """Memory for one run of a program at a time."""
-    data, words = np.zeros(made.bytes, np.uint8), np.zeros(made.sums, np.int32)
+    data, words = np.zeros(made.reach, np.uint8), np.zeros(made.sums, np.int32)
     return with_scratch(aligned(data), aligned(words), backend)
 
 
