@@ -13,6 +13,7 @@ from numpy import uint64 as U
 
 from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.barrier import wait_for_all
+from qsim.kernels.simd.borrowed import borrowed
 from qsim.kernels.simd.finish import finish
 from qsim.kernels.simd.float_stores import store_float, store_float_added, store_float_sum
 from qsim.kernels.simd.product import multiply_tile
@@ -41,6 +42,7 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
     scale    float64, of the image
     team     this thread among those that run the program
     """
+    constants, memory, team = borrowed(constants), borrowed(memory), borrowed(team)
     begin(backend)
     for number in range(len(steps)):
         step = steps[number]
@@ -60,11 +62,8 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
 
 @njit(inline="always")
 def _make_tiles(backend, step, constants, memory, team):
-    """A step whose tensor is made tile by tile, all positions of a panel before the next.
-
-    The commonest are a loop of their own: arrays are taken out of their tuples before it, as that
-    costs a count of references each time.
-    """
+    """A step whose tensor is made tile by tile, all positions of a panel before the next; the
+    commonest are a loop of their own."""
     quick = quick_epilogue(step)
     if quick != OTHER:
         _make_quickly(quick, backend, step, constants, memory, team)
