@@ -65,10 +65,19 @@ def execute(
     steps = {INPUT: _read(program, images)}
     for node in program.network.nodes.values():
         value = _compute(program, node, steps)
-        rounded = _round(program, node.name, value) if program.rounds(node.name) else value
-        steps[node.name] = Step(value, rounded)
+        made = rounded(program, node.name, value) if program.rounds(node.name) else value
+        steps[node.name] = Step(value, made)
         on_layer(node.name)
     return steps
+
+
+def rounded_layer(program: Program, node: Node, inputs: list[Levels]) -> Levels:
+    """The levels that a layer makes of rounded tensors.
+
+    Raises QsimError when they cannot be rounded.
+    """
+    steps = {name: Step(x, x) for name, x in zip(node.inputs, inputs, strict=True)}
+    return rounded(program, node.name, _compute(program, node, steps))
 
 
 def checked_images(program: Program, images: np.ndarray) -> np.ndarray:
@@ -124,7 +133,7 @@ def _compute(program: Program, node: Node, steps: dict[str, Step]) -> Value:
         case Sigmoid() | Tanh() | Softmax() | Curve():
             return _tabled(program, node, x)
         case BatchNorm():
-            return _normed(program, node, x)
+            return normed(program, node, x)
         case Multiply():
             return _multiplied(*inputs)
         case Scale(factor=factor):
@@ -277,7 +286,7 @@ def _rounding_layer(program: Program, node: Node, x: Sums) -> Sums:
         ) from None
 
 
-def _normed(program: Program, node: Node, x: Levels) -> Sums:
+def normed(program: Program, node: Node, x: Levels) -> Sums:
     """Levels scaled by a batch norm of its own, its offset added to them; or, where the arithmetic
     has integer biases alone, as an integer to 2**NORM_BITS times the levels. There a factor of less
     than 2**-24 of the largest counts as 0: no register would hold the offset in its steps."""
@@ -381,8 +390,8 @@ def sums_of(x: Levels | Sums) -> Sums:
     return Sums(((x.levels.astype(np.int64), scale),))
 
 
-def _round(program: Program, tensor: str, value: Value) -> Value:
-    """The value rounded to the tensor's activation format."""
+def rounded(program: Program, tensor: str, value: Value) -> Value:
+    """The value rounded to the tensor's activation format. Raises QsimError when it cannot be."""
     number = program.formats[tensor]
     if isinstance(number, Float):
         return real(value).astype(np.float32)

@@ -6,7 +6,17 @@ import numpy as np
 
 from qsim.engine.memory import places
 from qsim.engine.parameters import Parameters
-from qsim.engine.steps import Buffer, MakeTensor, Plan, PoolLargest, Product, Read, ReadImage, Step
+from qsim.engine.steps import (
+    Buffer,
+    LookUp,
+    MakeTensor,
+    Plan,
+    PoolLargest,
+    Product,
+    Read,
+    ReadImage,
+    Step,
+)
 from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.product import TILES, aligned, pack_channelwise, pack_weights
 from qsim.kernels.simd.spacing import NO_POSITION, equally_spaced
@@ -73,6 +83,8 @@ class _Tables:
                 self._pool(step)
             case MakeTensor():
                 self._tensor(step)
+            case LookUp():
+                self._look_up(step)
 
     def _fills(self, out: Buffer) -> dict[str, int]:
         """The border of a tensor of bytes as runs."""
@@ -130,6 +142,23 @@ class _Tables:
             pitch=out.padded[1] * out.shape[0],
             out_offset=out.zero,
             **self._fills(out),
+        )
+
+    def _look_up(self, step: LookUp) -> None:
+        out, source = step.out, step.source
+        self._row(
+            kind=codes.LOOK_UP,
+            positions=source.shape[1],
+            width=source.shape[2],
+            channels=source.shape[0],
+            source=self._first_pixel(source),
+            source_row=source.padded[1] * source.shape[0],
+            out_rows=self._first_pixel(out) + step.channel,
+            pitch=out.padded[1] * out.shape[0],
+            out_pixel=out.shape[0],
+            runs=self.tables.put(step.table),
+            out_offset=out.zero,
+            **(self._fills(out) if step.channel == 0 else {}),
         )
 
     def _tensor(self, step: MakeTensor) -> None:

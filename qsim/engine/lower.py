@@ -6,9 +6,11 @@ from math import prod
 import numpy as np
 
 from qsim.engine.epilogue import addition_of, epilogue_of, thresholds_of
+from qsim.engine.lookups import layer_table, part_table
 from qsim.engine.steps import (
     Buffer,
     Epilogue,
+    LookUp,
     MakeTensor,
     Pending,
     Plan,
@@ -20,6 +22,7 @@ from qsim.engine.steps import (
     Uncompilable,
 )
 from qsim.errors import QsimError
+from qsim.execute import normed
 from qsim.formats import Float, Format
 from qsim.formats.base import UniformFormat
 from qsim.kernels.pool import divide_half_away, divide_half_even
@@ -29,20 +32,26 @@ from qsim.kernels.simd.windows import Windows
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     Add,
+    BatchNorm,
     Clip,
+    Concat,
     Conv,
     Flatten,
     HardTanh,
     Linear,
     Relu,
     Relu6,
+    Sigmoid,
+    Tanh,
     border,
     pair,
 )
+from qsim.network.pointwise import Curve, Scale
 from qsim.network.pools import AveragePool, MaxPool
+from qsim.network.roundings import Identity
 from qsim.program import Program
 from qsim.requantize import OnnxRuntime
-from qsim.values import Sums
+from qsim.values import Levels, Sums
 
 DIVIDE = {"half_even": divide_half_even, "half_away": divide_half_away}
 MOST_LEVELS = 256  # that bytes stand for
@@ -137,6 +146,14 @@ class _Lowering:
                 return self._average(node, x)
             case Flatten():
                 return x
+            case Scale() if isinstance(x, Buffer):
+                return x  # its levels, which stand for others
+            case BatchNorm():
+                return self._normed(node, x)
+            case Concat():
+                return self._joined(node)
+            case Curve() | Sigmoid() | Tanh() | Identity():
+                return self._looked_up(node, x)
         raise Uncompilable(f"there is no step for a {node.layer.__struct_config__.tag}")
 
     def _product(self, node: Node, source: Buffer | Pending) -> Pending:
@@ -253,6 +270,55 @@ class _Lowering:
         if mean in DIVIDE:
             return replace(pending, mean=lambda total: DIVIDE[mean](total, divisors))
         return replace(pending, sums=replace(sums, divisor=int(divisors)))
+
+    def _normed(self, node: Node, x: Buffer | Pending) -> Pending:
+        """Levels times 1 or -1, whose scale is the factor's size; or, where the arithmetic has
+        integer offsets alone, times as much as makes room for these."""
+        if not isinstance(x, Buffer):
+            raise Uncompilable("it reads a tensor that is not rounded")
+        name, channels = node.inputs[0], x.shape[0]
+
+        def of(level: int) -> Sums:
+            levels = np.full((1, channels, 1, 1), level, np.int32)
+            try:
+                return normed(self.program, node, Levels(levels, self.program.scales[name]))
+            except QsimError as error:
+                raise Uncompilable(str(error)) from None
+
+        sums = of(0)
+        [(bias, scale)], [(of_one, _)] = sums.terms, of(1).terms
+        bias, weights = (v.reshape(channels).astype(np.int64) for v in (bias, of_one - bias))
+        number = self.program.formats[name]
+        largest = int((np.abs(weights) * number.max_magnitude + np.abs(bias)).max())
+        if largest > INT32_MAX:
+            raise Uncompilable("its sums may have more than 32 bits")
+        passes = _passes(weights.reshape(channels, 1, 1, 1))
+        windows = Windows(x.shape[1:])
+        product = Product(x, windows, passes, bias, channels, x.shape, largest)
+        return Pending((Term(product, scale),), _without_integers((scale,), sums.offset), x.shape)
+
+    def _joined(self, node: Node) -> Buffer:
+        """Tensors one after another along the channels, each by its table."""
+        tensors = [self.made[name] for name in node.inputs]
+        shape = image_shape(node.output_shape)
+        whole = all(isinstance(x, Buffer) and x.shape[1:] == shape[1:] for x in tensors)
+        if node.layer.axis != 0 or not whole or sum(x.shape[0] for x in tensors) != shape[0]:
+            raise Uncompilable("it joins tensors in another way than channel after channel")
+        out, channel = self._bytes(None, shape, self.program.formats[node.name]), 0
+        for name, x in zip(node.inputs, tensors, strict=True):
+            table = part_table(self.program, name, node.name, x, out)
+            self.steps.append(LookUp(out, x, table, channel))
+            channel += x.shape[0]
+        return out
+
+    def _looked_up(self, node: Node, x: Buffer | Pending) -> Buffer:
+        if not isinstance(x, Buffer):
+            raise Uncompilable("it reads a tensor that is not rounded")
+        if not self.program.rounds(node.name):
+            raise Uncompilable("its results are not rounded")
+        out = self._bytes(None, x.shape, self.program.formats[node.name])
+        self.steps.append(LookUp(out, x, layer_table(self.program, node, x, out)))
+        return out
 
     def _rounded(self, name: str, pending: Pending) -> Buffer:
         number, scale = self.program.formats[name], self.program.scales[name]

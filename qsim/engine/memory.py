@@ -31,11 +31,11 @@ def places(plan: Plan, *, keep: bool) -> tuple[dict[Buffer, int], int, int]:
 
 
 def lifetimes(plan: Plan) -> dict[Buffer, tuple[int, int]]:
-    """The step that makes each tensor, and the last one that reads it; those of the result are read
-    after all."""
+    """The first step that makes each tensor, and the last that makes or reads it; those of the
+    result are read after all."""
     spans = {}
     for number, step in enumerate(plan.steps):
-        spans[step.out] = (number, number)
+        spans[step.out] = (spans.get(step.out, (number,))[0], number)  # it may be made in parts
         for buffer in reads(step):
             spans[buffer] = (spans[buffer][0], number)
     for term in plan.result.terms:

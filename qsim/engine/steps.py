@@ -168,6 +168,20 @@ class MakeTensor:
 
 
 @dataclass(frozen=True, eq=False)
+class LookUp:
+    """What a table makes of each byte of ``source``.
+
+    table     int64 (256,)
+    channel   the first of the channels of ``out`` that are made
+    """
+
+    out: Buffer
+    source: Buffer
+    table: np.ndarray
+    channel: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class PoolLargest:
     """The largest level under each window."""
 
@@ -176,7 +190,7 @@ class PoolLargest:
     layer: MaxPool
 
 
-Step = ReadImage | MakeTensor | PoolLargest
+Step = ReadImage | MakeTensor | LookUp | PoolLargest
 
 
 @dataclass(frozen=True)
@@ -219,6 +233,6 @@ def reads(step: Step) -> list[Buffer]:
     match step:
         case MakeTensor(source=source, other=other):
             return [source.source] if other is None else [source.source, other]
-        case PoolLargest(source=source):
+        case LookUp(source=source) | PoolLargest(source=source):
             return [source]
     return []

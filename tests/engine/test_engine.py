@@ -2,8 +2,8 @@
 
 import re
 
-import numpy as np
 import pytest
+from compiled import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import odd_network, program_for, residual_network
@@ -17,7 +17,6 @@ from qsim.kernels.simd.host import available
 from qsim.network.graph import Network
 from qsim.network.layers import Add, Conv, Flatten, Linear, Relu, Softmax
 from qsim.requantize import REQUANTIZERS
-from qsim.values import real
 
 BACKENDS = available()
 WEIGHTS = [
@@ -30,18 +29,6 @@ ACTIVATIONS = [
     {"affine": {"bits": 5}}, {"sp2": {"bits": 4}}, {"lsq": {"bits": 4}},
 ]  # fmt: skip
 KINDS = ("conv", "relu", "relu6", "hard_tanh", "clip", "max_pool", "add", "mean")
-
-
-def assert_same(program, images, backend):
-    """The compiled program makes every rounded tensor and the output of the executed one."""
-    engine = Engine(program, backend)
-    steps = execute(program, images)
-    for name, levels in engine.tensors(images).items():
-        assert levels.dtype == np.int32
-        assert np.array_equal(levels, steps[name].value.levels), name
-    output = real(steps[program.network.output].value)
-    for _ in range(2):  # nothing is left of the run before
-        assert np.array_equal(engine.run(images), output)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

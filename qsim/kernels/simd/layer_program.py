@@ -22,6 +22,7 @@ from qsim.kernels.simd.twice_rounded import store_twice_rounded
 from qsim.kernels.simd.whole_tensors import (
     copy_levels,
     fill_border,
+    look_up,
     max_pool,
     quantize_image,
     share,
@@ -53,6 +54,8 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
             copy_levels(step, memory, levels, team)
         elif kind == codes.MAX_POOL:
             max_pool(step, memory, team)
+        elif kind == codes.LOOK_UP:
+            look_up(step, constants, memory, team)
         else:
             _make_tiles(backend, step, constants, memory, team)
         fill_border(step, constants, memory, team)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 # What a step does.
-PRODUCT, CHANNELWISE, LOAD_SUMS, MAX_POOL, QUANTIZE, COPY_LEVELS = range(6)
+PRODUCT, CHANNELWISE, LOAD_SUMS, MAX_POOL, QUANTIZE, COPY_LEVELS, LOOK_UP = range(7)
 
 # How sums become levels; KEEP_SUMS: they are stored as they are; AS_LEVELS: they are levels.
 (
@@ -62,7 +62,7 @@ FIELDS = (
     "added_high",
     "fills",  # where in the tables the border begins, pairs of offset and length
     "n_fills",
-    # of a max pool, and of the image
+    # of a max pool, a table and the image
     "source",  # the offset of pixel 0, 0
     "source_row",
     "height",
@@ -74,6 +74,7 @@ FIELDS = (
     "top",
     "left",
     "out_width",
+    "out_pixel",
     "exact",  # whether the quotient of an image value is float64, not float32
 )
 STEP = np.dtype([(name, np.int64) for name in FIELDS])

@@ -91,6 +91,20 @@ def max_pool(step, memory, team):
 
 
 @njit(cache=True, nogil=True)
+def look_up(step, constants, memory, team):
+    """What a table of 256 bytes makes of each byte of a tensor."""
+    data, table, channels = memory.data, constants.tables, U(step["channels"])
+    begin, pixel, out_pixel = U(step["runs"]), step["channels"], step["out_pixel"]
+    first, last = share(step["positions"], team)
+    for y in range(first, last):
+        for x in range(step["width"]):
+            source = U(step["source"] + y * step["source_row"] + x * pixel)
+            at = U(step["out_rows"] + y * step["pitch"] + x * out_pixel)
+            for c in range(channels):
+                data[at + c] = np.uint8(table[begin + U(data[source + c])])
+
+
+@njit(cache=True, nogil=True)
 def fill_border(step, constants, memory, team):
     """Level 0 all around the tensor."""
     tables, data = constants.tables, memory.data
