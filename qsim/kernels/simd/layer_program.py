@@ -13,6 +13,7 @@ from numpy import uint64 as U
 
 from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.barrier import wait_for_all
+from qsim.kernels.simd.bit_program import step_of_bits
 from qsim.kernels.simd.finish import finish
 from qsim.kernels.simd.float_stores import store_float, store_float_added, store_float_sum
 from qsim.kernels.simd.product import multiply_tile
@@ -51,6 +52,8 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
             copy_levels(step, memory, levels, team)
         elif kind == codes.MAX_POOL:
             max_pool(step, memory, team)
+        elif kind >= codes.COUNT_BITS:
+            step_of_bits(backend, step, constants, memory, team)
         else:
             _make_tiles(backend, step, constants, memory, team)
         fill_border(step, constants, memory, team)
