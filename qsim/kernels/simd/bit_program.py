@@ -4,6 +4,8 @@ They take shares of positions and panels as the steps on bytes do. A plane is ro
 pixels, each of whole words; around it lies a border of zeros as wide as its readers need.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numba.extending import overload
@@ -17,7 +19,7 @@ from qsim.kernels.simd.bit_tiles import (
     BitReads,
     BitWrites,
     count_tile,
-    level_tile,
+    levels_of_counts,
     tile_for,
 )
 from qsim.kernels.simd.intrinsics import arrays_are_separate
@@ -30,136 +32,168 @@ def step_of_bits(backend, step, constants, memory, team):
     backend  the ``Tag`` of a back end; the others as of ``run_program``
     """
     with np.errstate(over="ignore"):  # the product in popcount wraps around
-        _make(backend.name, "plain", "plain", step, constants, memory, team)
+        if step["kind"] == codes.COUNT_BITS:
+            _count(
+                "plain", "plain", step, constants.tables, constants.panels, constants.numbers,
+                constants.octets, memory.planes, memory.words, memory.counts, team,
+            )  # fmt: skip
+        else:
+            _convert(
+                "plain", step, constants.tables, constants.octets, memory.planes, memory.data, team
+            )
+        _fill_words(step, constants.tables, memory.planes, team)
 
 
 @overload(step_of_bits, jit_options={"nogil": True})
 def _step_of_bits(backend, step, constants, memory, team):
     name = backend.backend
     tile, row_tile = tile_for(name, positions=2), tile_for(name, positions=1)
-    return lambda backend, step, constants, memory, team: _make(
-        name, tile, row_tile, step, constants, memory, team
-    )
 
-
-@njit(cache=True, nogil=True)
-def _make(name, tile, row_tile, step, constants, memory, team):
-    """As ``step_of_bits``; the names of the back end and of its tiles are literal strings."""
-    kind = step["kind"]
-    if kind == codes.COUNT_BITS:
-        if step["positions"] == 1:
-            _count(row_tile, step, constants, memory, memory.counts[:1], team)
+    def of_backend(backend, step, constants, memory, team):
+        if step["kind"] == codes.COUNT_BITS:
+            _count(
+                tile, row_tile, step, constants.tables, constants.panels, constants.numbers,
+                constants.octets, memory.planes, memory.words, memory.counts, team,
+            )  # fmt: skip
         else:
-            _count(tile, step, constants, memory, memory.counts, team)
-    elif kind == codes.PACK_BITS:
-        _pack(name, step, constants, memory, team)
-    elif kind == codes.UNPACK_BITS:
-        _unpack(step, constants.tables, memory.planes, memory.data, team)
-    else:
-        _pool(step, constants.tables, memory.planes, team)
-    _fill_words(step, constants.tables, memory.planes, team)
+            _convert(
+                name, step, constants.tables, constants.octets, memory.planes, memory.data, team
+            )
+        _fill_words(step, constants.tables, memory.planes, team)
+
+    return of_backend
+
+
+class Stores(NamedTuple):
+    """What becomes of counts: levels in planes, or sums.
+
+    planes     of levels; 0: sums are made
+    positions, channels   of the output
+    factor     of counts in sums
+    limits     of levels; of sums what is added to counts, and where by position
+    writes     where levels are written, or sums
+    sums       int32
+    """
+
+    planes: int
+    positions: int
+    channels: int
+    factor: int
+    limits: BitLimits
+    writes: BitWrites
+    sums: np.ndarray
 
 
 @njit(cache=True, nogil=True)
-def _count(tile, step, constants, memory, counts, team):
+def _count(
+    tile, row_tile, step, tables, weights, numbers, octets, planes, words, counts, team
+):  # fmt: skip
     """Levels in planes, or sums, by counting bits."""
-    tables, runs, pairs = constants.tables, step["runs"], step["pairs"]
-    rows = -(-step["positions"] // len(counts)) * len(counts)
+    positions, is_row = step["positions"], step["positions"] == 1
+    height = 1 if is_row else len(counts)
+    many, is_xor = -(-positions // height) * height, step["op"] == codes.XOR
     reads = BitReads(
-        memory.planes,
-        tables[step["rows"] : step["rows"] + rows],
-        tables[runs : runs + step["n_runs"]],
-        tables[pairs : pairs + 3 * step["n_pairs"]].reshape(-1, 3),
+        planes,
+        tables[step["rows"] : step["rows"] + many],
+        tables[step["runs"] : step["runs"] + step["n_runs"]],
+        tables[step["pairs"] : step["pairs"] + 3 * step["n_pairs"]].reshape(-1, 3),
         step["steps"],
         0,
     )
-    size, weights = step["panel_size"], step["weights"]
-    words = constants.panels[weights : weights + step["panels"] * size]
-    panels = BitPanels(words, size, step["weight_mask"])
-    if step["op"] == codes.XOR:
-        _count_op(tile, "xor", step, constants, memory, reads, panels, counts, team)
-    else:
-        _count_op(tile, "masked_xor", step, constants, memory, reads, panels, counts, team)
-
-
-@njit(cache=True, nogil=True)
-def _count_op(tile, op, step, constants, memory, reads, panels, counts, team):
-    """As ``_count``, of one kind of bits."""
-    tables, many = constants.tables, reads.rows.size
-    rows, begin = tables[step["limit_rows"] : step["limit_rows"] + many], step["limits"]
-    numbers = constants.numbers[begin : begin + step["n_limits"]]
+    size, begin = step["panel_size"], step["weights"]
+    panels = BitPanels(weights[begin : begin + step["panels"] * size], size, step["weight_mask"])
+    limits = BitLimits(
+        numbers[step["limits"] : step["limits"] + step["n_limits"]],
+        tables[step["limit_rows"] : step["limit_rows"] + many],
+        step["limit_plane"],
+        octets[step["octets"] : step["octets"] + step["n_octets"]],
+    )
     out_rows = tables[step["out_rows"] : step["out_rows"] + many]
-    if step["planes"] == 0:
-        to = memory.words, out_rows, step["positions"], step["channels"]
-        _share_of_sums(tile, op, reads, panels, numbers, rows, step["factor"], to, counts, team)
-        return
-    flips = constants.octets[step["octets"] : step["octets"] + step["n_octets"]]
-    limits = BitLimits(numbers, rows, step["limit_plane"], flips)
-    writes = BitWrites(memory.planes.view(np.uint8), out_rows, step["out_plane"])
-    if step["planes"] == 1:
-        _share_of_levels(tile, op, "1", reads, panels, limits, writes, counts, team)
+    writes = BitWrites(planes.view(np.uint8), out_rows, step["out_plane"])
+    stores = Stores(
+        step["planes"], positions, step["channels"], step["factor"], limits, writes, words
+    )
+    if is_row and is_xor:
+        _share_of_tiles(row_tile, "xor", reads, panels, stores, counts[:1], team)
+    elif is_row:
+        _share_of_tiles(row_tile, "masked_xor", reads, panels, stores, counts[:1], team)
+    elif is_xor:
+        _share_of_tiles(tile, "xor", reads, panels, stores, counts, team)
     else:
-        _share_of_levels(tile, op, "2", reads, panels, limits, writes, counts, team)
+        _share_of_tiles(tile, "masked_xor", reads, panels, stores, counts, team)
+    _fill_pixels(panels, stores, counts.shape[1], team)
 
 
 @njit(cache=True, nogil=True)
-def _share_of_levels(tile, op, planes, reads, panels, limits, writes, counts, team):
-    """A thread's share of tiles as levels; also zeros up to whole pixels."""
-    rows, channels = counts.shape
-    blocks, many = reads.rows.size // rows, panels.words.size // panels.size
-    first, last = share(many * blocks, team)
-    for unit in range(first, last):
-        panel, row = unit // blocks, unit % blocks * rows
-        level_tile(tile, op, planes, reads, row, panels, panel, limits, writes, counts)
-    octets, out_rows = writes.octets, writes.rows
-    first, last = share(out_rows.size, team)
-    for octet in range(many * (channels // 8), limits.flips.size):
-        for m in range(first, last):
-            octets[out_rows[m] + octet] = 0
-            if planes == "2":
-                octets[out_rows[m] + writes.plane + octet] = 0
-
-
-@njit(cache=True, nogil=True)
-def _share_of_sums(tile, op, reads, panels, bases, base_rows, factor, to, counts, team):
-    """A thread's share of tiles as sums, ``bases + factor * counts``, modulo 2**32."""
-    words, out_rows, positions, channels = to
-    rows, width = counts.shape
+def _share_of_tiles(tile, op, reads, panels, stores, counts, team):
+    """A thread's share of tiles, all positions of a panel before the next."""
+    rows = len(counts)
     blocks, many = reads.rows.size // rows, panels.words.size // panels.size
     first, last = share(many * blocks, team)
     for unit in range(first, last):
         panel, row = unit // blocks, unit % blocks * rows
         count_tile(tile, op, reads, row, panels, panel, counts)
-        lanes = min(width, channels - panel * width)
-        for i in range(min(rows, positions - row)):
-            base = base_rows[row + i] + panel * width
-            _store_sums(
-                words, out_rows[row + i] + panel * width, bases, base, factor, counts, i, lanes
-            )
+        if stores.planes == 0:
+            _store_sums(stores, row, panel, counts)
+        elif stores.planes == 1:
+            levels_of_counts(tile, "1", row, panel, stores.limits, stores.writes, counts)
+        else:
+            levels_of_counts(tile, "2", row, panel, stores.limits, stores.writes, counts)
 
 
 @njit(cache=True, nogil=True)
-def _store_sums(words, out, bases, base, factor, counts, row, lanes):
-    """The sums of one position."""
+def _fill_pixels(panels, stores, width, team):
+    """Zeros from the last panel on up to whole pixels of planes."""
+    written = panels.words.size // panels.size * (width // 8)
+    octets, rows = stores.writes.octets, stores.writes.rows
+    first, last = share(rows.size, team)
+    for octet in range(written, stores.limits.flips.size):
+        for m in range(first, last):
+            for p in range(stores.planes):
+                octets[rows[m] + octet + p * stores.writes.plane] = 0
+
+
+@njit(cache=True, nogil=True)
+def _store_sums(stores, row, panel, counts):
+    """The sums of the counts of a tile, modulo 2**32."""
+    bases, base_rows, out_rows = stores.limits.limits, stores.limits.rows, stores.writes.rows
+    rows, width = counts.shape
+    channel = panel * width
+    lanes = min(width, stores.channels - channel)
+    for i in range(min(rows, stores.positions - row)):
+        base, out = base_rows[row + i] + channel, out_rows[row + i] + channel
+        _add_counts(bases, base, stores.factor, counts, i, stores.sums, out, lanes)
+
+
+@njit(cache=True, nogil=True)
+def _add_counts(bases, base, factor, counts, row, sums, out, lanes):
+    """``bases + factor * counts`` of one position."""
     arrays_are_separate()
-    times = np.int32(factor)
     for n in range(U(lanes)):
-        count = np.int64(counts[row, n]) * np.int64(times)
-        words[U(out) + n] = np.int32(np.int64(bases[U(base) + n]) + count)
+        count = np.int64(counts[row, n]) * np.int64(factor)
+        sums[U(out) + n] = np.int32(np.int64(bases[U(base) + n]) + count)
 
 
 @njit(cache=True, nogil=True)
-def _pack(name, step, constants, memory, team):
+def _convert(name, step, tables, octets, planes, data, team):
+    """Planes of bytes, bytes of planes, or a pool of planes."""
+    if step["kind"] == codes.PACK_BITS:
+        _pack(name, step, tables, octets, planes, data, team)
+    elif step["kind"] == codes.UNPACK_BITS:
+        _unpack(step, tables, planes, data, team)
+    else:
+        _pool(step, tables, planes, team)
+
+
+@njit(cache=True, nogil=True)
+def _pack(name, step, tables, octets, planes, data, team):
     """Planes of the bytes of a tensor."""
-    tables = constants.tables
     first, last = share(step["positions"], team)
     in_rows = tables[step["rows"] + first : step["rows"] + last]
     out_rows = tables[step["out_rows"] + first : step["out_rows"] + last]
-    tests = constants.octets[step["octets"] : step["octets"] + step["n_octets"]].reshape(-1, 2)
-    pack_bytes(
-        name, memory.data, in_rows, step["channels"], tests, memory.planes, out_rows,
-        step["out_plane"],
-    )  # fmt: skip
+    tests = octets[step["octets"] : step["octets"] + step["n_octets"]].reshape(-1, 2)
+    channels, plane = step["channels"], step["out_plane"]
+    pack_bytes(name, data, in_rows, channels, tests, planes, out_rows, plane)
 
 
 @njit(cache=True, nogil=True)
