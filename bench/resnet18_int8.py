@@ -11,7 +11,9 @@ each of its back ends, must equal ONNX Runtime's; otherwise nothing is timed, an
 A ratio is qsim's time over a peer's, the median of those of all turns. ONNX Runtime runs both forms
 of the model; the ratio is to the faster one. On one thread time is the processor's for the process.
 Where ``--backend`` names one that uses less than the machine has, OpenVINO is held to the same
-instruction set; ONNX Runtime has no such switch.
+instruction set; ONNX Runtime has no such switch. The back ends pairs16 and pairs8 are compiled to
+whatever the processor has; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES make it an older one's, as
+``haswell`` and ``+avx,+avx2,+bmi,+bmi2,+fma``.
 """
 
 import argparse

@@ -23,6 +23,7 @@ examples:
   qsim show device t4                          what a device has, and what a design on it may say
 """
 DATA = "an .npz or .npy file, a folder of .npy files, or a shipped dataset"
+MOST_THREADS = 1024
 MODEL = "an ONNX file, a layer table, the name of a network or workload, or a workload's YAML file"
 
 
@@ -31,6 +32,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         raise InputError(f"{message} (see {self.prog} --help)")
+
+
+MOST_THREADS = 1024
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -124,6 +128,17 @@ def _add_run(commands) -> None:
     parser.add_argument(
         "--tensors", action="store_true", help="also write every tensor: levels and scales"
     )
+    parser.add_argument(
+        "--compiled", action="store_true", help="compute the results alone, by a program compiled"
+        " for this machine, and say how fast"
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=_count, metavar="N", help="with --compiled: how many threads (1)"
+    )
+    parser.add_argument(
+        "--cores", type=_cores, metavar="LIST", help="with --compiled: the cores that the threads"
+        " are held to in turn, as 0,1"
+    )  # fmt: skip
     _add_model_options(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing")
     parser.set_defaults(command="run")
@@ -292,3 +307,18 @@ def _picture(text: str) -> Path:
     if not path.parent.is_dir():
         raise InputError(f"--out: {path.parent}: no such folder")
     return path
+
+
+def _count(text: str) -> int:
+    """A number of threads."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_THREADS}")
+    return int(text)
+
+
+def _cores(text: str) -> tuple[int, ...]:
+    """Numbers of cores."""
+    parts = text.split(",")
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of cores, as 0,1")
+    return tuple(map(int, parts))

@@ -97,9 +97,11 @@ def _run(args: argparse.Namespace) -> int:
     from qsim.request import requested
     from qsim.results import Results, check_writable, write_arrays
 
+    _check_compiled(args)
     check_writable(args.output)
-    _check_back_end()
     workload = requested(args.model, _options(args))
+    if args.compiled:
+        return _run_compiled(args, workload)
     results = Results(tensors=args.tensors)
     with _progress(args.quiet) as progress:
         evaluation = evaluate(workload, progress, results.keep)
@@ -108,6 +110,34 @@ def _run(args: argparse.Namespace) -> int:
         _print(run_table(evaluation))
         print(f"written: {args.output}", file=sys.stderr)
     return _verdict(evaluation)
+
+
+def _check_compiled(args: argparse.Namespace) -> None:
+    """Refuse options that belong to the other way to run."""
+    from qsim.errors import QsimError
+
+    if args.compiled and args.tensors:
+        raise QsimError("--tensors: a compiled program keeps no tensors; leave out --compiled")
+    if not args.compiled and (args.threads or args.cores):
+        raise QsimError("--threads and --cores are for a compiled program; add --compiled")
+
+
+def _run_compiled(args: argparse.Namespace, workload) -> int:
+    from qsim.report.compiled import compiled_table
+    from qsim.results import write_arrays
+    from qsim.run_compiled import run_compiled
+
+    with _progress(args.quiet) as progress:
+        done = run_compiled(
+            workload, threads=args.threads or 1, affinity=args.cores, progress=progress
+        )
+    write_arrays(args.output, {"output": done.outputs.astype("float32")})
+    if not args.quiet:
+        _print(compiled_table(workload, done))
+        print(f"written: {args.output}", file=sys.stderr)
+    for name in done.differences:
+        print(f"qsim: not bit-exact, a fault of qsim: tensor {name!r}", file=sys.stderr)
+    return 1 if done.differences else 0
 
 
 def _import(args: argparse.Namespace) -> int:

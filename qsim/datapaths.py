@@ -21,13 +21,13 @@ MOST_BITS = 4  # of formats whose planes are worth looking at
 # Up to how many pairs of planes bits are counted. Measured by bench/bits.py as the rate of counting
 # over that of the product of bytes by the same back end, for the shapes of ResNet-18, on a Zen 4:
 #
-#   pairs            1            2            3            4            9       1, and one row
-#   vnni512     4.3 .. 5.2   2.4 .. 2.8   1.7 .. 1.9   1.3 .. 1.4      0.6       15 (2.5 with 9)
+#   pairs            1            2            3            4            9       1, one row
+#   vnni512     4.3 .. 5.2   2.4 .. 2.8   1.7 .. 1.9   1.3 .. 1.4      0.6       15 (9: 2.5)
 #   pairs16     9.7 .. 10    5.0 .. 5.4   3.3 .. 3.7   2.5 .. 2.9      1.2       18
-#   pairs8      7.8 .. 9.0   4.1 .. 4.4   2.7 .. 3.0   2.0 .. 2.2   0.9 .. 1.0   34, as compiled for
-#                                                                                    AVX2
+#   pairs8      7.8 .. 9.0   4.1 .. 4.4   2.7 .. 3.0   2.0 .. 2.2   0.9 .. 1.0   34
 #   plain          108           80           46           36          17        559
 #
+# pairs8 was compiled for AVX2 alone; a row is one of inputs, as a linear layer has for each image.
 # On Sapphire Rapids, whose vpdpbusd is twice as fast beside its popcount, 1 pair was 3.4, 2 pairs
 # 1.7 and 4 pairs 0.9 as fast as the product with it; and 1 pair 0.7 to 1.4 as fast as the product
 # by tiles (amx), but for one row of inputs, where reading the weights takes the time. Those were

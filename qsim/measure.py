@@ -112,6 +112,13 @@ def calibration_images(workload: Workload, network: Network) -> datasets.Images:
     return _dataset(workload, network).calibration
 
 
+def labelled_images(workload: Workload) -> tuple[datasets.Images, np.ndarray | None]:
+    """The images that a workload runs, and their classes where they are known. Raises QsimError
+    naming key and remedy."""
+    dataset = _dataset(workload, workload.network)
+    return dataset.images, dataset.labels
+
+
 @dataclass
 class _Seen:
     """What the batches so far have shown; ``extremes`` are the lowest and highest sum by layer."""

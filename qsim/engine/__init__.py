@@ -53,7 +53,7 @@ class Engine:
         except ValueError as error:
             raise QsimError(str(error)) from None
         self.program = program
-        self.plan = with_bits(lower(program, self.backend))
+        self.plan = with_bits(lower(program, backend=self.backend))
         self._crew = Crew(threads, affinity)
         self._layout = layout(self.plan, self.backend)
         self._memories = [new_memory(self._layout, self.backend) for _ in range(threads)]
@@ -101,7 +101,7 @@ class Engine:
 
         Raises as ``run`` does.
         """
-        plan = with_bits(lower(self.program, self.backend, every=True))
+        plan = with_bits(lower(self.program, every=True, backend=self.backend))
         made = layout(plan, self.backend, keep=True)
         memory, found = new_memory(made, self.backend), {name: [] for name in plan.named}
         for image in checked_images(self.program, images):

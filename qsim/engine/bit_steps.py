@@ -48,7 +48,7 @@ class _Bits:
             self._put(step)
         made = {step.out for step in self.steps}
         named = {
-            name: (buffer if buffer in made else self.in_planes[buffer], shape)
+            name: (buffer if buffer in made else self.in_planes.get(buffer, buffer), shape)
             for name, (buffer, shape) in self.old.named.items()
         }
         return Plan(self.steps, named, self.old.result)

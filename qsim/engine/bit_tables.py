@@ -55,7 +55,7 @@ class BitTables:
         panels = held.panels(tile)
         runs, pixels = windows.runs(source.pixel, source.border)
         rows = windows.rows(source.pixel, source.border).reshape(-1) + self.places[source]
-        pairs = held.product.pairs(source.plane, panels.size // len(held.product.planes))
+        pairs = held.product.pairs(source.plane, panels.size // held.product.w_planes)
         out = self._levels if step.thresholds is not None else self._sums
         return {
             "kind": codes.COUNT_BITS,

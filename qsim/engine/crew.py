@@ -62,6 +62,7 @@ def _serve(work: SimpleQueue, done: SimpleQueue, core: int | None) -> None:
             done.put(None)
         except BaseException as error:
             done.put(error)
+        task = None  # it may hold the last reference to whose thread this is
 
 
 def _dismiss(work: list[SimpleQueue]) -> None:

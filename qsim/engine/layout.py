@@ -22,7 +22,8 @@ class Layout:
     steps       of ``STEP``, one or more for each step of the plan
     constants   what they read
     places      the offset of every tensor
-    bytes, sums, planes   how many bytes, sums and words of planes there are to be in memory
+    bytes, sums, planes   how many bytes, sums and words of planes the tensors take at most
+    reach       how many bytes there are to be, as tiles read beyond the last tensor
     """
 
     steps: np.ndarray
@@ -31,6 +32,7 @@ class Layout:
     bytes: int
     sums: int
     planes: int
+    reach: int
 
 
 def layout(plan: Plan, backend: str, *, keep: bool = False) -> Layout:
@@ -58,11 +60,8 @@ class _Tables:
             self._add(step)
         tables, weights = self.tables.array(), self.weights.array()
         constants = self.parameters.constants(tables, weights, self.bits.constants())
-        size = max(self.sizes["bytes"], self.farthest)
-        return Layout(
-            np.concatenate(self.rows), constants, self.places, size, self.sizes["sums"],
-            self.sizes["planes"],
-        )  # fmt: skip
+        reach = max(self.sizes["bytes"], self.farthest)
+        return Layout(np.concatenate(self.rows), constants, self.places, **self.sizes, reach=reach)
 
     def _row(self, **fields: int) -> None:
         row = np.zeros(1, codes.STEP)
@@ -183,6 +182,7 @@ class _Tables:
             "weights": self.weights.put(packed[0]),
             "panel_size": packed[0][0].size,
             "passes": len(packed),
+            "wrap": product.wrap % 32,
         }
         if len(packed) == 2:
             fields |= {

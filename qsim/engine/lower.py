@@ -54,23 +54,23 @@ INT32_MAX = 2**31 - 1
 OF_WIDE_SUMS = (codes.FLOAT, codes.FLOAT_SUM, codes.SHIFT_SUM)  # sums of 64 bits can be so rounded
 
 
-def lower(program: Program, backend: BackendName, *, every: bool = False) -> Plan:
+def lower(program: Program, *, every: bool = False, backend: BackendName | None = None) -> Plan:
     """The steps of a program, the last of which makes its output.
 
-    backend   where bits are counted, it is where this one is faster so
     every     whether every rounded tensor is made, and none passed over that only an addition reads
+    backend   bits are counted where that is faster on this one; None: on the one in use
 
     Raises QsimError naming the layer that cannot be compiled.
     """
-    return _Lowering(program, backend, every).plan()
+    return _Lowering(program, every, backend).plan()
 
 
 class _Lowering:
     """The state of one translation: what every tensor is so far."""
 
-    def __init__(self, program: Program, backend: BackendName, every: bool):
+    def __init__(self, program: Program, every: bool, backend: BackendName | None):
         self.program, self.network = program, program.network
-        self.backend, self.every = backend, every
+        self.every, self.backend = every, backend
         self.made: dict[str, Buffer | Pending] = {}
         self.steps, self.named = [], {}
 
@@ -153,7 +153,7 @@ class _Lowering:
             raise Uncompilable("its sums are scaled by a map of its input")
         accumulator = program.arithmetic.accumulator
         if accumulator.mode == "saturate" or accumulator.partial is not None:
-            raise Uncompilable("its accumulator is not exact")
+            raise Uncompilable("its accumulator saturates or has a partial register")
         terms = program.terms[node.name]
         if len(terms) != 1 or terms[0].inputs is not None:
             raise Uncompilable("its weights are several integer products")
@@ -179,13 +179,17 @@ class _Lowering:
         if node.name in program.factors:
             sign = np.sign(program.factors[node.name]).astype(np.int64)
             levels = levels * sign.reshape(-1, 1, 1, 1)
-        largest = _largest(levels, number, bias)
-        limit = min(accumulator.high, INT32_MAX)
-        if largest > limit and (accumulator.mode != "exact" or len(_passes(levels)) == 1):
-            raise Uncompilable(f"its sums may have more than {min(accumulator.bits, 32)} bits")
+        passes, largest = _passes(levels), _largest(levels, number, bias)
+        wrap = accumulator.bits if accumulator.mode == "wrap" and largest > accumulator.high else 0
+        if wrap:
+            largest = min(largest, -accumulator.low)
+            if node.name in program.factors:
+                raise Uncompilable("its sums wrap around before its batch norm turns them around")
+        if largest > INT32_MAX + (wrap == 32) and (wrap or len(passes) == 1):
+            raise Uncompilable("its sums may have more than 32 bits")
         shape = image_shape(node.output_shape)
-        codes = self._codes(node, source, levels) if groups == 1 else None
-        product = Product(source, windows, _passes(levels), bias, groups, shape, largest, codes)
+        codes = None if groups > 1 or wrap else self._codes(node, source, levels)
+        product = Product(source, windows, passes, bias, groups, shape, largest, wrap, codes)
         count = program.weights[node.name].scale.size
         [scale] = program.accumulator_scales(node)
         scale = np.broadcast_to(scale, (shape[0],))
@@ -307,9 +311,12 @@ class _Lowering:
         return out
 
     def _make(self, step: MakeTensor) -> None:
-        wide = isinstance(step.source, Product) and step.source.is_wide
-        if wide and (step.epilogue is None or step.epilogue.mode not in OF_WIDE_SUMS):
-            raise Uncompilable("its sums may have more than 32 bits, and none are rounded so")
+        mode = codes.KEEP_SUMS if step.epilogue is None else step.epilogue.mode
+        if isinstance(step.source, Product):
+            if step.source.is_wide and mode not in OF_WIDE_SUMS:
+                raise Uncompilable("its sums may have more than 32 bits, and none are rounded so")
+            if step.source.wrap and mode in (codes.ROUND_TWICE, codes.ROUND_TWICE_AWAY):
+                raise Uncompilable("its sums may wrap around, and none are rounded so")
         self.steps.append(step)
 
     def _sum_of_levels(
@@ -323,7 +330,6 @@ class _Lowering:
             made = self._only_read_here(tensors[this])
             if made is not None and tensors[this] is not tensors[other]:
                 self.steps.remove(made)
-                self.named.pop(tensors[this].name)
                 self.steps.append(
                     replace(
                         made, out=out, other=tensors[other], addition=addition, swapped=this == 1
@@ -339,7 +345,8 @@ class _Lowering:
         """The step that makes a tensor of products that one addition reads; None if there is none,
         or if every rounded tensor is wanted."""
         made = next((step for step in self.steps if step.out is tensor), None)
-        alone = tensor.name in self.named and len(self.network.readers[tensor.name]) == 1
+        names = [name for name, (buffer, _) in self.named.items() if buffer is tensor]
+        alone = all(len(self.network.readers[name]) == 1 for name in names)
         if self.every or not alone or not isinstance(made, MakeTensor):
             return None
         return made if isinstance(made.source, Product) and made.other is None else None

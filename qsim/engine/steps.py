@@ -98,6 +98,7 @@ class Product:
               ``ByteLevels``
     bias      int64 (out_channels,), the offset of the bytes not yet taken off
     largest   the largest magnitude that a sum, its bias included, can have
+    wrap      the bits of the accumulator, if a sum may wrap around in it; else 0
     codes     of the weights and of the inputs, where their bits are counted; see ``BitProduct``
     """
 
@@ -108,12 +109,13 @@ class Product:
     groups: int
     shape: tuple[int, int, int]
     largest: int
+    wrap: int = 0
     codes: tuple[AffineCode | None, AffineCode] | None = None
 
     @property
     def is_wide(self) -> bool:
         """Whether a sum may need more than 32 bits."""
-        return self.largest > INT32_MAX
+        return self.largest > INT32_MAX and not self.wrap
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from qsim.values import Sums
 
 def new_memory(made: Layout, backend: str) -> Memory:
     """Memory for one run of a program at a time."""
-    data, words = np.zeros(made.bytes, np.uint8), np.zeros(made.sums, np.int32)
+    data, words = np.zeros(made.reach, np.uint8), np.zeros(made.sums, np.int32)
     planes = np.zeros(made.planes, np.uint32)
     return with_scratch(aligned(data), aligned(words), aligned(planes), backend)
 

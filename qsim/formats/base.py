@@ -252,13 +252,11 @@ class Format(Facts, ABC):
         """The levels, int32, of finite ``real`` at a float32 ``scale`` that broadcasts to it."""
         # both as float64: numpy 1 divides float32 by a float64 without axes in float32
         scale = scale.astype(np.float64)
-        if real.size <= BLOCK_VALUES or np.ndim(scale) > real.ndim:
+        if real.size <= BLOCK_VALUES:
             return self.nearest(real.astype(np.float64) / scale)
-        levels = np.empty(np.broadcast_shapes(real.shape, scale.shape), np.int32)
-        by_row = scale.ndim == real.ndim and len(scale) > 1
+        levels, scale = np.empty(real.shape, np.int32), np.broadcast_to(scale, real.shape)
         for rows in row_blocks(real):
-            exact = real[rows].astype(np.float64) / (scale[rows] if by_row else scale)
-            levels[rows] = self.nearest(exact)
+            levels[rows] = self.nearest(real[rows].astype(np.float64) / scale[rows])
         return levels
 
     def bind(

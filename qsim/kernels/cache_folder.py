@@ -26,7 +26,6 @@ from numba.core.dispatcher import Dispatcher
 
 from qsim.kernels.cache_lock import guard_writes
 
-PACKAGES = ("kernels", "engine")  # of qsim: those with compiled code
 UNUSED_DAYS = 30
 STAMP = "used"  # the file in a folder whose time says when it was last used, to a day
 _OUR_NAME = re.compile(r"[0-9a-f]{20}(\.removed-[0-9a-z_]+)?")
@@ -63,9 +62,8 @@ def use_cache_folder() -> CacheFolder:
 
 def _prepared() -> CacheFolder:
     """The folder, made and written to."""
-    root = Path(__file__).parents[1]
     try:
-        path = cache_root() / fingerprint(root)
+        path = cache_root() / fingerprint(Path(__file__).parent)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
         for inner in os.scandir(path):
@@ -95,9 +93,9 @@ def cache_root() -> Path:
     return Path(base) / "qsim" / "kernels"
 
 
-def fingerprint(package: Path) -> str:
-    """A hash of the sources in a package's folders of compiled code, by name and content, of the
-    versions of what compiles them, and of its settings.
+def fingerprint(sources: Path) -> str:
+    """A hash of the sources in a folder, by name and content, of the versions of what compiles
+    them, and of its settings.
 
     Raises ValueError where there are no sources, as in an archive: nothing could be told apart.
     """
@@ -110,19 +108,12 @@ def fingerprint(package: Path) -> str:
         *(f"{name}={getattr(config, name, None)}" for name in _SETTINGS),
     )
     digest = hashlib.sha256("\n".join(compiler).encode())
-    count = 0
-    for name in PACKAGES:
-        for folder, inner, files in os.walk(package / name):
-            inner.sort()
-            for file in sorted(files):
-                if file.endswith(".py"):
-                    path = Path(folder, file)
-                    content = path.read_bytes()
-                    place = path.relative_to(package).as_posix()
-                    digest.update(f"\n{place} {len(content)}\n".encode() + content)
-                    count += 1
-    if not count:
+    paths = sorted(sources.rglob("*.py"))
+    if not paths:
         raise ValueError("the sources of the kernels are not in files")
+    for path in paths:
+        content, place = path.read_bytes(), path.relative_to(sources).as_posix()
+        digest.update(f"\n{place} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:20]
 
 

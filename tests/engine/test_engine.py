@@ -1,5 +1,7 @@
 """Compiled programs give the integers of executed ones, on every back end of the machine."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,9 +9,13 @@ from hypothesis import strategies as st
 from programs import odd_network, program_for, residual_network
 
 from qsim.engine import Engine
+from qsim.engine.lower import lower
 from qsim.errors import QsimError, WorkloadError
 from qsim.execute import execute
+from qsim.kernels.accumulator import Accumulator
 from qsim.kernels.simd.host import available
+from qsim.network.graph import Network
+from qsim.network.layers import Add, Conv, Flatten, Linear, Relu, Softmax
 from qsim.requantize import REQUANTIZERS
 from qsim.values import real
 
@@ -62,3 +68,75 @@ def test_every_requantizer(backend, requantize, network, weights, activations, s
     except QsimError as error:
         assert "the values under its windows are added in float32" in str(error)
         assert requantize == "onnxruntime"
+
+
+def test_what_an_addition_reads_is_made_where_another_layer_reads_it_too():
+    layers = (
+        Conv(name="left", out_channels=4, kernel=3),
+        Flatten(name="flat"),
+        Conv(name="right", out_channels=4, kernel=3, inputs=("input",)),
+        Flatten(name="other"),
+        Add(name="sum", inputs=("flat", "other")),
+        Relu(name="relu"),
+        Linear(name="end", out_features=3),
+        Linear(name="beside", out_features=3, inputs=("flat",)),
+        Add(name="result", inputs=("end", "beside")),
+    )
+    for requantize in ("onnxruntime", "tflite"):
+        program, images = program_for(
+            Network("shared", (2, 6, 6), layers), {"fixed": {"bits": 8}},
+            activations={"affine": {"bits": 8}}, requantize=requantize,
+        )  # fmt: skip
+        assert_same(program, images, None)
+
+
+def test_an_addition_is_a_part_of_the_step_before_it():
+    program, images = program_for(
+        residual_network(), {"fixed": {"bits": 8}}, activations={"affine": {"bits": 8}},
+        requantize="onnxruntime",
+    )  # fmt: skip
+    assert len(lower(program).steps) == len(lower(program, every=True).steps) - 1
+    assert_same(program, images, None)
+
+
+@pytest.mark.parametrize(
+    ("layers", "arguments", "reason"),
+    [
+        ([Softmax(name="s")], {}, "layer 's' cannot be compiled: there is no step for a softmax"),
+        ([Relu(name="r")], {"activations": 12}, "input cannot be compiled: its levels are more than a byte holds"),
+        (
+            [Conv(name="c", out_channels=2, kernel=1)],
+            {"accumulator": Accumulator(8, "saturate"), "signed": True},
+            "layer 'c' cannot be compiled: its accumulator saturates or has a partial register",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compiled_is_said_by_layer(layers, arguments, reason):
+    tail = [Flatten(name="flat"), Linear(name="fc", out_features=2)]
+    network = Network("refused", (2, 4, 4), (*layers, *tail))
+    program, _ = program_for(network, {"fixed": {"bits": 8}}, **arguments)
+    with pytest.raises(QsimError, match=re.escape(f"network refused: {reason}")):
+        Engine(program)
+
+
+def test_a_back_end_that_there_is_not_is_refused():
+    program, _ = program_for(residual_network(), {"fixed": {"bits": 8}})
+    with pytest.raises(QsimError, match="unknown back end 'fast'"):
+        Engine(program, "fast")
+
+
+def test_images_of_another_shape_are_refused():
+    program, images = program_for(residual_network(), {"fixed": {"bits": 8}})
+    with pytest.raises(QsimError, match=r"reads finite images of \(2, 7, 7\)"):
+        Engine(program).run(images[:, :, :3])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@given(st.integers(2, 33), st.sampled_from([residual_network(), odd_network()]), st.integers(0, 99))
+@settings(max_examples=10)
+def test_accumulators_that_wrap_around(backend, bits, network, seed):
+    program, images = program_for(
+        network, {"fixed": {"bits": 8}}, signed=True, seed=seed,
+        accumulator=Accumulator(bits, "wrap"),
+    )  # fmt: skip
+    assert_same(program, images, backend)

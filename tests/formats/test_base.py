@@ -255,3 +255,31 @@ def test_every_word_of_the_width_has_an_entry_in_the_table(number):
     assert table.shape == (2**number.bits,)
     assert table.dtype == np.int64
     assert set(number.levels().tolist()) == set(table.tolist()) - {np.iinfo(np.int64).min}
+
+
+@pytest.mark.parametrize(
+    "number", [Fixed(4), Sp2(4), Sp2(8), PowerOfTwo(4), PowerOfTwo(6)], ids=str
+)
+@pytest.mark.parametrize("scale_shape", [(), (90, 1, 1), (1, 20, 1), (20, 1), (90, 20, 30)])
+def test_large_arrays_have_the_levels_of_their_rows(number, scale_shape):
+    rng = np.random.default_rng(1)
+    real = rng.standard_normal((90, 20, 30), np.float32)
+    scale = np.float32(0.1) + rng.random(scale_shape, np.float32)
+    each = np.broadcast_to(scale, real.shape)
+    rows = [number.at_scale(row, row_scale) for row, row_scale in zip(real, each, strict=True)]
+    np.testing.assert_array_equal(number.at_scale(real, scale), np.array(rows))
+    exact = real.astype(np.float64) / scale
+    levels = number.levels()
+    nearest = np.abs(exact[..., None] - levels).min(axis=-1)
+    np.testing.assert_array_equal(np.abs(exact - number.at_scale(real, scale)), nearest)
+
+
+def test_levels_of_a_wide_format_are_encoded_as_those_of_a_narrow_one():
+    for number in (PowerOfTwo(6), Sp2(8), Fixed(16)):
+        codes = number.encode(number.levels())
+        np.testing.assert_array_equal(number.decode(codes), number.levels())
+        for outside in (number.min_level - 1, number.max_level + 1):
+            with pytest.raises(ValueError, match=f"{outside} is not a level"):
+                number.encode(np.array([0, outside]))
+    with pytest.raises(ValueError, match="3 is not a level"):
+        Sp2(4).encode(np.array([2, 3]))

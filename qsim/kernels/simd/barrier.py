@@ -1,5 +1,6 @@
 """Where the threads of one program wait for each other, without leaving compiled code."""
 
+import os
 import platform
 from typing import NamedTuple
 
@@ -8,7 +9,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from qsim.kernels.simd.ir import I64, VOID, call
+from qsim.kernels.simd.ir import I32, I64, VOID, call
+
+SPINS = 2048  # looks at the count between two offers of the core to others
 
 
 class Team(NamedTuple):
@@ -46,19 +49,31 @@ def _wait_for_all(team):
 
 @intrinsic
 def _arrive_and_spin(typing, address, target):
-    """Add 1 to the count at ``address`` and return when it has reached ``target``."""
+    """Add 1 to the count at ``address`` and return when it has reached ``target``. Other threads
+    are let run now and then, as there may be fewer cores than threads."""
 
     def generate(context, builder: ir.IRBuilder, signature, arguments):
         count = builder.inttoptr(arguments[0], ir.PointerType(I64))
         builder.atomic_rmw("add", count, I64(1), "seq_cst")
+        before = builder.block
         spinning = builder.append_basic_block("spinning")
+        waiting = builder.append_basic_block("waiting")
         met = builder.append_basic_block("met")
         builder.branch(spinning)
         builder.position_at_end(spinning)
+        spins = builder.phi(I64)
+        spins.add_incoming(I64(1), before)
         if platform.machine().lower() in ("x86_64", "amd64"):
             call(builder, "llvm.x86.sse2.pause", VOID)
         seen = builder.load_atomic(count, "acquire", 8)
-        builder.cbranch(builder.icmp_signed(">=", seen, arguments[1]), met, spinning)
+        builder.cbranch(builder.icmp_signed(">=", seen, arguments[1]), met, waiting)
+        builder.position_at_end(waiting)
+        if os.name == "posix":
+            long = builder.icmp_unsigned("==", builder.urem(spins, I64(SPINS)), I64(0))
+            with builder.if_then(long, likely=False):
+                call(builder, "sched_yield", I32)
+        spins.add_incoming(builder.add(spins, I64(1)), builder.block)
+        builder.branch(spinning)
         builder.position_at_end(met)
         return context.get_dummy_value()
 

@@ -28,7 +28,7 @@ class BitConvolution:
         """The weights as panels for a tile, made once."""
         if tile not in self._panels:
             self._panels[tile] = pack_panels(
-                self.product.planes, tile, masked=self.product.code is None
+                self.product.planes(), tile, masked=self.product.code is None
             )
         return self._panels[tile]
 
@@ -41,7 +41,7 @@ class BitConvolution:
         plane = int(np.prod(windows.padded)) * pixel
         runs, pixels = windows.runs(pixel)
         rows = rows_of(windows, pixel, TILES[tile].rows)
-        w_plane = self.panels(tile).size // len(self.product.planes)
+        w_plane = self.panels(tile).size // self.product.w_planes
         pairs = self.product.pairs(plane, w_plane)
         mask = plane if self.product.op == "ternary" else 0
         return BitReads(words.reshape(-1), rows, runs, pairs, pixels * pixel, mask)

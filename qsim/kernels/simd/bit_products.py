@@ -59,7 +59,6 @@ class BitProduct:
     def _is_symmetric(self) -> bool:
         return self.code.low == -self.code.high
 
-    @cached_property
     def planes(self) -> np.ndarray:
         """The planes of the weights, bool (planes, out_channels, kernel_h, kernel_w, channels)."""
         w = self.levels.transpose(0, 2, 3, 1)
@@ -67,6 +66,11 @@ class BitProduct:
             return np.stack([w > 0, w != 0])
         codes = self.code.encode(w)
         return np.stack([(codes >> i) & 1 == 1 for i in range(self.code.bits)])
+
+    @property
+    def w_planes(self) -> int:
+        """The planes of the weights, a mask among them."""
+        return 2 if self.code is None else self.code.bits
 
     @property
     def x_planes(self) -> int:

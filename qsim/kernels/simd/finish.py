@@ -13,6 +13,7 @@ from qsim.kernels.simd.epilogues import (
     round_float_sum,
     round_once,
     round_shift_sum,
+    wrap_to,
 )
 from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_sums
 from qsim.kernels.simd.twice_rounded import round_twice
@@ -37,6 +38,8 @@ def finish(step, constants, memory, row, channel, count):
         )  # fmt: skip
     else:
         add_bias(memory.tile, count, columns.bias, at)
+        if step["wrap"]:
+            wrap_to(memory.tile, count, step["wrap"])
         if mode == codes.KEEP_SUMS:
             store_sums(
                 memory.tile, count, memory.words, constants.tables, out, channel, step["channels"]

@@ -47,6 +47,7 @@ FIELDS = (
     "second_weights",
     "second_runs",
     "second_n_runs",
+    "wrap",  # the bits in which they wrap around, 31 at most; 0: none
     "is_wide",  # whether their sums are kept in 64 bits
     "out_rows",  # where in the tables the offsets of the output positions begin
     "out_offset",  # the byte of level 0
