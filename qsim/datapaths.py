@@ -60,16 +60,43 @@ def datapath(
     backend   None: the one that ``choose`` finds, which raises ValueError if it cannot
     """
     in_order = accumulator.mode == "saturate" or accumulator.partial is not None
-    codes = None if in_order else _codes(levels, weights, x)
+    codes = None if in_order else codes_to_count(levels, weights, x, levels.ndim == 2, backend)
     if codes is None:
-        return LevelWeights(levels)
-    most = MOST_PAIRS_OF_ONE_ROW if levels.ndim == 2 else MOST_PAIRS
-    if _pairs(*codes) > most[backend or choose().name]:
         return LevelWeights(levels)
     code, x_code = codes
     if x_code in (BINARY, TERNARY) and code in (BINARY, TERNARY):
         return XnorPopcountWeights(levels)
     return BitSerialWeights(levels, code, x_code)
+
+
+def codes_to_count(
+    levels,
+    weights: Facts,
+    x: Facts,
+    one_row: bool,
+    backend: BackendName | None = None,
+    filled: float = 1.0,
+) -> tuple[AffineCode | None, AffineCode | None] | None:
+    """The codes of weights and inputs where counting their bits is faster on a back end, else None.
+
+    one_row   whether the layer reads one row of inputs at a time
+    filled    how many bits are counted for each that there is, where words are filled up
+    """
+    codes = _codes(levels, weights, x)
+    most = MOST_PAIRS_OF_ONE_ROW if one_row else MOST_PAIRS
+    if codes is None or _pairs(*codes) * filled > most[backend or choose().name]:
+        return None
+    return codes
+
+
+def code_of_inputs(x: Facts) -> AffineCode | None:
+    """The code of levels that are signs or a few unsigned bits; None where they are neither."""
+    if not isinstance(x, Format) or x.bits > MOST_BITS:
+        return None
+    if x.scheme == "binary":
+        return BINARY
+    is_unsigned = x.scheme != "ternary" and x.min_level >= 0 and x.max_level < 2**x.bits
+    return AffineCode(x.bits) if is_unsigned else None
 
 
 def _pairs(code: AffineCode | None, x_code: AffineCode | None) -> int:
@@ -85,17 +112,14 @@ def _codes(levels, weights: Facts, x: Facts) -> tuple[AffineCode | None, AffineC
         return None
     if weights.scheme in ("binary", "ternary") and magnitude(levels) <= 1:
         code = BINARY if weights.scheme == "binary" and levels.all() else TERNARY
-    elif isinstance(weights, Format) and _is_symmetric(weights):
+    elif isinstance(weights, Format) and _is_symmetric(weights) and (levels % 2).all():
         code = AffineCode(weights.bits, 2, weights.min_level)
     else:
         return None
-    if x.scheme == "binary":
-        return code, BINARY
     if x.scheme == "ternary":
         return (TERNARY, TERNARY) if code in (BINARY, TERNARY) else None
-    if x.min_level >= 0 and x.max_level < 2**x.bits:
-        return code, AffineCode(x.bits)
-    return None
+    x_code = code_of_inputs(x)
+    return None if x_code is None else (code, x_code)
 
 
 def _is_symmetric(weights: Format) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import config
 
+from qsim.engine.bit_steps import with_bits
 from qsim.engine.crew import Crew
 from qsim.engine.layout import Layout, layout
 from qsim.engine.lower import lower
@@ -51,7 +52,8 @@ class Engine:
             self.choice = choose(backend)
         except ValueError as error:
             raise QsimError(str(error)) from None
-        self.program, self.plan = program, lower(program)
+        self.program = program
+        self.plan = with_bits(lower(program, backend=self.backend))
         self._crew = Crew(threads, affinity)
         self._layout = layout(self.plan, self.backend)
         self._memories = [new_memory(self._layout, self.backend) for _ in range(threads)]
@@ -69,7 +71,7 @@ class Engine:
     @property
     def peak_activation_bytes(self) -> int:
         """What the tensors of one image take at most, in bytes, their borders included."""
-        return self._layout.bytes + 4 * self._layout.sums
+        return self._layout.bytes + 4 * (self._layout.sums + self._layout.planes)
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """The network's output for float32 ``images``, float64: what ``real`` makes of the output
@@ -99,7 +101,7 @@ class Engine:
 
         Raises as ``run`` does.
         """
-        plan = lower(self.program, every=True)
+        plan = with_bits(lower(self.program, every=True, backend=self.backend))
         made = layout(plan, self.backend, keep=True)
         memory, found = new_memory(made, self.backend), {name: [] for name in plan.named}
         for image in checked_images(self.program, images):
@@ -115,7 +117,7 @@ class Engine:
         first = self._memories[0]
 
         def share(number: int) -> None:
-            memory = with_scratch(first.data, first.words, self.backend)
+            memory = with_scratch(first.data, first.words, first.planes, self.backend)
             team = Team(number, size, np.zeros(1, np.int64), arrivals)
             self._compute(self.plan, self._layout, memory, image, team)
 

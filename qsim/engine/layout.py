@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qsim.engine.bit_tables import BitTables, pool_windows
+from qsim.engine.growing import Growing
 from qsim.engine.memory import places
 from qsim.engine.parameters import Parameters
 from qsim.engine.steps import (
@@ -18,10 +20,9 @@ from qsim.engine.steps import (
     Step,
 )
 from qsim.kernels.simd import step_table as codes
-from qsim.kernels.simd.product import TILES, aligned, pack_channelwise, pack_weights
+from qsim.kernels.simd.product import TILES, pack_channelwise, pack_weights
 from qsim.kernels.simd.spacing import NO_POSITION, equally_spaced
 from qsim.kernels.simd.windows import Windows, by_run, in_whole_tiles, pixels_of
-from qsim.network.layers import border, pair
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class Layout:
     steps       of ``STEP``, one or more for each step of the plan
     constants   what they read
     places      the offset of every tensor
-    bytes, sums how many of each the tensors take at most
+    bytes, sums, planes   how many bytes, sums and words of planes the tensors take at most
     reach       how many bytes there are to be, as tiles read beyond the last tensor
     """
 
@@ -40,6 +41,7 @@ class Layout:
     places: dict[Buffer, int]
     bytes: int
     sums: int
+    planes: int
     reach: int
 
 
@@ -57,17 +59,19 @@ class _Tables:
     def __init__(self, plan: Plan, backend: str, keep: bool):
         self.plan, self.tile = plan, TILES[backend]
         self.backend = backend
-        self.places, self.bytes, self.sums = places(plan, keep=keep)
+        self.places, self.sizes = places(plan, keep=keep)
         self.rows, self.farthest = [], 0
-        self.tables, self.weights = _Growing(np.int64), _Growing(np.int8)
+        self.tables, self.weights = Growing(np.int64), Growing(np.int8)
         self.parameters = Parameters(self.tile.columns)
+        self.bits = BitTables(backend, self.places, self.tables)
 
     def layout(self) -> Layout:
         for step in self.plan.steps:
             self._add(step)
-        constants = self.parameters.constants(self.tables.array(), self.weights.array())
-        steps, reach = np.concatenate(self.rows), max(self.bytes, self.farthest)
-        return Layout(steps, constants, self.places, self.bytes, self.sums, reach)
+        tables, weights = self.tables.array(), self.weights.array()
+        constants = self.parameters.constants(tables, weights, self.bits.constants())
+        reach = max(self.sizes["bytes"], self.farthest)
+        return Layout(np.concatenate(self.rows), constants, self.places, **self.sizes, reach=reach)
 
     def _row(self, **fields: int) -> None:
         row = np.zeros(1, codes.STEP)
@@ -79,31 +83,24 @@ class _Tables:
         match step:
             case ReadImage():
                 self._read_image(step)
-            case PoolLargest():
+            case PoolLargest() if step.out.is_bytes:
                 self._pool(step)
             case MakeTensor():
                 self._tensor(step)
             case LookUp():
                 self._look_up(step)
+            case _:
+                self._row(**self.bits.fields(step), **self._fills(step.out))
 
     def _fills(self, out: Buffer) -> dict[str, int]:
         """The border of a tensor of bytes as runs."""
         if not out.is_bytes:
             return {}
-        channels, height, width = out.shape
-        top, left, bottom, right = out.border
-        row = out.padded[1] * channels
-        ends = [(top + y) * row + (left + width) * channels for y in range(height)]
-        runs = [(0, top * row + left * channels)]
-        runs += [(end, (right + left) * channels) for end in ends[:-1]]
-        runs.append((ends[-1], right * channels + bottom * row))
-        filled = np.array([run for run in runs if run[1]], np.int64).reshape(-1, 2)
-        filled[:, 0] += self.places[out]
+        filled = out.border_runs() + np.array([self.places[out], 0])
         return {"fills": self.tables.put(filled), "n_fills": len(filled)}
 
     def _first_pixel(self, buffer: Buffer) -> int:
-        top, left, _, _ = buffer.border
-        return self.places[buffer] + (top * buffer.padded[1] + left) * buffer.shape[0]
+        return self.places[buffer] + buffer.first_pixel
 
     def _read_image(self, step: ReadImage) -> None:
         out = step.out
@@ -119,28 +116,17 @@ class _Tables:
         )
 
     def _pool(self, step: PoolLargest) -> None:
-        out, source, layer = step.out, step.source, step.layer
-        kernel = pair(layer.kernel)
-        stride = pair(layer.stride or layer.kernel)
-        top, left, _, _ = border(layer.padding)
+        out, source = step.out, step.source
         self._row(
             kind=codes.MAX_POOL,
             positions=out.shape[1] * out.shape[2],
             channels=out.shape[0],
             source=self._first_pixel(source),
             source_row=source.padded[1] * source.shape[0],
-            height=source.shape[1],
-            width=source.shape[2],
-            kernel_h=kernel[0],
-            kernel_w=kernel[1],
-            stride_h=stride[0],
-            stride_w=stride[1],
-            top=top,
-            left=left,
-            out_width=out.shape[2],
             out_rows=self._first_pixel(out),
             pitch=out.padded[1] * out.shape[0],
             out_offset=out.zero,
+            **pool_windows(step),
             **self._fills(out),
         )
 
@@ -272,24 +258,6 @@ class _Tables:
     def _reach(self, rows: np.ndarray, runs: np.ndarray, length: int) -> None:
         """Take note of how far a step reads."""
         self.farthest = max(self.farthest, int(rows.max() + runs.max()) + length)
-
-
-class _Growing:
-    """Arrays of one type, one after another."""
-
-    def __init__(self, dtype: type):
-        self.parts, self.length = [np.zeros(0, dtype)], 0
-
-    def put(self, array: np.ndarray) -> int:
-        """Where the array begins."""
-        begin = self.length
-        self.parts.append(array.reshape(-1))
-        self.length += array.size
-        return begin
-
-    def array(self) -> np.ndarray:
-        """All of them."""
-        return aligned(np.concatenate(self.parts))
 
 
 def _is_depthwise(product: Product) -> bool:

@@ -5,6 +5,7 @@ from math import prod
 
 import numpy as np
 
+from qsim.datapaths import code_of_inputs, codes_to_count
 from qsim.engine.epilogue import addition_of, epilogue_of, thresholds_of
 from qsim.engine.lookups import layer_table, part_table
 from qsim.engine.steps import (
@@ -27,7 +28,10 @@ from qsim.formats import Float, Format
 from qsim.formats.base import UniformFormat
 from qsim.kernels.pool import divide_half_away, divide_half_even
 from qsim.kernels.simd import step_table as codes
+from qsim.kernels.simd.bit_panels import whole_channels
+from qsim.kernels.simd.bit_products import BitProduct
 from qsim.kernels.simd.byte_levels import byte_levels
+from qsim.kernels.simd.host import BackendName
 from qsim.kernels.simd.windows import Windows
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
@@ -59,21 +63,23 @@ INT32_MAX = 2**31 - 1
 OF_WIDE_SUMS = (codes.FLOAT, codes.FLOAT_SUM, codes.SHIFT_SUM)  # sums of 64 bits can be so rounded
 
 
-def lower(program: Program, *, every: bool = False) -> Plan:
+def lower(program: Program, *, every: bool = False, backend: BackendName | None = None) -> Plan:
     """The steps of a program, the last of which makes its output.
 
-    every   whether every rounded tensor is made, and none passed over that only an addition reads
+    every     whether every rounded tensor is made, and none passed over that only an addition reads
+    backend   bits are counted where that is faster on this one; None: on the one in use
 
     Raises QsimError naming the layer that cannot be compiled.
     """
-    return _Lowering(program, every).plan()
+    return _Lowering(program, every, backend).plan()
 
 
 class _Lowering:
     """The state of one translation: what every tensor is so far."""
 
-    def __init__(self, program: Program, every: bool):
-        self.program, self.network, self.every = program, program.network, every
+    def __init__(self, program: Program, every: bool, backend: BackendName | None):
+        self.program, self.network = program, program.network
+        self.every, self.backend = every, backend
         self.made: dict[str, Buffer | Pending] = {}
         self.steps, self.named = [], {}
 
@@ -108,7 +114,7 @@ class _Lowering:
             raise Uncompilable("its tensor is float")
         if number.max_level - number.min_level >= MOST_LEVELS:
             raise Uncompilable("its levels are more than a byte holds")
-        return Buffer(shape, -min(number.min_level, 0), name)
+        return Buffer(shape, -min(number.min_level, 0), name, code=code_of_inputs(number))
 
     def _keep(self, name: str, buffer: Buffer, shape: tuple[int, ...]) -> None:
         self.made[name] = buffer
@@ -199,7 +205,8 @@ class _Lowering:
         if largest > INT32_MAX + (wrap == 32) and (wrap or len(passes) == 1):
             raise Uncompilable("its sums may have more than 32 bits")
         shape = image_shape(node.output_shape)
-        product = Product(source, windows, passes, bias, groups, shape, largest, wrap)
+        codes = None if groups > 1 or wrap else self._codes(node, source, levels)
+        product = Product(source, windows, passes, bias, groups, shape, largest, wrap, codes)
         count = program.weights[node.name].scale.size
         [scale] = program.accumulator_scales(node)
         scale = np.broadcast_to(scale, (shape[0],))
@@ -208,6 +215,20 @@ class _Lowering:
             kind = "depthwise" if groups == node.input_shapes[0][0] > 1 else "conv"
         sums = _without_integers((scale,), program.offset(node), source=kind, scales=count)
         return Pending((Term(product, scale),), sums, shape)
+
+    def _codes(self, node: Node, source: Buffer, levels: np.ndarray):
+        """The codes of weights and inputs where their bits are to be counted; else None."""
+        if source.code is None:
+            return None
+        program, channels = self.program, source.shape[0]
+        weights, x = program.weights[node.name].format, program.formats[node.inputs[0]]
+        codes = codes_to_count(
+            levels, weights, x, levels.shape == (len(levels), *source.shape), self.backend,
+            filled=whole_channels(channels) / channels,
+        )  # fmt: skip
+        if codes is None or not BitProduct(levels, *codes).is_countable:
+            return None
+        return codes
 
     def _clipped(self, node: Node, x: Buffer | Pending, low: float, high: float) -> Pending:
         pending = self._pending(node.inputs[0], x)
@@ -241,7 +262,7 @@ class _Lowering:
         shape = image_shape(node.output_shape)
         if isinstance(x, Pending):
             return replace(x, pools=(*x.pools, node.layer), shape=shape)
-        out = Buffer(shape, x.zero)
+        out = Buffer(shape, x.zero, code=x.code)
         self.steps.append(PoolLargest(out, x, node.layer))
         return out
 
@@ -325,7 +346,7 @@ class _Lowering:
         out = self._tensor(pending, number, scale)
         for layer in pending.pools:
             shape = (out.shape[0], *layer.output_shape(out.shape)[1:])
-            pooled = Buffer(shape, out.zero)
+            pooled = Buffer(shape, out.zero, code=out.code)
             self.steps.append(PoolLargest(pooled, out, layer))
             out = pooled
         out.name = name
@@ -347,6 +368,8 @@ class _Lowering:
         largest = [term.source.largest for term in terms]
         if pending.mean is not None:
             epilogue = thresholds_of(requantizer, sums, number, scale, largest[0], pending.mean)
+        elif _is_counted(terms) and out.code is not None and not number.wraps:
+            epilogue = thresholds_of(requantizer, sums, number, scale, largest[0])
         else:
             epilogue = epilogue_of(requantizer, sums, number, scale, largest)
         other = terms[1].source.source if len(terms) == 2 else None
@@ -409,6 +432,12 @@ class _Lowering:
         if pending.pools or pending.mean is not None:
             raise Uncompilable("it makes sums that are not rounded")
         return replace(pending, terms=tuple(self._settled(term) for term in pending.terms))
+
+
+def _is_counted(terms: list[Term]) -> bool:
+    """Whether a sum is one product by counting bits."""
+    source = terms[0].source
+    return len(terms) == 1 and isinstance(source, Product) and source.codes is not None
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:

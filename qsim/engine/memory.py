@@ -5,8 +5,9 @@ from qsim.engine.steps import Buffer, Plan, reads
 ALIGNED = 64  # bytes, a line of the cache
 
 
-def places(plan: Plan, *, keep: bool) -> tuple[dict[Buffer, int], int, int]:
-    """The offset of every tensor, in bytes or in sums, and how many bytes and sums there are.
+def places(plan: Plan, *, keep: bool) -> tuple[dict[Buffer, int], dict[str, int]]:
+    """The offset of every tensor in its memory, and how large each memory is: how many bytes, sums,
+    and words of planes.
 
     Each tensor is placed at the lowest offset at which no tensor lies that is still needed, in the
     order in which they are made.
@@ -19,15 +20,14 @@ def places(plan: Plan, *, keep: bool) -> tuple[dict[Buffer, int], int, int]:
         others = [
             other
             for other in placed
-            if other.is_bytes == buffer.is_bytes and (keep or _overlap(spans[other], spans[buffer]))
+            if other.memory == buffer.memory and (keep or _overlap(spans[other], spans[buffer]))
         ]
         placed[buffer] = _lowest(buffer, [(placed[other], other.size) for other in others])
 
-    def end(is_bytes: bool) -> int:
-        ends = (placed[b] + b.size for b in placed if b.is_bytes == is_bytes)
-        return max(ends, default=0)
-
-    return placed, end(True), end(False)
+    sizes = dict.fromkeys(("bytes", "sums", "planes"), 0)
+    for buffer, at in placed.items():
+        sizes[buffer.memory] = max(sizes[buffer.memory], at + buffer.size)
+    return placed, sizes
 
 
 def lifetimes(plan: Plan) -> dict[Buffer, tuple[int, int]]:

@@ -54,8 +54,10 @@ class Parameters:
         self._exceeded.append(exceeded)
         self._count += whole
 
-    def constants(self, tables: np.ndarray, weights: np.ndarray) -> codes.Constants:
-        """All that a program reads."""
+    def constants(
+        self, tables: np.ndarray, weights: np.ndarray, of_bits: tuple[np.ndarray, ...]
+    ) -> codes.Constants:
+        """All that a program reads, the last of it being of steps on planes of bits."""
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
         most = max((len(each) for each in self._exceeded), default=0)
         exceeded, at = np.zeros((most, self._count), np.int32), 0
@@ -69,6 +71,7 @@ class Parameters:
             exceeded,
             np.concatenate(self._steps),
             *_additions(self._additions),
+            *of_bits,
         )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from qsim.kernels.affine_code import AffineCode
+from qsim.kernels.simd.bit_panels import words_of
 from qsim.kernels.simd.windows import Windows, with_border
 from qsim.network.layers import Shape
 from qsim.network.pools import MaxPool
@@ -19,17 +21,21 @@ INT32_MAX = 2**31 - 1
 
 @dataclass(eq=False)
 class Buffer:
-    """A tensor in memory: bytes that stand for levels, or sums of 32 bits.
+    """A tensor in memory: levels as bytes or as planes of bits, or sums of 32 bits.
 
     name      of the rounded tensor it is; None: of none
     zero      the byte of level 0; None: it holds sums
-    border    rows and columns of level 0 at top, left, bottom and right
+    border    rows and columns of level 0 at top, left, bottom and right; of planes, of zeros
+    code      of levels that are a few bits; None: they are not
+    planes    whether it holds planes, [plane][row][column][word of a pixel]
     """
 
     shape: tuple[int, int, int]
     zero: int | None
     name: str | None = None
     border: tuple[int, int, int, int] = (0, 0, 0, 0)
+    code: AffineCode | None = None
+    planes: bool = False
 
     def widen(self, padding: tuple[int, int, int, int]) -> None:
         """Give it a border that a reader with this padding needs."""
@@ -41,14 +47,47 @@ class Buffer:
         return with_border(self.shape[1:], self.border)
 
     @property
+    def pixel(self) -> int:
+        """Bytes, sums, or words of a plane, of a pixel."""
+        return words_of(self.shape[0]) if self.planes else self.shape[0]
+
+    @property
+    def plane(self) -> int:
+        """Those of all pixels, the border's included."""
+        return self.pixel * self.padded[0] * self.padded[1]
+
+    @property
     def size(self) -> int:
-        """Bytes, or sums, that it takes."""
-        return self.shape[0] * self.padded[0] * self.padded[1]
+        """Bytes, sums, or words of all planes, that it takes."""
+        return self.plane * (self.code.bits if self.planes else 1)
 
     @property
     def is_bytes(self) -> bool:
-        """Whether it holds levels."""
-        return self.zero is not None
+        """Whether it holds levels as bytes."""
+        return self.zero is not None and not self.planes
+
+    @property
+    def memory(self) -> str:
+        """Which memory it lies in."""
+        if self.planes:
+            return "planes"
+        return "sums" if self.zero is None else "bytes"
+
+    @property
+    def first_pixel(self) -> int:
+        """Where the first pixel within the border lies, from the beginning."""
+        return (self.border[0] * self.padded[1] + self.border[1]) * self.pixel
+
+    def border_runs(self) -> np.ndarray:
+        """The border (of a plane) as runs, int64 (runs, 2): where each begins, and its length."""
+        _, height, width = self.shape
+        top, left, bottom, right = self.border
+        row = self.padded[1] * self.pixel
+        ends = [(top + y) * row + (left + width) * self.pixel for y in range(height)]
+        runs = [(0, top * row + left * self.pixel)]
+        runs += [(end, (right + left) * self.pixel) for end in ends[:-1]]
+        runs.append((ends[-1], right * self.pixel + bottom * row))
+        return np.array([run for run in runs if run[1]], np.int64).reshape(-1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +99,7 @@ class Product:
     bias      int64 (out_channels,), the offset of the bytes not yet taken off
     largest   the largest magnitude that a sum, its bias included, can have
     wrap      the bits of the accumulator, if a sum may wrap around in it; else 0
+    codes     of the weights and of the inputs, where their bits are counted; see ``BitProduct``
     """
 
     source: Buffer
@@ -70,6 +110,7 @@ class Product:
     shape: tuple[int, int, int]
     largest: int
     wrap: int = 0
+    codes: tuple[AffineCode | None, AffineCode] | None = None
 
     @property
     def is_wide(self) -> bool:
@@ -182,15 +223,45 @@ class LookUp:
 
 
 @dataclass(frozen=True, eq=False)
+class CountBits:
+    """Levels of the sums of a product in planes, or, without thresholds, its sums.
+
+    source       its inputs in planes
+    thresholds   int64 (channels, 1 or 3), rising: level ``out.code`` has of as many as are reached
+    """
+
+    out: Buffer
+    source: Buffer
+    product: Product
+    thresholds: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class PackBits:
+    """The planes of a tensor of bytes."""
+
+    out: Buffer
+    source: Buffer
+
+
+@dataclass(frozen=True, eq=False)
+class UnpackBits:
+    """The bytes of a tensor of planes."""
+
+    out: Buffer
+    source: Buffer
+
+
+@dataclass(frozen=True, eq=False)
 class PoolLargest:
-    """The largest level under each window."""
+    """The largest level under each window, of bytes, or of one plane."""
 
     out: Buffer
     source: Buffer
     layer: MaxPool
 
 
-Step = ReadImage | MakeTensor | LookUp | PoolLargest
+Step = ReadImage | MakeTensor | LookUp | CountBits | PackBits | UnpackBits | PoolLargest
 
 
 @dataclass(frozen=True)
@@ -233,6 +304,6 @@ def reads(step: Step) -> list[Buffer]:
     match step:
         case MakeTensor(source=source, other=other):
             return [source.source] if other is None else [source.source, other]
-        case LookUp(source=source) | PoolLargest(source=source):
-            return [source]
-    return []
+        case ReadImage():
+            return []
+    return [step.source]

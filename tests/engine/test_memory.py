@@ -44,24 +44,24 @@ def wide_network(branches):
 def test_tensors_that_are_needed_at_once_lie_apart(network, every, keep):
     program, _ = program_for(network, {"fixed": {"bits": 4}}, signed=True)
     plan = lower(program, every=every)
-    placed, bytes_, sums = places(plan, keep=keep)
+    placed, sizes = places(plan, keep=keep)
     spans = lifetimes(plan)
     assert set(placed) == set(spans)
     for buffer, at in placed.items():
         assert at % 64 == 0
-        assert at + buffer.size <= (bytes_ if buffer.is_bytes else sums)
+        assert at + buffer.size <= sizes[buffer.memory]
         for other, there in placed.items():
             together = keep or (
                 spans[buffer][0] <= spans[other][1] and spans[other][0] <= spans[buffer][1]
             )
-            if other is not buffer and other.is_bytes == buffer.is_bytes and together:
+            if other is not buffer and other.memory == buffer.memory and together:
                 assert at + buffer.size <= there or there + other.size <= at
 
 
 def test_memory_is_used_again():
     program, _ = program_for(wide_network(4), {"fixed": {"bits": 4}}, signed=True)
-    _, bytes_, sums = places(lower(program), keep=True)
-    assert Engine(program).peak_activation_bytes < bytes_ + 4 * sums
+    _, sizes = places(lower(program), keep=True)
+    assert Engine(program).peak_activation_bytes < sizes["bytes"] + 4 * sizes["sums"]
 
 
 @pytest.mark.parametrize("backend", available())

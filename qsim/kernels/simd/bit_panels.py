@@ -8,9 +8,14 @@ PIXEL_BITS = 64  # channels are filled up with zeros to a multiple of these
 WORD_BITS = 32
 
 
+def whole_channels(channels: int) -> int:
+    """The bits of a plane of a pixel."""
+    return -(-channels // PIXEL_BITS) * PIXEL_BITS
+
+
 def words_of(channels: int) -> int:
     """The words of a plane of a pixel."""
-    return -(-channels // PIXEL_BITS) * (PIXEL_BITS // WORD_BITS)
+    return whole_channels(channels) // WORD_BITS
 
 
 def pack_bits(bits: np.ndarray) -> np.ndarray:

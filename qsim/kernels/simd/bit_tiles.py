@@ -26,7 +26,7 @@ from numba.extending import intrinsic, overload
 from qsim.kernels.bit_planes import popcount
 from qsim.kernels.simd.bit_emitters import Addresses, Tile, emit_counts, emit_levels, emit_store
 from qsim.kernels.simd.host import target_features
-from qsim.kernels.simd.ir import I64, load, store
+from qsim.kernels.simd.ir import I32, I64, load, store, vector
 
 # Without a compiler a panel is small, as the channels that fill it up cost most of the time.
 TILES = {
@@ -136,6 +136,11 @@ def level_tile(tile, op, planes, reads, first, panels, panel, limits, writes, co
     _plain_levels(planes, first, panel, limits, writes, counts)
 
 
+def levels_of_counts(tile, planes, first, panel, limits, writes, counts):
+    """As ``level_tile``, of the counts of a tile."""
+    _plain_levels(planes, first, panel, limits, writes, counts)
+
+
 @overload(count_tile, prefer_literal=True)
 def _count_tile(tile, op, reads, first, panels, panel, counts):
     if tile.literal_value == "plain":
@@ -197,6 +202,56 @@ def _level_tile(tile, op, planes, reads, first, panels, panel, limits, writes, c
         )
 
     return vector
+
+
+@overload(levels_of_counts, prefer_literal=True)
+def _levels_of_counts(tile, planes, first, panel, limits, writes, counts):
+    if tile.literal_value == "plain":
+        return lambda tile, planes, first, panel, limits, writes, counts: _plain_levels(
+            planes, first, panel, limits, writes, counts
+        )
+    channels = TILES[tile.literal_value].channels
+
+    def vector(tile, planes, first, panel, limits, writes, counts):
+        numbers, octets = limits.limits.ctypes.data, writes.octets.ctypes.data
+        flips = np.int64(limits.flips.ctypes.data) + panel * (channels // 8)
+        held = np.int64(counts.ctypes.data)
+        for row in range(len(counts)):
+            start = limits.rows[first + row] + panel * channels
+            out = writes.rows[first + row] + panel * (channels // 8)
+            _row_of_counts(
+                tile,
+                planes,
+                held + 4 * row * channels,
+                np.int64(numbers) + 4 * start,
+                limits.plane,
+                flips,
+                np.int64(octets) + out,
+                writes.plane,
+            )
+
+    return vector
+
+
+@intrinsic(prefer_literal=True)
+def _row_of_counts(
+    typingctx, tile, planes, counts, limits, limit_plane, flips, out, out_plane
+):  # fmt: skip
+    """Addresses in, the bits of one row of counts written at addresses."""
+    shape = TILES[tile.literal_value]._replace(rows=1)
+    signature, kind = types.void(tile, planes, *[types.int64] * 6), vector(I32, shape.lanes)
+
+    def generate(context, b, signature, arguments):
+        _, _, counts, limits, limit_plane, flips, out, out_plane = arguments
+        places = [b.add(counts, I64(4 * shape.lanes * j)) for j in range(shape.vectors)]
+        row = [load(b, place, kind, align=4) for place in places]
+        flip, plane = load(b, flips, ir.IntType(shape.channels)), b.mul(limit_plane, I64(4))
+        [words] = emit_levels(b, shape, row, [limits], plane, flip, int(planes.literal_value))
+        for k, word in enumerate(words):
+            emit_store(b, word, b.add(out, b.mul(out_plane, I64(k))))
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @intrinsic(prefer_literal=True)

@@ -13,11 +13,13 @@ from numpy import uint64 as U
 
 from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.barrier import wait_for_all
+from qsim.kernels.simd.bit_program import step_of_bits
 from qsim.kernels.simd.borrowed import borrowed
 from qsim.kernels.simd.finish import finish
 from qsim.kernels.simd.float_stores import store_float, store_float_added, store_float_sum
 from qsim.kernels.simd.product import multiply_tile
 from qsim.kernels.simd.thread_tiles import begin, end
+from qsim.kernels.simd.tile_bytes import load_sums
 from qsim.kernels.simd.twice_rounded import store_twice_rounded
 from qsim.kernels.simd.whole_tensors import (
     copy_levels,
@@ -56,6 +58,8 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
             max_pool(step, memory, team)
         elif kind == codes.LOOK_UP:
             look_up(step, constants, memory, team)
+        elif kind >= codes.COUNT_BITS:
+            step_of_bits(backend, step, constants, memory, team)
         else:
             _make_tiles(backend, step, constants, memory, team)
         fill_border(step, constants, memory, team)
@@ -83,7 +87,10 @@ def _make_tiles(backend, step, constants, memory, team):
         elif step["kind"] == codes.CHANNELWISE:
             _channelwise(step, constants, memory, row, panel, count)
         else:
-            _load_sums(step, constants, memory, row, panel, count)
+            load_sums(
+                memory.tile, count, memory.words, constants.tables, step["rows"] + row,
+                panel * width, step["channels"],
+            )  # fmt: skip
         finish(step, constants, memory, row, panel * width, count)
 
 
@@ -91,7 +98,8 @@ def _make_tiles(backend, step, constants, memory, team):
 def quick_epilogue(step):
     """Which of the epilogues that are done at once a step has."""
     quick = OTHER
-    if step["kind"] == codes.PRODUCT and step["passes"] == 1 and step["wrap"] == 0:
+    is_plain = step["kind"] in (codes.PRODUCT, codes.LOAD_SUMS) and step["passes"] == 1
+    if is_plain and step["wrap"] == 0:
         mode, added = step["mode"], step["addition"]
         if mode == codes.FLOAT and added == codes.NO_ADDITION:
             quick = FLOAT
@@ -119,7 +127,7 @@ def addition_of(step, constants):
 
 @njit(inline="always")
 def _make_quickly(quick, backend, step, constants, memory, team):
-    """Products of one pass, from sums to bytes at once."""
+    """Products of one pass, or sums that were made before, from sums to bytes at once."""
     tables, weights, columns = constants.tables, constants.weights, constants.columns
     data, tile = memory.data, memory.tile
     bias, factor, offset = columns.bias, columns.factor, columns.offset
@@ -130,6 +138,7 @@ def _make_quickly(quick, backend, step, constants, memory, team):
     rows, runs, n_runs, steps = step["rows"], step["runs"], step["n_runs"], step["steps"]
     weight, size, pitch = step["weights"], step["panel_size"], step["pitch"]
     out, others, parameter = step["out_rows"], step["other_rows"], step["parameters"]
+    is_product, words = step["kind"] == codes.PRODUCT, memory.words
     height, width = tile.shape
     positions = step["positions"]
     blocks = (positions + height - 1) // height
@@ -137,10 +146,13 @@ def _make_quickly(quick, backend, step, constants, memory, team):
     for unit in range(first, last):
         panel, row = unit // blocks, unit % blocks * height
         count, channel = min(height, positions - row), panel * width
-        multiply_tile(
-            backend, data, tables, rows + row, pitch, tables, runs, n_runs, steps, weights,
-            weight + panel * size, count, tile,
-        )  # fmt: skip
+        if is_product:
+            multiply_tile(
+                backend, data, tables, rows + row, pitch, tables, runs, n_runs, steps, weights,
+                weight + panel * size, count, tile,
+            )  # fmt: skip
+        else:
+            load_sums(tile, count, words, tables, rows + row, channel, channels)
         at = parameter + channel
         if quick == FLOAT:
             store_float(
@@ -206,15 +218,3 @@ def _channelwise(step, constants, memory, row, panel, count):
             w = U(weight + tap * width)
             for n in range(U(width)):
                 tile[m, n] += np.int32(data[x + n]) * np.int32(weights[w + n])
-
-
-@njit(inline="always")
-def _load_sums(step, constants, memory, row, panel, count):
-    """Sums that were made before."""
-    words, tile, tables = memory.words, memory.tile, constants.tables
-    width = tile.shape[1]
-    lanes = min(width, step["channels"] - panel * width)
-    for m in range(count):
-        first = U(tables[step["rows"] + row + m] + panel * width)
-        for n in range(U(lanes)):
-            tile[m, n] = words[first + n]

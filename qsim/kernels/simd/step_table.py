@@ -6,6 +6,7 @@ import numpy as np
 
 # What a step does.
 PRODUCT, CHANNELWISE, LOAD_SUMS, MAX_POOL, QUANTIZE, COPY_LEVELS, LOOK_UP = range(7)
+COUNT_BITS, PACK_BITS, UNPACK_BITS, POOL_BITS = range(7, 11)  # on planes, see ``bit_program``
 
 # How sums become levels; KEEP_SUMS: they are stored as they are; AS_LEVELS: they are levels.
 (
@@ -20,6 +21,9 @@ PRODUCT, CHANNELWISE, LOAD_SUMS, MAX_POOL, QUANTIZE, COPY_LEVELS, LOOK_UP = rang
     SHIFT_SUM,
     THRESHOLDS,
 ) = range(10)
+
+# What is counted of the bits of inputs and weights, see ``bit_tiles``.
+XOR, MASKED_XOR = range(2)
 
 # What of another tensor is added to the sums, or to the levels.
 NOTHING, LEVELS, SUMS = range(3)
@@ -76,6 +80,23 @@ FIELDS = (
     "out_width",
     "out_pixel",
     "exact",  # whether the quotient of an image value is float64, not float32
+    # of planes of bits
+    "op",
+    "pairs",  # where in the tables the pairs of planes begin
+    "n_pairs",
+    "factor",  # of counts
+    "weight_mask",  # the distance from a word of weights to its mask
+    "source_plane",  # the words from a plane of the source to the next
+    "planes",  # of what is made of bits; 0: sums are made
+    "out_plane",  # the bytes from one of them to the next
+    "limits",  # where in ``numbers`` the limits of counts, or what is added to them, begin
+    "n_limits",
+    "limit_rows",  # where in the tables their places by position begin
+    "limit_plane",  # the distance from the limits of a threshold to those of the next
+    "octets",  # where in ``octets`` flips, or tests of bytes, begin
+    "n_octets",
+    "word_fills",  # where in the tables the border of planes begins, pairs of place and length
+    "n_word_fills",
 )
 STEP = np.dtype([(name, np.int64) for name in FIELDS])
 
@@ -124,6 +145,9 @@ class Constants(NamedTuple):
                       last whether the tile's levels are its first operand
     fixed             int64 (additions, 7): of ``add_tflite``, which is larger, two multipliers, two
                       shifts and two flags
+    panels            uint32, weights as planes of bits
+    numbers           int32, limits of counts and what is added to them
+    octets            uint8, flips of channels and tests of bytes
     """
 
     tables: np.ndarray
@@ -134,15 +158,20 @@ class Constants(NamedTuple):
     ratios: np.ndarray
     zeros: np.ndarray
     fixed: np.ndarray
+    panels: np.ndarray
+    numbers: np.ndarray
+    octets: np.ndarray
 
 
 class Memory(NamedTuple):
-    """What a program writes: bytes (uint8) and sums (int32) of tensors, and scratch tiles of sums
-    (int32 and int64) and of levels (int32)."""
+    """What a program writes: bytes (uint8), sums (int32) and planes (uint32) of tensors, and
+    scratch tiles: sums (int32 and int64), levels and counts of bits (int32)."""
 
     data: np.ndarray
     words: np.ndarray
+    planes: np.ndarray
     tile: np.ndarray
     wide: np.ndarray
     levels: np.ndarray
     others: np.ndarray
+    counts: np.ndarray

@@ -53,3 +53,14 @@ def store_sums(sums, count, stored, rows, first_row, channel, channels):
         start += channel
         for lane in range(lanes):
             stored[np.uint64(start + lane)] = sums[i, lane]
+
+
+@njit(cache=True, nogil=True)
+def load_sums(sums, count, stored, rows, first_row, channel, channels):
+    """Read ``sums`` (rows, NR) from ``stored``, both int32."""
+    arrays_are_separate()
+    lanes = min(sums.shape[1], channels - channel)
+    for i in range(count):
+        start = rows[np.uint64(first_row + i)] + channel
+        for lane in range(lanes):
+            sums[i, lane] = stored[np.uint64(start + lane)]
