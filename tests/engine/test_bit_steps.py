@@ -64,23 +64,27 @@ def chain(channels):
 
 def shared(channels):
     """Tensors that are read as bits and as bytes, and sums of them."""
+
+    def conv(name, kernel, source=None):
+        inputs = {} if source is None else {"inputs": (source,)}
+        padding = kernel // 2
+        yield Conv(name=name, out_channels=channels, kernel=kernel, padding=padding, bias=False,
+                   **inputs)  # fmt: skip
+        yield BatchNorm(name=f"{name}_norm")
+        yield Relu(name=f"{name}_relu")
+
     layers = (
-        *normed(
-            Conv(name="stem", out_channels=channels, kernel=1, bias=False),
-            Conv(name="first", out_channels=channels, kernel=3, padding=1, bias=False),
-            Conv(name="second", out_channels=channels, kernel=3, padding=1, bias=False),
-        ),
-        Add(name="sum", inputs=("second_norm", "first_norm")),
-        Conv(name="third", out_channels=channels, kernel=1, bias=False),
-        BatchNorm(name="third_norm"),
-        Conv(name="beside", out_channels=channels, kernel=1, inputs=("sum",), bias=False),
-        BatchNorm(name="beside_norm"),
-        Add(name="total", inputs=("third_norm", "beside_norm")),
+        *conv("stem", 1),
+        *conv("first", 3),
+        *conv("second", 3),
+        Add(name="sum", inputs=("second_relu", "first_relu")),
+        *conv("third", 1),
+        *conv("beside", 1, source="sum"),
+        Add(name="total", inputs=("third_relu", "beside_relu")),
         Relu(name="positive"),
         MaxPool(name="pool", kernel=2),
         Concat(name="joined", inputs=("pool", "pool")),
-        Conv(name="last", out_channels=channels, kernel=1, bias=False),
-        BatchNorm(name="last_norm"),
+        *conv("last", 1),
         AveragePool(name="mean"),
         Flatten(name="flat"),
         Linear(name="fc", out_features=5),
@@ -108,8 +112,11 @@ CASES = st.one_of(
     st.tuples(
         st.just(chain), st.sampled_from(ACTIVATIONS), st.sampled_from(["onnx", "thresholds"])
     ),
-    st.tuples(st.just(shared), st.sampled_from(ACTIVATIONS[1:]), st.just("onnx")),
-)
+    st.tuples(
+        st.sampled_from([chain, shared]), st.sampled_from(ACTIVATIONS[1:]),
+        st.sampled_from(["onnx", "tflite"]),
+    ),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
