@@ -46,6 +46,7 @@ class _Bits:
             self._note(step)
         for step in self.old.steps:
             self._put(step)
+            self._convert(step)
         made = {step.out for step in self.steps}
         named = {
             name: (buffer if buffer in made else self.in_planes.get(buffer, buffer), shape)
@@ -82,12 +83,17 @@ class _Bits:
             out, source = self.in_planes[step.out], self.in_planes[step.source]
             self.steps.append(PoolLargest(out, source, step.layer))
         else:
-            self._put_bytes(step)
+            self.steps.append(step)
 
-    def _put_bytes(self, step: Step) -> None:
-        self.steps.append(step)
-        if step.out in self.in_planes:
-            self.steps.append(PackBits(self.in_planes[step.out], step.out))
+    def _convert(self, step: Step) -> None:
+        """A tensor, the last of its parts being made, also in the other form if it is wanted."""
+        planes = self.in_planes.get(step.out)
+        if planes is None or self.makers[step.out] is not step:
+            return
+        if self.steps[-1].out is step.out:
+            self.steps.append(PackBits(planes, step.out))
+        elif step.out in self.in_bytes:
+            self.steps.append(UnpackBits(step.out, planes))
 
     def _count(self, step: MakeTensor) -> None:
         """A product by counting bits, and what is left to do when its sums are known."""
@@ -97,21 +103,19 @@ class _Bits:
             self._want_planes(step.out)
             planes = self.in_planes[step.out]
             self.steps.append(CountBits(planes, source, product, _thresholds(step)))
-            if step.out in self.in_bytes:
-                self.steps.append(UnpackBits(step.out, planes))
         elif step.epilogue is None:
             self.steps.append(CountBits(step.out, source, product, None))
         else:
             sums = Buffer(product.shape, None)
             self.steps.append(CountBits(sums, source, product, None))
-            self._put_bytes(replace(step, source=Read(sums, product.largest)))
+            self.steps.append(replace(step, source=Read(sums, product.largest)))
 
 
 def _is_counted(step: Step) -> bool:
     """Whether a step makes products of few bits."""
     if not isinstance(step, MakeTensor) or not isinstance(step.source, Product):
         return False
-    return step.source.codes is not None and step.channel == 0
+    return step.source.codes is not None and step.out.shape == step.source.shape
 
 
 def _is_fused(step: Step) -> bool:

@@ -16,7 +16,7 @@ from qsim.engine.steps import CountBits, MakeTensor, PackBits, PoolLargest, Unpa
 from qsim.kernels.simd.host import available
 from qsim.network.fold import fold_network, fold_weights, unfolded_weights
 from qsim.network.graph import Network
-from qsim.network.layers import Add, BatchNorm, Conv, Flatten, Linear
+from qsim.network.layers import Add, BatchNorm, Concat, Conv, Flatten, Linear, Relu
 from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.weights import seeded_weights
 from qsim.precision import PrecisionDocument, resolve
@@ -76,7 +76,9 @@ def shared(channels):
         Conv(name="beside", out_channels=channels, kernel=1, inputs=("sum",), bias=False),
         BatchNorm(name="beside_norm"),
         Add(name="total", inputs=("third_norm", "beside_norm")),
+        Relu(name="positive"),
         MaxPool(name="pool", kernel=2),
+        Concat(name="joined", inputs=("pool", "pool")),
         Conv(name="last", out_channels=channels, kernel=1, bias=False),
         BatchNorm(name="last_norm"),
         AveragePool(name="mean"),
