@@ -97,6 +97,7 @@ def _run(args: argparse.Namespace) -> int:
     from qsim.request import requested
     from qsim.results import Results, check_writable, write_arrays
 
+    _check_back_end()
     _check_compiled(args)
     check_writable(args.output)
     workload = requested(args.model, _options(args))

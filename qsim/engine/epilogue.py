@@ -33,6 +33,7 @@ from qsim.requantize import (
 from qsim.values import Sums
 
 INT32_MAX = 2**31 - 1
+EXACT_FLOAT = 2**24  # up to it float32 holds every integer
 SCALED_BY_RUNTIME = ("conv", "depthwise", "linear", "matmul", "global_average")
 OF_PRODUCTS = ("conv", "depthwise", "linear", "matmul", "")
 
@@ -110,10 +111,18 @@ def _shift(sums: Sums, number: Format, scale: np.ndarray, largest: list[int]) ->
     ups = [common - shift for shift in by_term]
     if common.max(initial=0) > MAX_RIGHT_SHIFT or max(up.max(initial=0) for up in ups) > 63:
         raise Uncompilable("its scales lie too far apart")
-    for row in zip(*ups, strict=True):
-        if sum(each << int(up) for each, up in zip(largest, row, strict=True)) >= 2**62:
-            raise Uncompilable("its scales lie too far apart for 64 bits")
+    totals = [
+        sum(each << int(up) for each, up in zip(largest, row, strict=True))
+        for row in zip(*ups, strict=True)
+    ]
+    if max(totals, default=0) >= 2**62:
+        raise Uncompilable("its scales lie too far apart for 64 bits")
     bounds = limits(sums, number, scale)
+    if max(totals, default=0) <= EXACT_FLOAT:  # then every step in float32 is exact, and as fast
+        factors = [np.ldexp(np.float32(1), -shift).astype(np.float32) for shift in by_term]
+        names = ("factor", "other_factor")[: len(factors)]
+        mode = codes.FLOAT if len(factors) == 1 else codes.FLOAT_SUM
+        return Epilogue(mode, *bounds, dict(zip(names, factors, strict=True)))
     columns = {"shift": common, "up": ups[0]}
     columns["other_up"] = ups[1] if len(ups) == 2 else np.zeros_like(ups[0])
     return Epilogue(codes.SHIFT_SUM, *bounds, columns)

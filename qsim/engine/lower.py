@@ -1,13 +1,20 @@
 """From an integer program to the steps of a compiled one; what cannot be compiled is refused."""
 
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 
-from qsim.datapaths import code_of_inputs, codes_to_count
+from qsim.datapaths import code_of_inputs
 from qsim.engine.epilogue import addition_of, epilogue_of, thresholds_of
 from qsim.engine.lookups import layer_table, part_table
+from qsim.engine.products import (
+    MOST_LEVELS,
+    average_of,
+    image_shape,
+    levels_of,
+    normed_of,
+    product_of,
+)
 from qsim.engine.steps import (
     Buffer,
     Epilogue,
@@ -21,18 +28,13 @@ from qsim.engine.steps import (
     ReadImage,
     Term,
     Uncompilable,
+    without_integers,
 )
 from qsim.errors import QsimError
-from qsim.execute import normed
 from qsim.formats import Float, Format
 from qsim.formats.base import UniformFormat
-from qsim.kernels.pool import divide_half_away, divide_half_even
 from qsim.kernels.simd import step_table as codes
-from qsim.kernels.simd.bit_panels import whole_channels
-from qsim.kernels.simd.bit_products import BitProduct
-from qsim.kernels.simd.byte_levels import byte_levels
 from qsim.kernels.simd.host import BackendName
-from qsim.kernels.simd.windows import Windows
 from qsim.network.graph import INPUT, Node
 from qsim.network.layers import (
     Add,
@@ -47,19 +49,13 @@ from qsim.network.layers import (
     Relu6,
     Sigmoid,
     Tanh,
-    border,
-    pair,
 )
 from qsim.network.pointwise import Curve, Scale
 from qsim.network.pools import AveragePool, MaxPool
 from qsim.network.roundings import Identity
 from qsim.program import Program
 from qsim.requantize import OnnxRuntime
-from qsim.values import Levels, Sums
 
-DIVIDE = {"half_even": divide_half_even, "half_away": divide_half_away}
-MOST_LEVELS = 256  # that bytes stand for
-INT32_MAX = 2**31 - 1
 OF_WIDE_SUMS = (codes.FLOAT, codes.FLOAT_SUM, codes.SHIFT_SUM)  # sums of 64 bits can be so rounded
 
 
@@ -139,117 +135,45 @@ class _Lowering:
         x = self.made[node.inputs[0]]
         match node.layer:
             case Conv() | Linear():
-                return self._product(node, x)
+                return product_of(program, node, x, self.backend)
             case Relu():
-                return self._clipped(node, x, 0.0, np.inf)
+                return self._clipped(node, 0.0, np.inf)
             case Clip() | Relu6() | HardTanh():
-                return self._clipped(node, x, *node.layer.bounds)
+                return self._clipped(node, *node.layer.bounds)
             case Add():
                 return self._added(node)
             case MaxPool():
                 return self._max_pool(node, x)
             case AveragePool():
-                return self._average(node, x)
+                return average_of(program, node, x)
             case Flatten():
                 return x
             case Scale() if isinstance(x, Buffer):
                 return x  # its levels, which stand for others
             case BatchNorm():
-                return self._normed(node, x)
+                return normed_of(program, node, x)
             case Concat():
                 return self._joined(node)
             case Curve() | Sigmoid() | Tanh() | Identity():
                 return self._looked_up(node, x)
         raise Uncompilable(f"there is no step for a {node.layer.__struct_config__.tag}")
 
-    def _product(self, node: Node, source: Buffer | Pending) -> Pending:
-        program, layer = self.program, node.layer
-        if not isinstance(source, Buffer):
-            raise Uncompilable("it reads a tensor that is not rounded")
-        if program.maps(node):
-            raise Uncompilable("its sums are scaled by a map of its input")
-        accumulator = program.arithmetic.accumulator
-        if accumulator.mode == "saturate" or accumulator.partial is not None:
-            raise Uncompilable("its accumulator saturates or has a partial register")
-        terms = program.terms[node.name]
-        if len(terms) != 1 or terms[0].inputs is not None:
-            raise Uncompilable("its weights are several integer products")
-        number = program.formats[node.inputs[0]]
-        levels = terms[0].levels.astype(np.int64)
-        groups, image = 1, source.shape[1:]
-        if isinstance(layer, Conv):
-            groups = layer.groups
-            windows = Windows(
-                image,
-                pair(layer.kernel),
-                pair(layer.stride),
-                border(layer.padding),
-                pair(layer.dilation),
-            )
-        else:
-            if len(node.input_shapes[0]) > 1:
-                raise Uncompilable("it reads several tokens")
-            levels = levels.reshape(len(levels), *source.shape)  # of a flattened image, all of it
-            windows = Windows(image, kernel=image)
-        source.widen(windows.padding)
-        bias = program.biases[node.name]
-        if node.name in program.factors:
-            sign = np.sign(program.factors[node.name]).astype(np.int64)
-            levels = levels * sign.reshape(-1, 1, 1, 1)
-        passes, largest = _passes(levels), _largest(levels, number, bias)
-        wrap = accumulator.bits if accumulator.mode == "wrap" and largest > accumulator.high else 0
-        if wrap:
-            largest = min(largest, -accumulator.low)
-            if node.name in program.factors:
-                raise Uncompilable("its sums wrap around before its batch norm turns them around")
-        if largest > INT32_MAX + (wrap == 32) and (wrap or len(passes) == 1):
-            raise Uncompilable("its sums may have more than 32 bits")
-        shape = image_shape(node.output_shape)
-        codes = None if groups > 1 or wrap else self._codes(node, source, levels)
-        product = Product(source, windows, passes, bias, groups, shape, largest, wrap, codes)
-        count = program.weights[node.name].scale.size
-        [scale] = program.accumulator_scales(node)
-        scale = np.broadcast_to(scale, (shape[0],))
-        kind = "linear"
-        if isinstance(layer, Conv):
-            kind = "depthwise" if groups == node.input_shapes[0][0] > 1 else "conv"
-        sums = _without_integers((scale,), program.offset(node), source=kind, scales=count)
-        return Pending((Term(product, scale),), sums, shape)
-
-    def _codes(self, node: Node, source: Buffer, levels: np.ndarray):
-        """The codes of weights and inputs where their bits are to be counted; else None."""
-        if source.code is None:
-            return None
-        program, channels = self.program, source.shape[0]
-        weights, x = program.weights[node.name].format, program.formats[node.inputs[0]]
-        codes = codes_to_count(
-            levels, weights, x, levels.shape == (len(levels), *source.shape), self.backend,
-            filled=whole_channels(channels) / channels,
-        )  # fmt: skip
-        if codes is None or not BitProduct(levels, *codes).is_countable:
-            return None
-        return codes
-
-    def _clipped(self, node: Node, x: Buffer | Pending, low: float, high: float) -> Pending:
-        pending = self._pending(node.inputs[0], x)
+    def _clipped(self, node: Node, low: float, high: float) -> Pending:
+        pending = self._pending(node.inputs[0])
         return replace(pending, sums=pending.sums.clipped(low, high))
 
-    def _pending(self, name: str, value: Buffer | Pending) -> Pending:
-        """A value as one that is not rounded: of a rounded tensor, its levels."""
-        if isinstance(value, Pending):
-            return value
-        number = self.program.formats[name]
-        scale = np.full(value.shape[0], self.program.scales[name], np.float64)
-        term = Term(Read(value, number.max_magnitude), scale)
-        return Pending((term,), _without_integers((scale,), None), value.shape)
+    def _pending(self, name: str) -> Pending:
+        """A tensor as one that is not rounded: of a rounded one, its levels."""
+        value = self.made[name]
+        return value if isinstance(value, Pending) else levels_of(self.program, name, value)
 
     def _added(self, node: Node) -> Pending:
-        parts = [self._pending(name, self.made[name]) for name in node.inputs]
+        parts = [self._pending(name) for name in node.inputs]
         if any(p.pools or p.mean or p.sums.is_bounded or p.sums.divisor != 1 for p in parts):
             raise Uncompilable("it adds what was pooled or bounded")
         offsets = [part.sums.offset for part in parts if part.sums.offset is not None]
         terms = tuple(term for part in parts for term in part.terms)
-        sums = _without_integers(
+        sums = without_integers(
             tuple(term.scale for term in terms),
             sum(offsets[1:], start=offsets[0]) if offsets else None,
             source="add",
@@ -265,58 +189,6 @@ class _Lowering:
         out = Buffer(shape, x.zero, code=x.code)
         self.steps.append(PoolLargest(out, x, node.layer))
         return out
-
-    def _average(self, node: Node, x: Buffer | Pending) -> Pending:
-        program, layer, shape = self.program, node.layer, node.input_shapes[0]
-        divisors, mean = layer.divisors(shape), program.arithmetic.requantizer.mean
-        window = layer.window(shape)
-        whole = window == tuple(shape[1:]) and not layer.is_padded
-        if divisors.ndim:
-            raise Uncompilable("its windows are divided by different numbers")
-        if mean == "float32" and not whole:
-            raise Uncompilable("the values under its windows are added in float32")
-        name = node.inputs[0]
-        number, area = program.formats[name], prod(window)
-        where = Windows(x.shape[1:], window, pair(layer.stride or window), border(layer.padding))
-        x.widen(where.padding)
-        ones = np.ones((shape[0], 1, *window), np.int64)
-        bias = np.zeros(shape[0], np.int64)
-        out = image_shape(node.output_shape)
-        largest = area * number.max_magnitude
-        product = Product(x, where, _passes(ones), bias, shape[0], out, largest)
-        scale = np.full(shape[0], program.scales[name], np.float64)
-        kind = "global_average" if mean == "float32" else ""
-        sums = _without_integers((scale,), None, source=kind)
-        pending = Pending((Term(product, scale),), sums, out)
-        if mean in DIVIDE:
-            return replace(pending, mean=lambda total: DIVIDE[mean](total, divisors))
-        return replace(pending, sums=replace(sums, divisor=int(divisors)))
-
-    def _normed(self, node: Node, x: Buffer | Pending) -> Pending:
-        """Levels times 1 or -1, whose scale is the factor's size; or, where the arithmetic has
-        integer offsets alone, times as much as makes room for these."""
-        if not isinstance(x, Buffer):
-            raise Uncompilable("it reads a tensor that is not rounded")
-        name, channels = node.inputs[0], x.shape[0]
-
-        def of(level: int) -> Sums:
-            levels = np.full((1, channels, 1, 1), level, np.int32)
-            try:
-                return normed(self.program, node, Levels(levels, self.program.scales[name]))
-            except QsimError as error:
-                raise Uncompilable(str(error)) from None
-
-        sums = of(0)
-        [(bias, scale)], [(of_one, _)] = sums.terms, of(1).terms
-        bias, weights = (v.reshape(channels).astype(np.int64) for v in (bias, of_one - bias))
-        number = self.program.formats[name]
-        largest = int((np.abs(weights) * number.max_magnitude + np.abs(bias)).max())
-        if largest > INT32_MAX:
-            raise Uncompilable("its sums may have more than 32 bits")
-        passes = _passes(weights.reshape(channels, 1, 1, 1))
-        windows = Windows(x.shape[1:])
-        product = Product(x, windows, passes, bias, channels, x.shape, largest)
-        return Pending((Term(product, scale),), _without_integers((scale,), sums.offset), x.shape)
 
     def _joined(self, node: Node) -> Buffer:
         """Tensors one after another along the channels, each by its table."""
@@ -428,7 +300,7 @@ class _Lowering:
     def _result(self) -> Pending:
         """The network's output as tensors in memory."""
         name = self.network.output
-        pending = self._pending(name, self.made[name])
+        pending = self._pending(name)
         if pending.pools or pending.mean is not None:
             raise Uncompilable("it makes sums that are not rounded")
         return replace(pending, terms=tuple(self._settled(term) for term in pending.terms))
@@ -438,35 +310,3 @@ def _is_counted(terms: list[Term]) -> bool:
     """Whether a sum is one product by counting bits."""
     source = terms[0].source
     return len(terms) == 1 and isinstance(source, Product) and source.codes is not None
-
-
-def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """A tensor's shape as that of an image: features are its channels."""
-    if len(shape) == 3:
-        return tuple(shape)
-    if len(shape) == 1:
-        return (shape[0], 1, 1)
-    raise Uncompilable("it is a sequence")
-
-
-def _without_integers(by_term, offset, **known) -> Sums:
-    nothing = np.zeros((0, len(by_term[0])), np.int64)
-    return Sums(tuple((nothing, scale) for scale in by_term), offset, **known)
-
-
-def _passes(levels: np.ndarray) -> tuple[tuple[np.ndarray, ...], ...]:
-    """Weights as signed bytes, see ``byte_levels``."""
-    try:
-        return byte_levels(levels, max_x=MOST_LEVELS - 1).passes
-    except OverflowError as error:
-        raise Uncompilable(str(error)) from None
-
-
-def _largest(levels: np.ndarray, number: Format, bias: np.ndarray) -> int:
-    """The largest magnitude of a sum: each weight meets the level that is worst for it."""
-    rows = levels.reshape(len(levels), -1)
-    above, below = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
-    low, high = min(number.min_level, 0), max(number.max_level, 0)
-    highest = above * high + below * low + bias
-    lowest = above * low + below * high + bias
-    return int(max(np.abs(highest).max(initial=0), np.abs(lowest).max(initial=0)))

@@ -17,6 +17,7 @@ from qsim.network.pools import MaxPool
 from qsim.values import Sums
 
 INT32_MAX = 2**31 - 1
+Codes = tuple[AffineCode | None, AffineCode]  # of weights, and of inputs
 
 
 @dataclass(eq=False)
@@ -110,7 +111,7 @@ class Product:
     shape: tuple[int, int, int]
     largest: int
     wrap: int = 0
-    codes: tuple[AffineCode | None, AffineCode] | None = None
+    codes: Codes | None = None
 
     @property
     def is_wide(self) -> bool:
@@ -293,6 +294,12 @@ class Plan:
     steps: list[Step]
     named: dict[str, tuple[Buffer, Shape]]
     result: Pending
+
+
+def without_integers(by_term: tuple[np.ndarray, ...], offset: np.ndarray | None, **known) -> Sums:
+    """Sums of terms of these scales, float64 (channels,), of which the integers are not known."""
+    nothing = np.zeros((0, len(by_term[0])), np.int64)
+    return Sums(tuple((nothing, scale) for scale in by_term), offset, **known)
 
 
 class Uncompilable(Exception):

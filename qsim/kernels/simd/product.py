@@ -32,8 +32,8 @@ TILES = {
     "amx": Tile(32, 32, 64, True),
     "amx-emulated": Tile(32, 32, 64, True),  # for tests
     "vnni512": Tile(6, 64, 4),
-    "pairs16": Tile(4, 64, 2),
-    "pairs8": Tile(4, 16, 2),
+    "pairs16": Tile(4, 64, 4),
+    "pairs8": Tile(4, 16, 4),
     "plain": Tile(4, 16, 1),
 }
 LINE = 64  # bytes of a cache line, to which packed weights and scratch tiles are aligned
@@ -158,6 +158,9 @@ def pack_weights(weights: np.ndarray, backend: str) -> np.ndarray:
     whole[:rows, :, :length] = weights
     parts = whole.reshape(panels, tile.columns, runs, steps, tile.depth)
     packed = np.ascontiguousarray(parts.transpose(0, 2, 3, 1, 4))
+    if backend in ("pairs16", "pairs8"):  # one pair after the other
+        pairs = packed.reshape(panels, runs, steps, tile.columns, tile.depth // 2, 2)
+        return np.ascontiguousarray(np.swapaxes(pairs, 3, 4))
     return as_tiles(packed) if tile.is_spaced else packed
 
 

@@ -106,6 +106,7 @@ def test_the_bytes_of_another_tensor_are_a_second_term(data, byte_offset):
         other,
         byte_offset,
         tile.other_rows,
+        1,
     )
     tile.check(store_float_sum, arguments, levels)
 
