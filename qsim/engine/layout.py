@@ -234,9 +234,9 @@ class _Tables:
     def _channelwise(self, made: Product | Read) -> tuple[dict[str, int], None]:
         source, channels = made.source, made.shape[0]
         windows, weights = Windows(source.shape[1:]), np.ones((channels, 1), np.int8)
-        parts = 1
+        parts, wrap = 1, 0
         if isinstance(made, Product):
-            windows, parts = made.windows, len(made.passes[0])
+            windows, parts, wrap = made.windows, len(made.passes[0]), made.wrap
             by_part = [part.reshape(channels, -1) for part in made.passes[0]]
             weights = np.concatenate(by_part, axis=1)
         taps = np.tile(windows.taps(channels, source.border).reshape(-1), parts)
@@ -252,6 +252,7 @@ class _Tables:
             "weights": self.weights.put(packed),
             "panel_size": packed[0].size,
             "passes": 1,
+            "wrap": wrap % 32,
         }
         return fields, None
 

@@ -171,6 +171,8 @@ class _Lowering:
         parts = [self._pending(name) for name in node.inputs]
         if any(p.pools or p.mean or p.sums.is_bounded or p.sums.divisor != 1 for p in parts):
             raise Uncompilable("it adds what was pooled or bounded")
+        if any(part.shape != parts[0].shape for part in parts):
+            raise Uncompilable("it adds images of different shapes that were flattened")
         offsets = [part.sums.offset for part in parts if part.sums.offset is not None]
         terms = tuple(term for part in parts for term in part.terms)
         sums = without_integers(
@@ -197,6 +199,7 @@ class _Lowering:
         whole = all(isinstance(x, Buffer) and x.shape[1:] == shape[1:] for x in tensors)
         if node.layer.axis != 0 or not whole or sum(x.shape[0] for x in tensors) != shape[0]:
             raise Uncompilable("it joins tensors in another way than channel after channel")
+        self._check_rounded(node)
         out, channel = self._bytes(None, shape, self.program.formats[node.name]), 0
         for name, x in zip(node.inputs, tensors, strict=True):
             table = part_table(self.program, name, node.name, x, out)
@@ -207,11 +210,14 @@ class _Lowering:
     def _looked_up(self, node: Node, x: Buffer | Pending) -> Buffer:
         if not isinstance(x, Buffer):
             raise Uncompilable("it reads a tensor that is not rounded")
-        if not self.program.rounds(node.name):
-            raise Uncompilable("its results are not rounded")
+        self._check_rounded(node)
         out = self._bytes(None, x.shape, self.program.formats[node.name])
         self.steps.append(LookUp(out, x, layer_table(self.program, node, x, out)))
         return out
+
+    def _check_rounded(self, node: Node) -> None:
+        if not self.program.rounds(node.name):
+            raise Uncompilable("its results are not rounded")
 
     def _rounded(self, name: str, pending: Pending) -> Buffer:
         number, scale = self.program.formats[name], self.program.scales[name]

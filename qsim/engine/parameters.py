@@ -12,8 +12,9 @@ class Parameters:
 
     def __init__(self, lanes: int):
         self._lanes, self._count = lanes, 0
-        self._columns = {name: [] for name in codes.Columns._fields}
-        self._exceeded, self._steps = [], [np.zeros(0, np.int32)]
+        types = codes.COLUMN_TYPES._asdict()
+        self._columns = {name: [np.zeros(0, dtype)] for name, dtype in types.items()}
+        self._exceeded, self._steps = [np.zeros((0, 0), np.int32)], [np.zeros(0, np.int32)]
         self._additions: list[tuple[Addition, bool]] = []
 
     def put(self, step: MakeTensor, channels: slice) -> dict[str, int]:
@@ -59,7 +60,7 @@ class Parameters:
     ) -> codes.Constants:
         """All that a program reads, the last of it being of steps on planes of bits."""
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
-        most = max((len(each) for each in self._exceeded), default=0)
+        most = max(len(each) for each in self._exceeded)
         exceeded, at = np.zeros((most, self._count), np.int32), 0
         for each, column in zip(self._exceeded, self._columns["bias"], strict=True):
             exceeded[: len(each), at : at + each.shape[1]] = each

@@ -29,6 +29,7 @@ from qsim.kernels.simd.host import BackendName
 from qsim.kernels.simd.windows import Windows
 from qsim.network.graph import Node
 from qsim.network.layers import Conv, border, pair
+from qsim.network.pointwise import Scale
 from qsim.program import Program
 from qsim.values import Levels, Sums
 
@@ -38,10 +39,22 @@ MOST_LEVELS = 256  # that bytes stand for
 
 def levels_of(program: Program, name: str, buffer: Buffer) -> Pending:
     """The levels of a rounded tensor as sums of one term."""
-    number = program.formats[name]
-    scale = np.full(buffer.shape[0], program.scales[name], np.float64)
+    number, scale = _format_and_scale(program, name)
+    scale = np.full(buffer.shape[0], scale, np.float64)
     term = Term(Read(buffer, number.max_magnitude), scale)
     return Pending((term,), without_integers((scale,), None), buffer.shape)
+
+
+def _format_and_scale(program: Program, name: str) -> tuple[Format, np.ndarray]:
+    """Those of a tensor of levels. The network's output is not rounded: where it is the levels that
+    another tensor was rounded to, they are that one's."""
+    if name in program.formats:
+        return program.formats[name], program.scales[name]
+    node = program.network.nodes[name]
+    number, scale = _format_and_scale(program, node.inputs[0])
+    if isinstance(node.layer, Scale):
+        scale = scale * np.float32(node.layer.factor)
+    return number, scale
 
 
 def product_of(
@@ -109,6 +122,8 @@ def normed_of(program: Program, node: Node, source: Buffer | Pending) -> Pending
     if not isinstance(source, Buffer):
         raise Uncompilable("it reads a tensor that is not rounded")
     name, channels = node.inputs[0], source.shape[0]
+    if channels != node.input_shapes[0][0]:
+        raise Uncompilable("it reads an image that was flattened")
 
     def of(level: int) -> Sums:
         levels = np.full((1, channels, 1, 1), level, np.int32)
