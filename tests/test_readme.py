@@ -40,11 +40,13 @@ def test_the_shown_documents_are_read(tmp_path):
 
 
 def test_the_shown_python_runs(capsys):
-    sweep, integers = blocks("python")
+    sweep, integers, compiled = blocks("python")
     exec(sweep, {})
     assert capsys.readouterr().out.endswith("(64, 64)\n")
     exec(integers, {})
     assert "(5, 16, 8, 8)" in capsys.readouterr().out
+    exec(compiled, {})
+    assert capsys.readouterr().out.startswith("(5, 10) (5, 16, 8, 8) ")
 
 
 @pytest.mark.parametrize("name", FORMATS)
