@@ -15,8 +15,74 @@ from qsim.kernels.simd.epilogues import (
     round_shift_sum,
     wrap_to,
 )
+from qsim.kernels.simd.float_stores import store_float, store_float_added, store_float_sum
 from qsim.kernels.simd.tile_bytes import load_levels, store_bytes, store_sums
-from qsim.kernels.simd.twice_rounded import round_twice
+from qsim.kernels.simd.twice_rounded import round_twice, store_twice_rounded
+
+# Epilogues that bring sums to bytes at once; the others do so step by step.
+IN_STEPS, FLOAT, FLOAT_SUM, FLOAT_ADDED, TWICE = range(5)
+
+
+@njit(inline="always")
+def epilogue_of(step):
+    """Which of these a step has."""
+    found = IN_STEPS
+    if step["wrap"] == 0 and not step["is_wide"]:
+        mode, added = step["mode"], step["addition"]
+        if mode == codes.FLOAT and added == codes.NO_ADDITION:
+            found = FLOAT
+        elif mode == codes.FLOAT and added == codes.ADD_FLOAT:
+            found = FLOAT_ADDED
+        elif mode == codes.FLOAT_SUM and step["other"] == codes.LEVELS:
+            found = FLOAT_SUM
+        elif mode == codes.ROUND_TWICE_AWAY and added == codes.NO_ADDITION:
+            found = TWICE
+    return found
+
+
+@njit(inline="always")
+def addition_of(step, constants):
+    """The ratios and zero points of a step's addition; of one without, those of none."""
+    ratios = (np.float32(0), np.float32(0), np.float32(0))
+    zeros = (0, 0, 0, 0)
+    if step["addition"] == codes.ADD_FLOAT:
+        at = step["added"]
+        r, z = constants.ratios, constants.zeros
+        ratios = (r[at, 0], r[at, 1], r[at, 2])
+        zeros = (z[at, 0], z[at, 1], z[at, 2], z[at, 3])
+    return ratios, zeros
+
+
+@njit(inline="always")
+def finish_at_once(epilogue, addition, step, constants, memory, row, channel, count):
+    """As ``finish``, by an epilogue that is not ``IN_STEPS``."""
+    tables, columns = constants.tables, constants.columns
+    tile, data, channels = memory.tile, memory.data, step["channels"]
+    at, out = step["parameters"] + channel, step["out_rows"] + row
+    low, high, zero = step["low"], step["high"], step["out_offset"]
+    others, other_zero = step["other_rows"] + row, step["other_offset"]
+    if epilogue == FLOAT:
+        store_float(
+            tile, count, columns.bias, columns.factor, columns.offset, at, channel, low, high,
+            zero, data, tables, out, channels,
+        )  # fmt: skip
+    elif epilogue == FLOAT_ADDED:
+        ratios, zeros = addition
+        store_float_added(
+            tile, count, columns.bias, columns.factor, at, channel, low, high, zeros[3] != 0,
+            ratios, (zeros[0], zeros[1], zeros[2]), step["added_low"], step["added_high"],
+            other_zero, tables, others, zero, data, tables, out, channels,
+        )  # fmt: skip
+    elif epilogue == FLOAT_SUM:
+        store_float_sum(
+            tile, count, columns.bias, columns.factor, columns.offset, at, channel, low, high,
+            columns.other_factor, other_zero, tables, others, zero, data, tables, out, channels,
+        )  # fmt: skip
+    else:
+        store_twice_rounded(
+            tile, count, columns.bias, columns.multiplier, columns.shift, True, at, channel, low,
+            high, zero, data, tables, out, channels,
+        )  # fmt: skip
 
 
 @njit(inline="always")

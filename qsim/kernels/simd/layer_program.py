@@ -15,12 +15,10 @@ from qsim.kernels.simd import step_table as codes
 from qsim.kernels.simd.barrier import wait_for_all
 from qsim.kernels.simd.bit_program import step_of_bits
 from qsim.kernels.simd.borrowed import borrowed
-from qsim.kernels.simd.finish import finish
-from qsim.kernels.simd.float_stores import store_float, store_float_added, store_float_sum
+from qsim.kernels.simd.finish import IN_STEPS, addition_of, epilogue_of, finish, finish_at_once
 from qsim.kernels.simd.product import multiply_tile
 from qsim.kernels.simd.thread_tiles import begin, end
 from qsim.kernels.simd.tile_bytes import load_sums
-from qsim.kernels.simd.twice_rounded import store_twice_rounded
 from qsim.kernels.simd.whole_tensors import (
     copy_levels,
     fill_border,
@@ -29,9 +27,6 @@ from qsim.kernels.simd.whole_tensors import (
     quantize_image,
     share,
 )
-
-# Epilogues that bring sums to bytes at once.
-OTHER, FLOAT, FLOAT_SUM, FLOAT_ADDED, TWICE = range(5)
 
 
 @njit(cache=True, nogil=True)
@@ -69,112 +64,28 @@ def run_program(backend, steps, constants, memory, image, levels, scale, team):
 
 @njit(inline="always")
 def _make_tiles(backend, step, constants, memory, team):
-    """A step whose tensor is made tile by tile, all positions of a panel before the next; the
-    commonest are a loop of their own."""
-    quick = quick_epilogue(step)
-    if quick != OTHER:
-        _make_quickly(quick, backend, step, constants, memory, team)
-        return
+    """A step whose tensor is made tile by tile, all positions of a panel before the next."""
     height, width = memory.tile.shape
-    positions = step["positions"]
+    positions, kind = step["positions"], step["kind"]
+    epilogue, addition = epilogue_of(step), addition_of(step, constants)
     blocks = (positions + height - 1) // height
     first, last = share(step["panels"] * blocks, team)
     for unit in range(first, last):
         panel, row = unit // blocks, unit % blocks * height
         count = min(height, positions - row)
-        if step["kind"] == codes.PRODUCT:
+        if kind == codes.PRODUCT:
             _multiply(backend, step, constants, memory, row, panel, count)
-        elif step["kind"] == codes.CHANNELWISE:
+        elif kind == codes.CHANNELWISE:
             _channelwise(step, constants, memory, row, panel, count)
         else:
             load_sums(
                 memory.tile, count, memory.words, constants.tables, step["rows"] + row,
                 panel * width, step["channels"],
             )  # fmt: skip
-        finish(step, constants, memory, row, panel * width, count)
-
-
-@njit(inline="always")
-def quick_epilogue(step):
-    """Which of the epilogues that are done at once a step has."""
-    quick = OTHER
-    is_plain = step["kind"] in (codes.PRODUCT, codes.LOAD_SUMS) and step["passes"] == 1
-    if is_plain and step["wrap"] == 0:
-        mode, added = step["mode"], step["addition"]
-        if mode == codes.FLOAT and added == codes.NO_ADDITION:
-            quick = FLOAT
-        elif mode == codes.FLOAT and added == codes.ADD_FLOAT:
-            quick = FLOAT_ADDED
-        elif mode == codes.FLOAT_SUM and step["other"] == codes.LEVELS:
-            quick = FLOAT_SUM
-        elif mode == codes.ROUND_TWICE_AWAY and added == codes.NO_ADDITION:
-            quick = TWICE
-    return quick
-
-
-@njit(inline="always")
-def addition_of(step, constants):
-    """The ratios and zero points of a step's addition; of one without, those of none."""
-    ratios = (np.float32(0), np.float32(0), np.float32(0))
-    zeros = (0, 0, 0, 0)
-    if step["addition"] == codes.ADD_FLOAT:
-        at = step["added"]
-        r, z = constants.ratios, constants.zeros
-        ratios = (r[at, 0], r[at, 1], r[at, 2])
-        zeros = (z[at, 0], z[at, 1], z[at, 2], z[at, 3])
-    return ratios, zeros
-
-
-@njit(inline="always")
-def _make_quickly(quick, backend, step, constants, memory, team):
-    """Products of one pass, or sums that were made before, from sums to bytes at once."""
-    tables, weights, columns = constants.tables, constants.weights, constants.columns
-    data, tile = memory.data, memory.tile
-    bias, factor, offset = columns.bias, columns.factor, columns.offset
-    other_factor, multiplier, shift = columns.other_factor, columns.multiplier, columns.shift
-    ratios, zeros = addition_of(step, constants)
-    low, high, zero, channels = step["low"], step["high"], step["out_offset"], step["channels"]
-    added_low, added_high, other_zero = step["added_low"], step["added_high"], step["other_offset"]
-    rows, runs, n_runs, steps = step["rows"], step["runs"], step["n_runs"], step["steps"]
-    weight, size, pitch = step["weights"], step["panel_size"], step["pitch"]
-    out, others, parameter = step["out_rows"], step["other_rows"], step["parameters"]
-    is_product, words = step["kind"] == codes.PRODUCT, memory.words
-    height, width = tile.shape
-    positions = step["positions"]
-    blocks = (positions + height - 1) // height
-    first, last = share(step["panels"] * blocks, team)
-    for unit in range(first, last):
-        panel, row = unit // blocks, unit % blocks * height
-        count, channel = min(height, positions - row), panel * width
-        if is_product:
-            multiply_tile(
-                backend, data, tables, rows + row, pitch, tables, runs, n_runs, steps, weights,
-                weight + panel * size, count, tile,
-            )  # fmt: skip
+        if epilogue == IN_STEPS:
+            finish(step, constants, memory, row, panel * width, count)
         else:
-            load_sums(tile, count, words, tables, rows + row, channel, channels)
-        at = parameter + channel
-        if quick == FLOAT:
-            store_float(
-                tile, count, bias, factor, offset, at, channel, low, high, zero, data, tables,
-                out + row, channels,
-            )  # fmt: skip
-        elif quick == FLOAT_ADDED:
-            store_float_added(
-                tile, count, bias, factor, at, channel, low, high, zeros[3] != 0,
-                ratios, (zeros[0], zeros[1], zeros[2]), added_low, added_high, other_zero, tables,
-                others + row, zero, data, tables, out + row, channels,
-            )  # fmt: skip
-        elif quick == FLOAT_SUM:
-            store_float_sum(
-                tile, count, bias, factor, offset, at, channel, low, high, other_factor,
-                other_zero, tables, others + row, zero, data, tables, out + row, channels,
-            )  # fmt: skip
-        else:
-            store_twice_rounded(
-                tile, count, bias, multiplier, shift, True, at, channel, low, high, zero, data,
-                tables, out + row, channels,
-            )  # fmt: skip
+            finish_at_once(epilogue, addition, step, constants, memory, row, panel * width, count)
 
 
 @njit(inline="always")
