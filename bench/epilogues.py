@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from qsim.kernels.add_fixed import add_fixed, xnnpack_factors
+from qsim.kernels.add_fixed import add_fixed
 from qsim.kernels.add_float import ScaledCode, ratios_and_rest
 from qsim.kernels.add_float import add_float as add_tensors
 from qsim.kernels.fixed_multiplier import quantize_multiplier, requantize_fixed
@@ -133,7 +133,6 @@ class Tile:
             return requantize_shift(x, self.shift, *LIMITS)
 
         shifted = self.shift, 0, *LIMITS, levels
-        yield Case("round_shift", epilogues.round_shift, (*one, *shifted), levels, by_shift)
         up = self.none, self.none, *shifted
         shifted = self.sums, self.a * 0, count, *up
         yield Case("round_shift_sum", epilogues.round_shift_sum, shifted, levels, by_shift)
@@ -193,9 +192,6 @@ class Tile:
             arguments = a, b, many, *constants, *LIMITS
             name = f"add_tflite, {addition}"
             yield Case(name, additions.add_tflite, arguments, a, by(addition))
-        a, b = self.a.ravel().copy(), self.b.ravel().copy()
-        arguments = a, b, many, *xnnpack_factors(SCALES), *LIMITS
-        yield Case("add_xnnpack", additions.add_xnnpack, arguments, a, by("xnnpack"))
 
     def _bytes(self):
         place = self.stored, self.places, 0, 0, self.lanes
@@ -212,7 +208,7 @@ class Tile:
         arguments = *start, self.no_offset, 0, 0, *LIMITS, *end
         yield Case("chain float, store_float", float_stores.store_float, arguments)
         other_rows = self.places + self.rows * self.lanes
-        second = self.float, 128, other_rows, *end
+        second = self.float, 128, other_rows, 0, *end
         arguments = *start, self.no_offset, 0, 0, *LIMITS, *second
         yield Case("chain float + term, store_float_sum", float_stores.store_float_sum, arguments)
         factors = ratios_and_rest(
@@ -224,7 +220,7 @@ class Tile:
             self.stored, self.places, self.levels, others, self.levels.ravel(), others.ravel(),
         )  # fmt: skip
         yield Case("chain float + added, steps", added_chain, arguments)
-        added = True, factors, ZEROS, *LIMITS, 128, other_rows, *end
+        added = True, factors, ZEROS, *LIMITS, 128, other_rows, 0, *end
         arguments = *start, 0, 0, *LIMITS, *added
         name = "chain float + added, store_float_added"
         yield Case(name, float_stores.store_float_added, arguments)

@@ -132,16 +132,3 @@ def _divided(product, shift):
     half = np.int32((np.int64(1) << right) >> np.int64(1))
     down = np.int32(np.int32(product >> 31) & (np.int32(-1) if right > 0 else np.int32(0)))
     return np.int32(np.int32(np.int32(product + half) + down) >> right)
-
-
-@njit(cache=True, nogil=True)
-def add_xnnpack(levels, others, many, factor, other_factor, shift, low, high):
-    """As ``add_fixed`` with the addition "xnnpack"; ``xnnpack_factors`` gives both factors, of
-    ``levels`` and ``others``, and the shift."""
-    arrays_are_separate()
-    half = np.int64(1) << np.int64(shift - 1)
-    for k in range(many):
-        total = np.int64(levels[k]) * np.int64(np.int32(factor))
-        total = total + np.int64(others[k]) * np.int64(np.int32(other_factor))
-        nearest = (total + half) >> np.int64(shift)  # a half up
-        levels[k] = np.int32(min(max(nearest, low), high))

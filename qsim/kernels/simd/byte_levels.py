@@ -97,22 +97,6 @@ def fits_bytes(levels: np.ndarray) -> bool:
     return magnitude(levels) <= MOST and depth * 255 * -2 * BYTE_LOW <= INT32_MAX
 
 
-def byte_activations(x: np.ndarray, lowest: int) -> tuple[np.ndarray, ...]:
-    """``x - lowest``, integers from 0 to 65535, as bytes: one uint8 array, or the low and the high
-    bytes. The sums of each are joined as those of the passes of weights are.
-
-    Raises TypeError on anything but integers, OverflowError on one outside of that.
-    """
-    if magnitude(x) > 2**31:
-        raise OverflowError(f"activations of up to {magnitude(x)} do not fit two bytes")
-    raised = x.astype(np.int64) - lowest
-    smallest, largest = raised.min(initial=0), raised.max(initial=0)
-    if smallest < 0 or largest >= BASE**2:
-        raise OverflowError(f"{x.min()} .. {x.max()} are not 16 bits above {lowest}")
-    low = (raised % BASE).astype(np.uint8)
-    return (low,) if largest < BASE else (low, (raised // BASE).astype(np.uint8))
-
-
 def join_passes(sums: list[np.ndarray]) -> np.ndarray:
     """The sums of products, int64, from the sums of each pass, those of the lowest first."""
     total = sums[-1].astype(np.int64, copy=False)

@@ -107,21 +107,6 @@ def round_once(sums, count, multiplier, shift, channel, low, high, levels):
 
 
 @njit(cache=True, nogil=True)
-def round_shift(sums, count, shift, channel, low, high, levels):
-    """As ``requantize_shift``; ``shift`` (channels,) int32 0 .. 62."""
-    arrays_are_separate()
-    for i in range(count):
-        for lane in range(sums.shape[1]):
-            right = np.int64(shift[np.uint64(channel + lane)])
-            total = np.int64(sums[i, lane])
-            floor = total >> right
-            mask = (np.int64(1) << right) - np.int64(1)
-            below_half = (mask >> np.int64(1)) + (~floor & np.int64(1))  # a half to the even
-            nearest = floor + np.int64((total & mask) > below_half)
-            levels[i, lane] = np.int32(min(max(nearest, low), high))
-
-
-@njit(cache=True, nogil=True)
 def round_shift_sum(sums, others, count, up, other_up, shift, channel, low, high, levels):
     """As ``add_aligned`` of two terms, then ``requantize_shift``.
 

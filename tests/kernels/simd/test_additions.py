@@ -4,14 +4,14 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import mixed
 
-from qsim.kernels.add_fixed import add_fixed, xnnpack_factors
+from qsim.kernels.add_fixed import add_fixed
 from qsim.kernels.add_float import ScaledCode, ratios_and_rest
 from qsim.kernels.add_float import add_float as add_tensors
-from qsim.kernels.simd.additions import add_float, add_tflite, add_xnnpack, tflite_constants
+from qsim.kernels.simd.additions import add_float, add_tflite, tflite_constants
 
 MANY = 48
 LIMITS = st.sampled_from([(-128, 127), (0, 255), (-7, 7), (3, 3)])
@@ -73,16 +73,6 @@ def test_halves_go_where_each_addition_of_litert_sends_them(addition):
         got = a.copy()
         add_tflite(got, b, len(a), *tflite_constants(scales, addition), -128, 127)
         assert np.array_equal(got, expected)
-
-
-@given(pairs(), st.tuples(SCALES, SCALES, SCALES), LIMITS)
-def test_an_addition_of_xnnpack_equals_that_of_tensors(pair, scales, limits):
-    a, b, many = pair
-    assume(all(2.0**-10 <= float(s) / float(scales[2]) < 2.0**8 for s in scales[:2]))
-    expected = add_fixed(a[:many], b[:many], scales, *limits, addition="xnnpack")
-    got = a.copy()
-    add_xnnpack(got, b, many, *xnnpack_factors(scales), *limits)
-    agree(got, a, many, expected)
 
 
 def test_scales_that_the_runtime_refuses_are_refused():

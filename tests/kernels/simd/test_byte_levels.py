@@ -12,7 +12,7 @@ from qsim.kernels.accumulator import Accumulator
 from qsim.kernels.layers import linear
 from qsim.kernels.shift_add import ShiftAddWeights
 from qsim.kernels.simd import byte_levels as module
-from qsim.kernels.simd.byte_levels import byte_activations, byte_levels, join_passes
+from qsim.kernels.simd.byte_levels import byte_levels, join_passes
 
 NUMBERS = [Sp2(bits) for bits in range(3, 9)] + [PowerOfTwo(bits) for bits in range(2, 6)]
 
@@ -99,27 +99,6 @@ def test_the_table_says_what_each_format_takes():
         largest = str(np.abs(table).max())
         measured.append((number.scheme, str(number.bits), largest, " + ".join(map(str, arrays))))
     assert said == measured
-
-
-@given(st.integers(0, 2**32), st.sampled_from([(0, 255), (-128, 128), (-(2**15), 2**15 - 1)]))
-def test_products_of_two_bytes_by_levels_in_passes_are_joined_twice(seed, ends):
-    rng = np.random.default_rng(seed)
-    x, w = rng.integers(*ends, (3, 6), endpoint=True), rng.integers(-(2**15), 2**15, (4, 6))
-    x[0, :2] = ends
-    stored, lowest = byte_levels(w), ends[0]
-    parts = byte_activations(x, lowest)
-    assert len(parts) == 1 + (ends[1] - lowest > 255)
-    assert all(part.dtype == np.uint8 for part in parts)
-    sums = join_passes([product_of_bytes(part, stored) for part in parts])
-    np.testing.assert_array_equal(sums + lowest * w.sum(axis=1), x @ w.T)
-
-
-@pytest.mark.parametrize(("x", "lowest"), [([-1], 0), ([2**16], 0), ([-5, 2**16 - 5], -5)])
-def test_activations_beyond_two_bytes_are_refused(x, lowest):
-    with pytest.raises(OverflowError, match=f"are not 16 bits above {lowest}"):
-        byte_activations(np.array(x), lowest)
-    with pytest.raises(TypeError, match="levels are integers"):
-        byte_activations(np.array(x, float), lowest)
 
 
 def test_levels_that_no_two_passes_hold_are_refused():

@@ -167,17 +167,6 @@ def test_rounding_once_equals_requantize_fixed(dtype, data, limits):
 
 @WIDTHS
 @given(st.data(), LIMITS)
-def test_shift_rounding_equals_requantize_shift(dtype, data, limits):
-    sums, count, channel = data.draw(tiles(dtype))
-    shift = data.draw(per_channel(np.int32, st.one_of(st.integers(0, 62), st.integers(0, 4))))
-    expected = requantize_shift(
-        sums[:count].astype(np.int64), shift[channel : channel + LANES], *limits
-    )
-    agree(round_tile(epilogues.round_shift, sums, count, shift, channel, *limits), count, expected)
-
-
-@WIDTHS
-@given(st.data(), LIMITS)
 def test_two_terms_of_powers_of_two_are_aligned_and_rounded_once(dtype, data, limits):
     sums, count, channel = data.draw(tiles(dtype))
     others = data.draw(mixed(dtype, sums.shape, elements=INT32))
